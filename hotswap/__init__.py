@@ -1,0 +1,1 @@
+"""Versions of code: freeze, run side by side, cut over."""

@@ -1,0 +1,1 @@
+"""The laboratory that runs on hotswap."""
