@@ -1,0 +1,52 @@
+"""The errors of hotswap: each is one sentence that says what, where and what to do."""
+
+from __future__ import annotations
+
+
+class HotswapError(Exception):
+    """Root of all errors raised on purpose; its text can be shown to a person as it is."""
+
+
+class SourceError(HotswapError):
+    """What should be frozen cannot be frozen."""
+
+
+class StoreError(HotswapError):
+    """The store refuses a request."""
+
+
+class UnknownSnapshotError(StoreError):
+    """No snapshot, or more than one, answers to an id."""
+
+
+class DamagedError(StoreError):
+    """Content in the store does not hash to its name."""
+
+
+class ProcessError(HotswapError):
+    """A version process could not be started, reached or stopped."""
+
+
+class DescribeError(HotswapError):
+    """A snapshot does not import or describe itself.
+
+    ``path`` is relative to the snapshot's tree (None when no file is to blame), ``line`` counts from 1.
+    """
+
+    def __init__(self, message: str, path: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
+
+
+class RemoteError(HotswapError):
+    """The other side of a connection raised; ``kind`` is the class name it raised, ``detail`` its plain data."""
+
+    def __init__(self, message: str, kind: str = "", detail: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.detail = detail or {}
+
+
+class GenerationMovedError(HotswapError):
+    """Somebody else promoted meanwhile; look at the current generation and decide anew."""
