@@ -1,0 +1,163 @@
+"""Which process is meant, even after its number was given to another one.
+
+A process is named by boot id, pid and start time (``/proc/<pid>/stat``, field 22, in clock ticks since boot). Signals go through a
+pidfd, so that they cannot reach a successor. On systems without ``/proc`` or pidfds the start time is 0 and the pid alone has to do.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One process of one boot of one host."""
+
+    pid: int
+    start_time: int
+    boot_id: str
+
+    @classmethod
+    def of(cls, pid: int) -> Identity:
+        """The process that has ``pid`` now. Raises ProcessLookupError when there is none."""
+        return cls(pid, _start_time(pid), boot_id())
+
+    @classmethod
+    def mine(cls) -> Identity:
+        return cls.of(os.getpid())
+
+    @classmethod
+    def from_dict(cls, data: dict[str, object]) -> Identity:
+        return cls(int(str(data["pid"])), int(str(data["start_time"])), str(data["boot_id"]))
+
+    def to_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+    def alive(self) -> bool:
+        """Whether this very process still runs; a zombie counts as dead."""
+        if self.boot_id != boot_id():
+            return False
+        try:
+            return _start_time(self.pid) == self.start_time
+        except ProcessLookupError:
+            return False
+
+    def signal(self, number: int) -> bool:
+        """Send a signal to this very process; False when it is gone."""
+        descriptor = self.open()
+        if descriptor is None:
+            return False
+        try:
+            signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    def kill(self) -> bool:
+        return self.signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it has ended, ``timeout`` seconds at most; whether it has."""
+        descriptor = self.open()
+        if descriptor is None:
+            return True
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(descriptor, selectors.EVENT_READ)
+                return bool(selector.select(timeout))
+        finally:
+            os.close(descriptor)
+
+    def open(self) -> int | None:
+        """A pidfd of this very process for the caller to close, or None when it is gone."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if self.alive():
+            return descriptor
+        os.close(descriptor)
+        return None
+
+
+class DeathWatch:
+    """Calls back when a process ends: one thread for any number of processes, and no polling."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._pending: list[tuple[Identity, Callable[[], None]]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="death-watch", daemon=True)
+        self._thread.start()
+
+    def watch(self, identity: Identity, on_death: Callable[[], None]) -> None:
+        """Call ``on_death`` once, from the watching thread, when the process ends or if it is gone already."""
+        with self._lock:
+            self._pending.append((identity, on_death))
+        os.write(self._wake_write, b"x")
+
+    def close(self) -> None:
+        self._closed = True
+        os.write(self._wake_write, b"x")
+        self._thread.join()
+        self._selector.close()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+
+    def _run(self) -> None:
+        while not self._closed:
+            for key, _ in self._selector.select():
+                if key.fd == self._wake_read:
+                    os.read(self._wake_read, 4096)
+                    self._admit()
+                else:
+                    self._selector.unregister(key.fd)
+                    os.close(key.fd)
+                    key.data()
+        for descriptor in [key.fd for key in self._selector.get_map().values() if key.fd != self._wake_read]:
+            os.close(descriptor)
+
+    def _admit(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+        for identity, on_death in pending:
+            descriptor = identity.open()
+            if descriptor is None:
+                on_death()
+            else:
+                self._selector.register(descriptor, selectors.EVENT_READ, on_death)
+
+
+@cache
+def boot_id() -> str:
+    """A name of this boot of this host that no other boot has."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return (
+        path.read_text().strip()
+        if path.exists()
+        else f"{os.uname().nodename}-{time.time() - time.monotonic():.0f}"
+    )
+
+
+def _start_time(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        raise ProcessLookupError(pid) from None
+    fields = stat.rpartition(")")[2].split()
+    if fields[0] in "ZX":
+        raise ProcessLookupError(pid)
+    return int(fields[19])
