@@ -1,7 +1,7 @@
 """Which process is meant, even after its number was given to another one.
 
-A process is named by boot id, pid and start time (``/proc/<pid>/stat``, field 22, in clock ticks since boot). Signals go through a
-pidfd, so that they cannot reach a successor. On systems without ``/proc`` or pidfds the start time is 0 and the pid alone has to do.
+A process is named by boot id, pid and start time (``/proc/<pid>/stat``, field 22, in clock ticks since
+boot). Signals go through a pidfd, so that they cannot reach a successor.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class DeathWatch:
         self._thread.start()
 
     def watch(self, identity: Identity, on_death: Callable[[], None]) -> None:
-        """Call ``on_death`` once, from the watching thread, when the process ends or if it is gone already."""
+        """Call ``on_death`` once, from the watching thread, when the process ends or is gone already."""
         with self._lock:
             self._pending.append((identity, on_death))
         os.write(self._wake_write, b"x")

@@ -1,0 +1,79 @@
+"""What a snapshot defines: its devices, tasks and positions, as its template process told them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lab.records import Document, Records
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """The description of one snapshot; see ``lab.definitions.describe`` for its shape.
+
+    ``drivers`` maps each device to its driver digest: equal digests mean drivers that behave alike.
+    """
+
+    snapshot: str
+    package: str
+    devices: dict[str, Document]
+    tasks: dict[str, Document]
+    positions: list[Document]
+    drivers: dict[str, str]
+
+    def devices_of_class(self, class_name: str) -> list[str]:
+        """Names of the devices that are instances of ``module:Qualname`` or of a subclass."""
+        return [name for name, device in self.devices.items() if class_name in device["bases"]]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Share group -> its devices; one driver process each."""
+        groups: dict[str, list[str]] = {}
+        for name, device in self.devices.items():
+            groups.setdefault(device["group"], []).append(name)
+        return groups
+
+    def device_positions(self, device: str) -> list[tuple[str, str]]:
+        """(prefix, position name) of each place on a device."""
+        return [
+            (position["name"], f"{device}/{position['name']}/{number}")
+            for position in self.devices[device]["positions"]
+            for number in range(1, position["number"] + 1)
+        ]
+
+    def standalone_positions(self) -> list[tuple[str, str]]:
+        """(prefix, position name) of each place that belongs to no device."""
+        return [
+            (position["name"], f"{position['name']}/{number}")
+            for position in self.positions
+            for number in range(1, position["number"] + 1)
+        ]
+
+
+class Catalog:
+    """Definitions by snapshot, read once each: what a snapshot defines never changes."""
+
+    def __init__(self, records: Records) -> None:
+        self._snapshots = records.database["snapshots"]
+        self._known: dict[str, Definitions] = {}
+
+    def get(self, snapshot: str) -> Definitions:
+        """Raises KeyError when the snapshot was never described."""
+        if snapshot not in self._known:
+            document: dict[str, Any] | None = self._snapshots.find_one({"_id": snapshot})
+            if document is None or "description" not in document:
+                raise KeyError(snapshot)
+            self._known[snapshot] = _definitions(document)
+        return self._known[snapshot]
+
+
+def _definitions(document: Document) -> Definitions:
+    description = document["description"]
+    return Definitions(
+        snapshot=document["_id"],
+        package=document["package"],
+        devices=description["devices"],
+        tasks=description["tasks"],
+        positions=description["positions"],
+        drivers=document["drivers"],
+    )

@@ -1,0 +1,334 @@
+"""The laboratory's documents in MongoDB: the truth that every process reads and changes by compare-and-set.
+
+All ids are strings; all times are UTC; every change of a ``status`` or ``state`` names the value it replaces in
+its filter.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, TypedDict
+
+from bson import ObjectId
+from pymongo.collection import Collection
+from pymongo.database import Database
+
+Document = dict[str, Any]
+
+
+class TaskStatus(StrEnum):
+    """WAITING for earlier tasks, READY to be dispatched, INITIATED (pinned and sent), then at work, then ended."""
+
+    WAITING = "WAITING"
+    READY = "READY"
+    INITIATED = "INITIATED"
+    REQUESTING_RESOURCES = "REQUESTING_RESOURCES"
+    RUNNING = "RUNNING"
+    FINISHING = "FINISHING"
+    LOST = "LOST"
+    COMPLETED = "COMPLETED"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+
+
+PINNED: Final = (
+    TaskStatus.INITIATED,
+    TaskStatus.REQUESTING_RESOURCES,
+    TaskStatus.RUNNING,
+    TaskStatus.FINISHING,
+    TaskStatus.LOST,
+)
+"""A task in one of these needs its snapshot."""
+
+CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING, TaskStatus.FINISHING)
+"""A task in one of these is in the hands of a worker."""
+
+ENDED: Final = (TaskStatus.COMPLETED, TaskStatus.ERROR, TaskStatus.CANCELLED)
+
+
+class ExperimentStatus(StrEnum):
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+
+
+class RequestStatus(StrEnum):
+    PENDING = "PENDING"
+    FULFILLED = "FULFILLED"
+    NEED_RELEASE = "NEED_RELEASE"
+    RELEASED = "RELEASED"
+    CANCELLED = "CANCELLED"
+    ERROR = "ERROR"
+
+
+class DeviceState(StrEnum):
+    """One device document holds binding, holder and fence; this word says which of them may change."""
+
+    UNBOUND = "unbound"
+    FREE = "free"
+    GRANTED = "granted"
+    REBINDING = "rebinding"
+    ERROR = "error"
+    RETIRED = "retired"
+
+
+class Pin(TypedDict):
+    """The code a task is bound to."""
+
+    snapshot: str
+    generation: int
+    commit: str | None
+    dirty: bool
+    environment: str
+
+
+class Claim(TypedDict):
+    """Which worker has a task; ``token`` fences off every other attempt."""
+
+    worker: str
+    token: str
+    at: datetime
+
+
+class Task(TypedDict):
+    """``parent`` is set for subtasks, which live and die with their parent and are never dispatched."""
+
+    _id: str
+    type: str
+    parameters: Document
+    samples: list[str]
+    experiment: str
+    previous: list[str]
+    parent: str | None
+    status: str
+    message: str
+    reason: str | None
+    priority: int
+    created_at: datetime
+    ready_at: datetime | None
+    pin: Pin | None
+    attempt: int
+    claim: Claim | None
+    sent_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    result: Any
+    error: str | None
+    cancel_requested: bool
+    attempts: list[Document]
+
+
+class Experiment(TypedDict):
+    _id: str
+    name: str
+    tags: list[str]
+    metadata: Document
+    samples: list[str]
+    tasks: list[str]
+    status: str
+    submitted_at: datetime
+    completed_at: datetime | None
+
+
+class Sample(TypedDict):
+    """Where a sample is now stands only in ``position``; a unique index keeps two samples out of one place."""
+
+    _id: str
+    name: str
+    experiment: str
+    position: str | None
+    tags: list[str]
+    metadata: Document
+    history: list[Document]
+
+
+class Position(TypedDict):
+    """A place for one sample: ``furnace_1/slot/2`` on a device, ``table/3`` standing alone. ``holder`` is a task."""
+
+    _id: str
+    device: str | None
+    prefix: str
+    holder: str | None
+    request: str | None
+
+
+class Binding(TypedDict):
+    """The driver a device is connected with: the snapshot it comes from, its digest, and where it answers."""
+
+    snapshot: str
+    generation: int
+    digest: str
+    process: str
+    address: tuple[str, int]
+    bound_at: datetime
+
+
+class Device(TypedDict):
+    """``group`` names the share group: its devices live in one driver process. ``fence`` counts grants and only grows."""
+
+    _id: str
+    group: str
+    type: str
+    description: str
+    state: str
+    binding: Binding | None
+    holder: str | None
+    request: str | None
+    fence: int
+    paused: bool
+    message: str
+    connects: int
+    disconnects: int
+    error: str | None
+
+
+class Want(TypedDict):
+    """One entry of a request: a class (``module:Qualname``), a device name, or neither for standalone positions.
+
+    ``key`` is what the task wrote, as a string, and names the entry in the grant. ``positions`` maps prefix to count.
+    """
+
+    key: str
+    kind: str
+    name: str | None
+    positions: dict[str, int]
+
+
+class GrantedDevice(TypedDict):
+    key: str
+    device: str
+    fence: int
+    address: tuple[str, int]
+    snapshot: str
+    digest: str
+
+
+class Grant(TypedDict):
+    """``positions``: key of the want -> prefix -> names."""
+
+    devices: list[GrantedDevice]
+    positions: dict[str, dict[str, list[str]]]
+
+
+class Request(TypedDict):
+    """``waits_for`` says in words what a pending request lacks."""
+
+    _id: str
+    task: str
+    attempt: int
+    snapshot: str
+    wants: list[Want]
+    priority: int
+    status: str
+    created_at: datetime
+    grant: Grant | None
+    waits_for: str | None
+    error: str | None
+
+
+class Worker(TypedDict):
+    """A worker process: ``beat`` grows while it lives; ``running`` counts its tasks, ``capacity`` bounds them."""
+
+    _id: str
+    snapshot: str
+    queue: str
+    identity: Document
+    instance: str
+    address: tuple[str, int]
+    capacity: int
+    running: int
+    beat: int
+    started_at: datetime
+
+
+class Event(TypedDict):
+    """One line of the lab's log for people and tests; ``kind`` is a dotted word such as ``device.rebound``."""
+
+    _id: ObjectId
+    at: datetime
+    kind: str
+    subject: str
+    facts: Document
+
+
+class Records:
+    """Typed access to one lab's database."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self.database = database
+        self.tasks: Collection[Task] = database["tasks"]  # type: ignore[assignment]
+        self.experiments: Collection[Experiment] = database["experiments"]  # type: ignore[assignment]
+        self.samples: Collection[Sample] = database["samples"]  # type: ignore[assignment]
+        self.positions: Collection[Position] = database["positions"]  # type: ignore[assignment]
+        self.devices: Collection[Device] = database["devices"]  # type: ignore[assignment]
+        self.requests: Collection[Request] = database["requests"]  # type: ignore[assignment]
+        self.workers: Collection[Worker] = database["workers"]  # type: ignore[assignment]
+        self.calls: Collection[Document] = database["calls"]
+        self.events: Collection[Event] = database["events"]  # type: ignore[assignment]
+        self.refreshes: Collection[Document] = database["refreshes"]
+
+    def create_indexes(self) -> None:
+        """Make the indexes that queries and invariants rely on; safe to repeat."""
+        self.tasks.create_index([("status", 1)])
+        self.tasks.create_index([("experiment", 1)])
+        self.requests.create_index([("status", 1)])
+        self.requests.create_index([("task", 1)])
+        self.experiments.create_index([("status", 1)])
+        self.positions.create_index([("device", 1)])
+        self.samples.create_index([("experiment", 1)])
+        occupied = {"position": {"$type": "string"}}
+        self.samples.create_index([("position", 1)], unique=True, partialFilterExpression=occupied)
+        self.calls.create_index([("task", 1)])
+
+    def log(self, kind: str, subject: str, **facts: Any) -> None:
+        """Write one event."""
+        self.events.insert_one({"_id": ObjectId(), "at": now(), "kind": kind, "subject": subject, "facts": facts})
+
+
+def new_id() -> str:
+    return str(ObjectId())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_task(
+    kind: str,
+    parameters: Document,
+    *,
+    samples: list[str],
+    experiment: str,
+    previous: list[str] | None = None,
+    parent: str | None = None,
+    priority: int = 20,
+    task_id: str | None = None,
+) -> Task:
+    """A task document that waits for its turn."""
+    return Task(
+        _id=task_id or new_id(),
+        type=kind,
+        parameters=parameters,
+        samples=samples,
+        experiment=experiment,
+        previous=previous or [],
+        parent=parent,
+        status=TaskStatus.WAITING,
+        message="",
+        reason=None,
+        priority=priority,
+        created_at=now(),
+        ready_at=None,
+        pin=None,
+        attempt=0,
+        claim=None,
+        sent_at=None,
+        started_at=None,
+        ended_at=None,
+        result=None,
+        error=None,
+        cancel_requested=False,
+        attempts=[],
+    )
