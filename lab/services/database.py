@@ -1,0 +1,50 @@
+"""The embedded database: ``secantusd-py``, a MongoDB-wire server over WiredTiger, run as a program of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lab.services.service import LOOPBACK, Endpoint, Service, ServiceError, start, write_private
+
+
+def start_database(state_dir: Path) -> Service:
+    """Start (or adopt) the database whose data are in ``state_dir/db``; acknowledged writes survive a crash.
+
+    Raises ServiceError when it is not installed or does not come up.
+    """
+    program = _program()
+
+    def prepare(endpoint: Endpoint) -> tuple[Sequence[str], str]:
+        return _command(program, state_dir, endpoint.port), f"mongodb://{LOOPBACK}:{endpoint.port}/?journal=true"
+
+    return start(state_dir, "database", prepare)
+
+
+def _program() -> Path:
+    program = Path(sys.executable).parent / "secantusd-py"
+    if not program.exists():
+        raise ServiceError(
+            f"The embedded database is not installed beside {sys.executable}; "
+            "run `pip install 'hotswap-lab[embedded]'`, or name a MongoDB server in lab.toml."
+        )
+    return program
+
+
+def _command(program: Path, state_dir: Path, port: int) -> list[str]:
+    config = state_dir / "config" / "secantusd.toml"
+    # Naming a file, even an empty one, keeps the server from picking up a stranger's configuration.
+    write_private(config, "")
+    data = state_dir / "db"
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return [
+        str(program),
+        f"--config={config}",
+        f"--host={LOOPBACK}",
+        f"--port={port}",
+        f"--storage-path={data}",
+        "--sync-on-commit",
+        "--cache-size=64M",
+        "--log-level=WARNING",
+    ]

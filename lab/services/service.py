@@ -1,0 +1,219 @@
+"""A server program we started: launched in its own session, remembered on disk, adopted later, stopped.
+
+The server outlives whoever started it. Its record, ``<state>/run/<name>.json``, lets the next supervisor find it again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hotswap.errors import HotswapError
+from hotswap.process import Identity
+from lab.services.health import answers
+
+LOOPBACK = "127.0.0.1"
+_START_SECONDS = 30.0
+_RETRY_SECONDS = 0.02
+
+# Servers that this process started: somebody has to collect their exit status.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+class ServiceError(HotswapError):
+    """An embedded server could not be started or stopped."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running server; ``url`` may hold a password and is left out of ``repr``."""
+
+    name: str
+    identity: Identity
+    url: str = field(repr=False)
+    state_dir: Path
+
+    @property
+    def address(self) -> str:
+        """``host:port``, without a password."""
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}:{parts.port}"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What stays the same over restarts of one server, so that its clients come back by themselves."""
+
+    port: int
+    password: str = field(repr=False)
+
+    @classmethod
+    def choose(cls, state_dir: Path, name: str) -> Endpoint:
+        """The endpoint this server had last time; another port when somebody else has taken that one."""
+        path = state_dir / "config" / f"{name}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        port = known.get("port")
+        endpoint = cls(
+            port if port is not None and _is_free(port) else _free_port(),
+            known.get("password") or secrets.token_urlsafe(24),
+        )
+        write_private(path, json.dumps({"port": endpoint.port, "password": endpoint.password}))
+        return endpoint
+
+
+def start(state_dir: Path, name: str, prepare: Callable[[Endpoint], tuple[Sequence[str], str]]) -> Service:
+    """Adopt the server ``name`` of ``state_dir``, or start it and wait until it answers.
+
+    ``prepare`` writes the server's configuration for an endpoint and returns its command and its URL.
+    Raises ServiceError with the last line of the server's log when it does not come up.
+    """
+    collect_children()
+    known = _load(state_dir, name)
+    if known is not None:
+        if _responds(known):
+            return known
+        stop(known, grace=1.0)
+    command, url = prepare(Endpoint.choose(state_dir, name))
+    service = Service(name, _spawn(state_dir, name, command), url, state_dir)
+    _save(service)
+    _wait_until_ready(service)
+    return service
+
+
+def adopt(state_dir: Path, name: str) -> Service | None:
+    """The server ``name`` that an earlier supervisor started, if it still runs and answers."""
+    service = _load(state_dir, name)
+    return service if service is not None and _responds(service) else None
+
+
+def stop(service: Service, grace: float = 10.0) -> None:
+    """End the server: ask, wait ``grace`` seconds, then kill. Nothing of it is left but its data and its log."""
+    service.identity.signal(signal.SIGTERM)
+    if not service.identity.wait(grace):
+        service.identity.kill()
+        if not service.identity.wait(grace):
+            raise ServiceError(
+                f"The {service.name} (process {service.identity.pid}) does not end even when killed; "
+                "its disk may hang: look at the kernel's log."
+            )
+    collect_children()
+    _record(service.state_dir, service.name).unlink(missing_ok=True)
+
+
+def collect_children() -> None:
+    """Collect the exit status of ended servers that this process started, so that none stays a zombie."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            _children.pop(pid, None)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole; only its owner can read it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _spawn(state_dir: Path, name: str, command: Sequence[str]) -> Identity:
+    log = _log(state_dir, name)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=state_dir,
+            start_new_session=True,
+        )
+    _children[child.pid] = child
+    try:
+        return Identity.of(child.pid)
+    except ProcessLookupError:
+        raise _startup_error(state_dir, name) from None
+
+
+def _wait_until_ready(service: Service) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not _responds(service):
+        if service.identity.wait(_RETRY_SECONDS):
+            stop(service)
+            raise _startup_error(service.state_dir, service.name)
+        if time.monotonic() > deadline:
+            stop(service)
+            raise ServiceError(
+                f"The {service.name} does not answer at {service.address} after {_START_SECONDS:.0f} s; "
+                f"see {_log(service.state_dir, service.name)}."
+            )
+
+
+def _startup_error(state_dir: Path, name: str) -> ServiceError:
+    log = _log(state_dir, name)
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    said = lines[-1] if lines else "nothing"
+    return ServiceError(f"The {name} ended while starting, saying {said!r}; see {log}.")
+
+
+def _responds(service: Service) -> bool:
+    return service.identity.alive() and _accepts(service.url) and answers(service.url)
+
+
+def _accepts(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname or LOOPBACK, parts.port or 0), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _save(service: Service) -> None:
+    record = {"name": service.name, "identity": service.identity.to_dict(), "url": service.url}
+    write_private(_record(service.state_dir, service.name), json.dumps(record))
+
+
+def _load(state_dir: Path, name: str) -> Service | None:
+    try:
+        record = json.loads(_record(state_dir, name).read_text())
+    except FileNotFoundError:
+        return None
+    return Service(record["name"], Identity.from_dict(record["identity"]), record["url"], state_dir)
+
+
+def _record(state_dir: Path, name: str) -> Path:
+    return state_dir / "run" / f"{name}.json"
+
+
+def _log(state_dir: Path, name: str) -> Path:
+    return state_dir / "logs" / f"{name}.log"
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the servers do: what lingers in TIME_WAIT is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
