@@ -166,7 +166,7 @@ class Binding(TypedDict):
 
 
 class Device(TypedDict):
-    """``group`` names the share group: its devices live in one driver process. ``fence`` counts grants and only grows."""
+    """``group`` names the share group: its devices share one driver process. ``fence`` counts grants and only grows."""
 
     _id: str
     group: str
