@@ -24,6 +24,7 @@ from lab.services.health import answers
 LOOPBACK = "127.0.0.1"
 _START_SECONDS = 30.0
 _RETRY_SECONDS = 0.02
+_PORT_SECONDS = 0.5
 
 # Servers that this process started: somebody has to collect their exit status.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -63,7 +64,7 @@ class Endpoint:
         known = json.loads(path.read_text()) if path.exists() else {}
         port = known.get("port")
         endpoint = cls(
-            port if port is not None and _is_free(port) else _free_port(),
+            port if port is not None and _comes_free(port) else _free_port(),
             known.get("password") or secrets.token_urlsafe(24),
         )
         write_private(path, json.dumps({"port": endpoint.port, "password": endpoint.password}))
@@ -95,7 +96,7 @@ def adopt(state_dir: Path, name: str) -> Service | None:
     return service if service is not None and _responds(service) else None
 
 
-def stop(service: Service, grace: float = 10.0) -> None:
+def stop(service: Service, grace: float = 5.0) -> None:
     """End the server: ask, wait ``grace`` seconds, then kill. Nothing of it is left but its data and its log."""
     service.identity.signal(signal.SIGTERM)
     if not service.identity.wait(grace):
@@ -199,6 +200,16 @@ def _record(state_dir: Path, name: str) -> Path:
 
 def _log(state_dir: Path, name: str) -> Path:
     return state_dir / "logs" / f"{name}.log"
+
+
+def _comes_free(port: int) -> bool:
+    """Whether the port can be taken: the kernel closes the sockets of a killed server a moment after its end."""
+    deadline = time.monotonic() + _PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_RETRY_SECONDS)
+    return True
 
 
 def _is_free(port: int) -> bool:
