@@ -1,0 +1,54 @@
+"""What a lab author writes against, and what the runtime asks about it.
+
+Light on purpose: every version process imports this package, so it needs only the standard library and pydantic.
+"""
+
+from __future__ import annotations
+
+from ._describe import build_device, describe, load
+from ._device import BaseDevice
+from ._location import Location
+from ._parameters import ParameterError, check_parameters, make_task, parameter_model
+from ._position import SamplePosition, position_names
+from ._registry import (
+    DeviceRecord,
+    Registry,
+    TaskRecord,
+    add_device,
+    add_standalone_sample_position,
+    add_task,
+    registry,
+)
+from ._simulation import in_simulation, mock, set_simulation
+from ._task import BaseTask, TaskResult
+from ._view import LabView, ResourceKey, Resources, SampleView
+
+__all__ = [
+    "BaseDevice",
+    "BaseTask",
+    "DeviceRecord",
+    "LabView",
+    "Location",
+    "ParameterError",
+    "Registry",
+    "ResourceKey",
+    "Resources",
+    "SamplePosition",
+    "SampleView",
+    "TaskRecord",
+    "TaskResult",
+    "add_device",
+    "add_standalone_sample_position",
+    "add_task",
+    "build_device",
+    "check_parameters",
+    "describe",
+    "in_simulation",
+    "load",
+    "make_task",
+    "mock",
+    "parameter_model",
+    "position_names",
+    "registry",
+    "set_simulation",
+]

@@ -1,0 +1,152 @@
+"""What a lab package defines, as plain data."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from hotswap.errors import DescribeError
+
+from ._device import BaseDevice
+from ._location import Location, raised_at
+from ._parameters import parameter_model
+from ._position import SEPARATOR, SamplePosition
+from ._registry import DeviceRecord, TaskRecord, registry
+
+# What drivers usually call the thing only one of them can hold open.
+_SERIAL_PARAMETERS = frozenset({"com_port", "device_path", "port", "resource", "resource_name", "serial_port"})
+_NETWORK_PARAMETERS = frozenset({"address", "host", "hostname", "ip", "ip_address", "uri", "url"})
+
+
+def load(package: str) -> None:
+    """Import a lab package, recording the devices it constructs."""
+    with registry.recording():
+        importlib.import_module(package)
+
+
+def build_device(name: str) -> BaseDevice:
+    """Construct a registered device for real; for its driver process.
+
+    Raises `DescribeError` for an unknown name; what the constructor raises passes through.
+    """
+    if name not in registry.devices:
+        known = ", ".join(registry.devices) or "none"
+        raise DescribeError(f"this lab defines no device {name!r}: it defines {known}")
+    record = registry.devices[name]
+    with registry.recording(False):
+        return record.cls(*record.args, **record.kwargs)
+
+
+def describe(package: str) -> dict[str, Any]:
+    """Tell what ``package`` registers, as data that JSON can carry; imports it if nobody has yet.
+
+    Constructs every device once, so call it in a process that can be thrown away. Gives ``devices`` and
+    ``tasks`` by name, and ``positions``. Raises `DescribeError` with path and line for definitions that
+    cannot work.
+    """
+    load(package)
+    _check_addresses(list(registry.devices.values()))
+    _check_positions()
+    return {
+        "devices": {name: _describe_device(record, package) for name, record in registry.devices.items()},
+        "tasks": {name: _describe_task(record) for name, record in registry.tasks.items()},
+        "positions": [_describe_position(record.position) for record in registry.positions.values()],
+    }
+
+
+def _describe_device(record: DeviceRecord, package: str) -> dict[str, Any]:
+    device, positions = _construct(record, package)
+    return {
+        "class": _reference(record.cls),
+        "bases": [_reference(cls) for cls in record.cls.__mro__ if _is_driver(cls)],
+        "args": list(record.args),
+        "kwargs": record.kwargs,
+        "shares": record.shares,
+        "group": record.group,
+        "positions": [_describe_position(each) for each in positions],
+        "description": device.description or inspect.cleandoc(record.cls.__doc__ or "").partition("\n")[0],
+        "where": str(record.where),
+    }
+
+
+def _describe_task(record: TaskRecord) -> dict[str, Any]:
+    try:
+        schema = parameter_model(record.cls).model_json_schema()
+    except DescribeError as error:
+        raise _blame(record.where, str(error)) from error
+    return {"class": _reference(record.cls), "schema": schema, "where": str(record.where)}
+
+
+def _describe_position(position: SamplePosition) -> dict[str, Any]:
+    return {"name": position.name, "number": position.number, "description": position.description}
+
+
+def _construct(record: DeviceRecord, package: str) -> tuple[BaseDevice, list[SamplePosition]]:
+    try:
+        device = build_device(record.name)
+        positions = list(device.sample_positions)
+    except Exception as error:  # a lab author's code may raise anything
+        where = raised_at(error, package) or record.where
+        reason = f"{type(error).__name__}: {error}"
+        raise _blame(
+            where,
+            f"device {record.name!r} (registered at {record.where}) cannot be constructed: {reason}; correct its class",
+        ) from error
+    _check_device(record, device, positions)
+    return device, positions
+
+
+def _check_device(record: DeviceRecord, device: BaseDevice, positions: list[SamplePosition]) -> None:
+    if getattr(device, "name", None) != record.name:
+        raise _blame(
+            record.where, f"device {record.name!r} did not keep its name: call super().__init__(name) in its class"
+        )
+    if not all(isinstance(each, SamplePosition) for each in positions):
+        raise _blame(record.where, f"sample_positions of device {record.name!r} must be a list of SamplePosition")
+    names = [each.name for each in positions]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise _blame(
+            record.where, f"device {record.name!r} has two sample positions called {min(repeated)!r}: rename one"
+        )
+
+
+def _check_addresses(records: list[DeviceRecord]) -> None:
+    seen: dict[frozenset[str], DeviceRecord] = {}
+    for record in records:
+        address = _address(record)
+        other = seen.setdefault(address, record)
+        if not address or other is record or (record.shares is not None and other.shares == record.shares):
+            continue
+        raise _blame(
+            record.where,
+            f"devices {other.name!r} ({other.where}) and {record.name!r} name the same address "
+            f'({", ".join(sorted(address))}): register both with the same shares="...", or correct one address',
+        )
+
+
+def _address(record: DeviceRecord) -> frozenset[str]:
+    return frozenset(
+        str(value)
+        for name, value in record.arguments.items()
+        if name in _SERIAL_PARAMETERS | _NETWORK_PARAMETERS and value is not None and value != ""
+    )
+
+
+def _check_positions() -> None:
+    for name, record in registry.positions.items():
+        first = name.partition(SEPARATOR)[0]
+        if first in registry.devices:
+            raise _blame(record.where, f"sample position {name!r} begins like device {first!r}: rename one of them")
+
+
+def _is_driver(cls: type) -> bool:
+    return issubclass(cls, BaseDevice) and cls is not BaseDevice
+
+
+def _reference(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _blame(where: Location, sentence: str) -> DescribeError:
+    return DescribeError(f"{where}: {sentence}", where.path, where.line)

@@ -1,0 +1,72 @@
+"""The base class of drivers."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from typing import Any, Self, cast
+
+from ._position import SamplePosition
+from ._recording import Construction, is_recording
+
+_log = logging.getLogger(__name__)
+
+
+class BaseDevice(ABC):
+    """A physical device, driven by one process at a time.
+
+    The constructor keeps its arguments and touches no hardware; `connect` does. Its arguments are plain data
+    (text, numbers, booleans, None, lists, dictionaries). Constructing a device while the lab is imported is
+    recorded, not executed: the real one is built in its driver process.
+    """
+
+    _message: str = ""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        construction = Construction(cls, args, kwargs)
+        if is_recording():
+            # Not an instance of the class, so Python does not call __init__.
+            return cast(Self, construction)
+        device = super().__new__(cls)
+        device._construction = construction
+        return device
+
+    def __init__(self, name: str, description: str = "") -> None:
+        self.name = name
+        self.description = description
+
+    _construction: Construction
+
+    @property
+    @abstractmethod
+    def sample_positions(self) -> list[SamplePosition]:
+        """The places for samples inside the device; known before it is connected."""
+
+    @abstractmethod
+    def connect(self) -> None:
+        """Open the connection; connecting again must not move hardware."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Close the connection; harmless when it is closed already."""
+
+    @abstractmethod
+    def is_running(self) -> bool:
+        """Tell whether the device is doing something that must not be interrupted."""
+
+    def emergency_stop(self) -> None:
+        """Bring the device to a safe state at once; called at any moment, from any thread.
+
+        This default stops nothing, and says so in the log and in the message of the device.
+        """
+        _log.warning("device %s has no emergency stop of its own: nothing was stopped", self.name)
+        self.set_message("emergency stop: this driver defines none, nothing was stopped")
+
+    def set_message(self, message: str) -> None:
+        """Show ``message`` beside the device on the dashboard."""
+        self._message = message
+
+    @property
+    def message(self) -> str:
+        """The latest message, empty if there was none."""
+        return self._message

@@ -1,0 +1,70 @@
+"""What a running task sees of the laboratory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from ._device import BaseDevice
+
+if TYPE_CHECKING:
+    from ._task import BaseTask
+
+ResourceKey: TypeAlias = type[BaseDevice] | str | None
+Resources: TypeAlias = tuple[Mapping[ResourceKey, Any], Mapping[ResourceKey, Mapping[str, list[str]]]]
+
+
+class SampleView(Protocol):
+    """A sample as it is now."""
+
+    @property
+    def name(self) -> str:
+        """The name given at submission."""
+
+    @property
+    def position(self) -> str | None:
+        """The place it stands in, or None outside the laboratory."""
+
+
+class LabView(Protocol):
+    """The laboratory as one task may use it.
+
+    Every method may raise the cancellation of the task; let it pass, `with` blocks release what they hold.
+    """
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task this view belongs to."""
+
+    def request_resources(
+        self,
+        resources: Mapping[ResourceKey, Mapping[str, int]],
+        priority: int | None = None,
+        timeout: float | None = None,
+    ) -> AbstractContextManager[Resources]:
+        """Hold devices and places for the duration of a `with` block.
+
+        Keys are a device class (any free device of it), a device name, or None for standalone positions;
+        values say how many places are needed per position name. All is granted together or not at all.
+        Gives ``(devices, places)``: a proxy per requested device, and the names of the places granted. Waits at
+        most ``timeout`` seconds (None: without limit), then raises `TimeoutError`.
+        """
+
+    def move_sample(self, sample: str, position: str | None) -> None:
+        """Record that a sample stands in another place, or with None has left the laboratory."""
+
+    def get_sample(self, sample: str) -> SampleView:
+        """Return a sample of this task by name."""
+
+    def run_subtask(self, task: type[BaseTask], samples: Sequence[str] | None = None, **parameters: Any) -> Any:
+        """Run another task inside this one and return its result; ``samples=None`` passes on all samples."""
+
+    def update_result(self, name: str, value: Any) -> None:
+        """Store one part of the result now, before the task ends."""
+
+    def set_message(self, message: str) -> None:
+        """Show ``message`` beside the task on the dashboard."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; returns by raising when the task is cancelled meanwhile."""
