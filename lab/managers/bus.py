@@ -1,0 +1,166 @@
+"""How the managers learn that something changed: one change stream wakes the threads that care.
+
+An event is only a hint. A manager that wakes looks at the documents as they are and makes them agree, so that
+a lost, repeated or late event does no harm.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo.database import Database
+from pymongo.errors import OperationFailure, PyMongoError
+
+from lab.records import Document, new_id
+
+Wake = Callable[[], None]
+
+_AWAIT_MS: Final = 10_000
+_POLL_SECONDS: Final = 1.0
+_LONGEST_DELAY: Final = 10.0
+_NO_CHANGE_STREAMS: Final = 40573  # what a standalone mongod answers
+
+log = logging.getLogger(__name__)
+
+
+class Manager(ABC):
+    """A thread that reconciles at its start, whenever it is woken, and when the last run asked for it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._woken = threading.Event()
+        self._ended = False
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @abstractmethod
+    def reconcile(self) -> float | None:
+        """Make the documents agree; return in how many seconds to look again without an event, None for never.
+
+        Runs on one thread only and may be run at any time. What it raises is logged, and it runs again.
+        """
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have it reconcile soon; many calls before that count as one."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End the thread after the run it is in."""
+        self._ended = True
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        delay: float | None = 0.0
+        while True:
+            self._woken.wait(delay)
+            self._woken.clear()
+            if self._ended:
+                return
+            delay = self._attempt()
+
+    def _attempt(self) -> float | None:
+        try:
+            delay = self.reconcile()
+        except Exception:  # whatever goes wrong with one document, the manager has to go on with the others
+            if not self._ended:
+                log.exception("The %s could not reconcile; it tries again.", self._name)
+            self._failures += 1
+            return min(0.1 * 2.0**self._failures, _LONGEST_DELAY)
+        self._failures = 0
+        return delay
+
+
+@dataclass(frozen=True)
+class _Subscription:
+    wake: Wake
+    fields: frozenset[str] | None
+
+    def concerns(self, event: Document) -> bool:
+        """Whether the change touches a field of interest; anything but an update touches all."""
+        if self.fields is None or event["operationType"] != "update":
+            return True
+        changes = event["updateDescription"]
+        names = [*changes["updatedFields"], *changes["removedFields"]]
+        return any(name.partition(".")[0] in self.fields for name in names)
+
+
+class Bus:
+    """One change stream over the database, on one thread; falls back to a poll where there are no change streams."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._database = database
+        self._subscriptions: dict[str, list[_Subscription]] = {"meta": []}
+        self._ended = threading.Event()
+        self._opened = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
+
+    def subscribe(self, collection: str, wake: Wake, fields: Collection[str] | None = None) -> None:
+        """Call ``wake`` after a change in ``collection``, of an update only when it touches one of ``fields``.
+
+        Subscribe before ``start``. After an interruption everybody is woken once.
+        """
+        subscription = _Subscription(wake, None if fields is None else frozenset(fields))
+        self._subscriptions.setdefault(collection, []).append(subscription)
+
+    def start(self) -> None:
+        """Start listening; no change after the return is missed."""
+        self._thread.start()
+        self._opened.wait(_LONGEST_DELAY)
+
+    def stop(self) -> None:
+        self._ended.set()
+        if self._thread.is_alive():
+            self._interrupt()
+            self._thread.join(_POLL_SECONDS)
+
+    def _interrupt(self) -> None:
+        """A change of our own ends the wait for one."""
+        try:
+            self._database["meta"].update_one({"_id": "bus"}, {"$set": {"interrupt": new_id()}}, upsert=True)
+        except PyMongoError as error:
+            log.debug("The bus ends by itself: %s", error)
+
+    def _run(self) -> None:
+        delay = 0.0
+        while not self._ended.wait(delay):
+            try:
+                self._listen()
+                delay = 0.0
+            except (PyMongoError, OSError) as error:
+                delay = min(delay * 2 + 0.1, _LONGEST_DELAY)
+                if isinstance(error, OperationFailure) and error.code == _NO_CHANGE_STREAMS:
+                    delay = _POLL_SECONDS
+                    self._wake_all()
+                elif not self._ended.is_set():
+                    log.warning("The change stream was interrupted and is opened again: %s", error)
+                self._opened.set()
+
+    def _listen(self) -> None:
+        collections = {"$match": {"ns.coll": {"$in": sorted(self._subscriptions)}}}
+        with self._database.watch([collections], max_await_time_ms=_AWAIT_MS) as stream:
+            self._opened.set()
+            self._wake_all()
+            for event in stream:
+                if self._ended.is_set():
+                    return
+                self._tell(event)
+
+    def _tell(self, event: Any) -> None:
+        for subscription in self._subscriptions.get(event.get("ns", {}).get("coll", ""), ()):
+            if subscription.concerns(event):
+                subscription.wake()
+
+    def _wake_all(self) -> None:
+        for subscriptions in self._subscriptions.values():
+            for subscription in subscriptions:
+                subscription.wake()
