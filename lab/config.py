@@ -1,0 +1,211 @@
+"""The settings of a laboratory: ``lab.toml`` beside its package."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from blake3 import blake3
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hotswap.errors import HotswapError
+
+FILE_NAME = "lab.toml"
+DEFAULT_PORT = 8895
+_RESERVED_PACKAGES = frozenset({"hotswap", "lab"})
+
+
+class ConfigError(HotswapError):
+    """The settings cannot be used."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class General(_Section):
+    """``[general]``: what the lab is and how it takes new code. Paths are absolute once loaded."""
+
+    name: str = Field(min_length=1)
+    package: Path
+    auto_refresh: bool = False
+    trigger: Literal["commit", "save"] = "commit"
+    branch: str | None = None
+    simulation: bool = True
+    state_dir: Path
+    cutover: Literal["rolling", "barrier"] = "rolling"
+
+
+class Server(_Section):
+    """``[server]``: where the HTTP API listens; port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    allow_remote: bool = False
+
+    @model_validator(mode="after")
+    def _listen_on_loopback(self) -> Server:
+        if not (self.allow_remote or _is_loopback(self.host)):
+            raise ValueError(
+                f"host {self.host!r} can be reached from other machines: use 127.0.0.1, "
+                "or set allow_remote = true if that is meant"
+            )
+        return self
+
+
+class MongoDB(_Section):
+    """``[mongodb]``: without a ``uri`` the lab starts a database of its own."""
+
+    uri: str | None = Field(default=None, repr=False)
+
+
+class Broker(_Section):
+    """``[broker]``: without a ``url`` the lab starts a broker of its own."""
+
+    url: str | None = Field(default=None, repr=False)
+
+
+class Worker(_Section):
+    """``[worker]``: ``capacity`` is how many tasks one worker process runs at once."""
+
+    capacity: int = Field(default=500, ge=1)
+
+
+class Refresh(_Section):
+    """``[refresh]``: limits while new code is imported (seconds, MB), and how long a save must settle."""
+
+    template_timeout: float = Field(default=30.0, gt=0)
+    template_memory_mb: int = Field(default=4096, ge=64)
+    debounce_ms: int = Field(default=50, ge=0)
+
+
+class LabConfig(_Section):
+    """All settings of one laboratory; see `load`."""
+
+    lab_dir: Path
+    general: General
+    server: Server = Field(default_factory=Server)
+    mongodb: MongoDB = Field(default_factory=MongoDB)
+    broker: Broker = Field(default_factory=Broker)
+    worker: Worker = Field(default_factory=Worker)
+    refresh: Refresh = Field(default_factory=Refresh)
+
+    @property
+    def path(self) -> Path:
+        """The file the settings came from."""
+        return self.lab_dir / FILE_NAME
+
+    @cached_property
+    def package_name(self) -> str:
+        """The name the lab package is imported under."""
+        return self.general.package.name
+
+
+def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> LabConfig:
+    """Load the settings from a file, from a folder or the nearest one above it (default: the current one).
+
+    ``LAB_STATE_DIR`` and ``LAB_PORT`` in ``environ`` win over the file. Raises `ConfigError`, one sentence
+    with file, key, reason and what to do.
+    """
+    file = _find(Path.cwd() if path is None else Path(path))
+    table = _override(_parse(file), environ)
+    general = table.setdefault("general", {})
+    if not isinstance(general, dict):
+        raise ConfigError(f"{file}: general must be a table: write it as [general]")
+    _fill_general(file, general, environ)
+    if "lab_dir" in table:
+        raise ConfigError(f"{file}: there is no key 'lab_dir': remove it")
+    try:
+        return LabConfig.model_validate({**table, "lab_dir": file.parent})
+    except ValidationError as error:
+        raise ConfigError(_sentence(file, error)) from error
+
+
+def _find(start: Path) -> Path:
+    start = start.expanduser().resolve()
+    if start.is_file():
+        return start
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    raise ConfigError(
+        f"there is no {FILE_NAME} in {start} or any folder above it: "
+        "go to your lab's folder, or make a lab with `lab init`"
+    )
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML ({error}): correct that line") from error
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read ({error.strerror}): allow this user to read it") from error
+
+
+def _override(table: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    if not (port := environ.get("LAB_PORT")):
+        return table
+    if not port.isdecimal():
+        raise ConfigError(f"the environment variable LAB_PORT is {port!r}: set it to a port number, 0 for any")
+    server = table.get("server", {})
+    return {**table, "server": {**server, "port": int(port)}} if isinstance(server, dict) else table
+
+
+def _fill_general(file: Path, general: dict[str, Any], environ: Mapping[str, str]) -> None:
+    lab_dir = file.parent
+    name = str(general.setdefault("name", lab_dir.name))
+    general["package"] = _package(file, general.get("package"))
+    state_dir = environ.get("LAB_STATE_DIR") or general.get("state_dir")
+    general["state_dir"] = (
+        lab_dir / Path(str(state_dir)).expanduser() if state_dir else _default_state_dir(lab_dir, name, environ)
+    )
+
+
+def _package(file: Path, given: object) -> Path:
+    package = _only_package(file) if given is None else (file.parent / str(given)).resolve()
+    if not (package / "__init__.py").is_file():
+        raise ConfigError(f"{file}: general.package names {package}, which holds no __init__.py: correct the path")
+    if package.name in _RESERVED_PACKAGES or not package.name.isidentifier():
+        raise ConfigError(f"{file}: a lab package cannot be called {package.name!r}: rename its folder")
+    return package
+
+
+def _only_package(file: Path) -> Path:
+    found = sorted(each.parent for each in file.parent.glob("*/__init__.py") if each.parent.name != "tests")
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(each.name for each in found) or "none"
+    raise ConfigError(
+        f'{file}: there must be one package beside it, not {names}: say which with package = "..." in [general]'
+    )
+
+
+def _default_state_dir(lab_dir: Path, name: str, environ: Mapping[str, str]) -> Path:
+    base = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    # Two labs of one name, say two checkouts, must not share a database.
+    mark = blake3(str(lab_dir).encode()).hexdigest(length=4)
+    return base / "hotswap" / f"{name}-{mark}"
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sentence(file: Path, error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{file}: there is no key {key!r}: correct or remove it"
+    reason = str(first.get("ctx", {}).get("error", "")) or first["msg"][:1].lower() + first["msg"][1:]
+    return f"{file}: {key}: {reason}"
