@@ -1,0 +1,100 @@
+"""Reading a source into objects: only what is not known yet is read, hashed and compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hotswap import _bytecode
+from hotswap._objects import Objects
+from hotswap.digest import Json, Memory
+from hotswap.snapshot import FileEntry
+from hotswap.source import Source, SourceFile
+
+_WORTH_SAVING = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a source holds: its files, the byte-code made of them, and the top-level modules they import."""
+
+    files: tuple[FileEntry, ...]
+    bytecode: tuple[FileEntry, ...]
+    imports: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """What is remembered of a source file: digest (None: it does not compile) and size of its byte-code."""
+
+    digest: str | None
+    size: int
+    imports: list[str]
+
+
+class Reader:
+    """Reads sources into ``objects``, remembering digests and byte-code in the folder ``cache``."""
+
+    def __init__(self, objects: Objects, cache: Path) -> None:
+        self._objects = objects
+        self._digests = Memory(cache / "digests.json")
+        self._code = Memory(cache / f"{_bytecode.VERSION}.json")
+        self._new_digests: dict[str, Json] = {}
+        self._new_code: dict[str, Json] = {}
+
+    def read(self, source: Source) -> Content:
+        """All of ``source``; contents that the store lacks are staged. Raises ``SourceError``."""
+        self._new_digests, self._new_code = {}, {}
+        files = tuple(sorted(self._entry(file) for file in source.files()))
+        source.check()
+        code = {entry.path: self._compiled(entry.digest) for entry in files if entry.path.endswith(".py")}
+        ours = {entry.path.partition("/")[0] for entry in files}
+        imports = frozenset(name for one in code.values() for name in one.imports)
+        return Content(files, tuple(_bytecode_entries(code)), imports - ours)
+
+    def remember(self, *, always: bool) -> None:
+        """Keep what the last ``read`` learned, once its objects are published.
+
+        Unless ``always``, a little is not written: to learn it again costs less than the write.
+        """
+        for memory, new in ((self._digests, self._new_digests), (self._code, self._new_code)):
+            memory.update(new)
+            if always or memory.unsaved >= _WORTH_SAVING:
+                memory.save()
+
+    def forget(self) -> None:
+        """Read everything anew from now on."""
+        self._digests.clear()
+        self._code.clear()
+
+    def _entry(self, file: SourceFile) -> FileEntry:
+        known = self._digests.get(file.key) if file.key else None
+        if isinstance(known, list):
+            digest, size = known
+        else:
+            data = file.read()
+            digest, size = self._objects.stage(data), len(data)
+            if file.key:
+                self._new_digests[file.key] = [digest, size]
+        return FileEntry(file.path, file.mode, int(str(size)), str(digest))
+
+    def _compiled(self, digest: str) -> _Code:
+        known = self._code.get(digest) or self._new_code.get(digest)
+        if not isinstance(known, list):
+            known = self._compile(digest)
+            self._new_code[digest] = known
+        return _Code(*known)  # type: ignore[arg-type]  # as _compile wrote it
+
+    def _compile(self, digest: str) -> list[Json]:
+        compiled = _bytecode.compile_source(self._objects.read(digest))
+        imports: list[Json] = [*sorted(compiled.imports)]
+        if compiled.bytecode is None:
+            return [None, 0, imports]
+        return [self._objects.stage(compiled.bytecode), len(compiled.bytecode), imports]
+
+
+def _bytecode_entries(code: dict[str, _Code]) -> Iterator[FileEntry]:
+    for path, one in code.items():
+        if one.digest is not None:
+            yield FileEntry(_bytecode.cached_path(path), 0o644, one.size, one.digest)

@@ -1,0 +1,131 @@
+"""What may be frozen: the rules that both kinds of source share, and the sentences that say what breaks them."""
+
+from __future__ import annotations
+
+import keyword
+import os
+import posixpath
+import site
+import sys
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+from hotswap.errors import SourceError
+
+_OURS = {"hotswap", "lab"}
+_LINK_DEPTH = 16
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def check_names(packages: Iterable[tuple[str, Path]]) -> None:
+    """Raise ``SourceError`` for the first ``(name, folder)`` whose name cannot be imported or is already taken."""
+    seen: set[str] = set()
+    for name, folder in packages:
+        if reason := _objection(name, seen):
+            raise SourceError(f"The package in {folder} cannot be frozen as {name!r}: {reason}; rename the folder.")
+        seen.add(name)
+
+
+def _objection(name: str, seen: set[str]) -> str | None:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return "the name is not a Python identifier"
+    if name in _OURS:
+        return "the name belongs to the runtime"
+    if name in sys.stdlib_module_names:
+        return "a module of the Python standard library has the name"
+    if name in seen:
+        return "another frozen package has the name"
+    if PathFinder.find_spec(name, _site_folders()) is not None:
+        return "an installed package has the name"
+    return None
+
+
+@lru_cache(maxsize=1)
+def _site_folders() -> list[str]:
+    return [*site.getsitepackages(), site.getusersitepackages()]
+
+
+def kept(paths: Iterable[str], prefix: str, where: str) -> list[str]:
+    """Those of ``paths`` that are not byte-code and not in a virtual environment, each with a name that can travel."""
+    everything = list(paths)
+    environments = tuple(path.removesuffix("pyvenv.cfg") for path in everything if _is_venv_mark(path))
+    kept = [path for path in everything if counts(path) and not path.startswith(environments)]
+    for path in kept:
+        _check_name(f"{prefix}/{path}")
+    if not kept:
+        raise SourceError(f"There is nothing to freeze in {prefix} of {where}: it is empty or ignored by .gitignore.")
+    return kept
+
+
+def _is_venv_mark(path: str) -> bool:
+    return path.endswith("/pyvenv.cfg")
+
+
+def counts(path: str) -> bool:
+    """Whether a path is content, and not byte-code or git's own."""
+    return not path.endswith((".pyc", ".pyo")) and not {".git", "__pycache__"} & set(path.split("/"))
+
+
+def _check_name(path: str) -> None:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError as problem:
+        raise SourceError(f"The name of {path!r} is not valid UTF-8: rename the file.") from problem
+
+
+def follow(path: str, links: Mapping[str, str], entries: Mapping[str, object], shown: str) -> str:
+    """The file that ``path`` leads to, itself unless it is a symbolic link; it must be inside the package."""
+    target = path
+    for _ in range(_LINK_DEPTH):
+        if target not in links:
+            break
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(target), links[target]))
+    if target not in entries or target in links or not counts(target):
+        raise SourceError(
+            f"{shown} is a symbolic link to {links[path]}, which is not a file of the package: "
+            "replace the link by a copy."
+        )
+    return target
+
+
+def frozen_mode(mode: int) -> int:
+    return 0o755 if mode & 0o100 else 0o644
+
+
+def check_regular(path: str, found: os.stat_result, limit: int) -> None:
+    if S_ISDIR(found.st_mode):
+        raise submodule(path.rstrip("/"))
+    if not S_ISREG(found.st_mode):
+        raise SourceError(f"{path} is neither a file nor a folder: move it out of the package.")
+    check_size(path, found.st_size, limit)
+
+
+def check_size(path: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise SourceError(
+            f"{path} has {size / 2**20:.1f} MiB, more than the {limit / 2**20:g} MiB allowed for one file: "
+            "keep data that large outside of the package."
+        )
+
+
+def checked(path: str, data: bytes) -> bytes:
+    if data.startswith(_POINTER) and len(data) < 1024:
+        raise SourceError(
+            f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` and freeze the working tree, "
+            "or commit the file without LFS."
+        )
+    return data
+
+
+def submodule(path: str) -> SourceError:
+    return SourceError(
+        f"{path} is a git submodule or another repository: copy its files into the package, "
+        "or install it as a distribution."
+    )
+
+
+def unreadable(path: str, problem: OSError) -> SourceError:
+    return SourceError(f"{path} cannot be read ({problem.strerror}): make it readable or move it away.")
