@@ -1,0 +1,92 @@
+"""What devices were told to do and what they say, written to the database in batches beside the calls themselves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
+
+from lab.records import Document, Records
+
+log = logging.getLogger(__name__)
+
+_GATHER: Final = 0.1
+_RETRY: Final = 1.0
+_MOST_KEPT: Final = 20_000
+
+
+class Journal:
+    """Takes entries without delay and writes them within 0.2 s, on a thread of its own; ``close`` writes the rest.
+
+    While the database cannot be reached entries are kept, the oldest of very many are dropped. ``open_records``
+    is called on that thread at the first entry.
+    """
+
+    def __init__(self, open_records: Callable[[], Records]) -> None:
+        self._open = open_records
+        self._records: Records | None = None
+        self._calls: list[Document] = []
+        self._messages: dict[str, str] = {}
+        self._arrived = threading.Event()
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def call(self, entry: Document) -> None:
+        with self._lock:
+            self._calls.append(entry)
+            del self._calls[:-_MOST_KEPT]
+        self._arrived.set()
+
+    def message(self, device: str, text: str) -> None:
+        with self._lock:
+            self._messages[device] = text
+        self._arrived.set()
+
+    def close(self) -> None:
+        """Write what is left, waiting a few seconds at most."""
+        self._closing.set()
+        self._arrived.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._arrived.wait()
+            self._arrived.clear()
+            self._closing.wait(_GATHER)
+            while not self._flush() and not self._closing.wait(_RETRY):
+                pass
+        self._close_records()
+
+    def _flush(self) -> bool:
+        with self._lock:
+            calls, self._calls = self._calls, []
+            messages, self._messages = self._messages, {}
+        try:
+            self._write(calls, messages)
+        except PyMongoError as error:
+            log.warning("The journal of device calls waits for the database: %s", error)
+            with self._lock:
+                self._calls[:0] = calls
+                self._messages = messages | self._messages
+            return False
+        return True
+
+    def _write(self, calls: list[Document], messages: dict[str, str]) -> None:
+        if self._records is None:
+            self._records = self._open()
+        if calls:
+            self._records.calls.insert_many(calls, ordered=False)
+        if messages:
+            self._records.devices.bulk_write(
+                [UpdateOne({"_id": device}, {"$set": {"message": text}}) for device, text in messages.items()]
+            )
+
+    def _close_records(self) -> None:
+        if self._records is not None:
+            self._records.database.client.close()

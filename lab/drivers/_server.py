@@ -1,0 +1,62 @@
+"""The operations of a driver process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.drivers._faults import CallFailed
+from lab.drivers._journal import Journal
+from lab.drivers._slot import Call, Slot
+from lab.errors import DeviceError
+from lab.records import Document
+
+log = logging.getLogger(__name__)
+
+
+class DriverServer:
+    """The devices of one share group. ``facts`` tells the snapshot and driver digest that each journal entry names."""
+
+    def __init__(self, devices: list[str], tree: Path, journal: Journal, facts: Mapping[str, Document]) -> None:
+        self._journal = journal
+        self._facts = facts
+        self._slots = {name: Slot(name, tree, self._record, journal.message) for name in devices}
+
+    def handlers(self) -> dict[str, Callable[..., Any]]:
+        """What the wire offers; see ``Slot`` for the meaning and the errors of each."""
+        return {
+            "connect": lambda device: self._slot(device).connect(),
+            "disconnect": lambda device: self._slot(device).disconnect(),
+            "grant": self._grant,
+            "revoke": lambda device, fence: self._slot(device).revoke(fence),
+            "call": lambda device, **call: self._slot(device).call(Call(**call)),
+            "emergency_stop": lambda device: self._slot(device).emergency_stop(),
+            "status": lambda device: self._slot(device).status(),
+        }
+
+    def idle(self) -> bool:
+        """Whether no device is connected."""
+        return not any(slot.connected for slot in self._slots.values())
+
+    def close(self) -> None:
+        """Disconnect everything and write the rest of the journal."""
+        for slot in self._slots.values():
+            try:
+                slot.disconnect()
+            except CallFailed as error:
+                log.warning("Device %s did not disconnect: %s", slot.name, error)
+        self._journal.close()
+
+    def _grant(self, device: str, fence: int, task: str) -> None:
+        self._slot(device).grant(fence)
+        log.info("Device %s is granted to task %s.", device, task)
+
+    def _slot(self, device: str) -> Slot:
+        if device not in self._slots:
+            raise DeviceError(f"This driver process has no device {device!r}; it has {', '.join(self._slots)}.")
+        return self._slots[device]
+
+    def _record(self, entry: Document) -> None:
+        self._journal.call({**entry, **self._facts.get(entry["device"], {})})

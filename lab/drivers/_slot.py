@@ -1,0 +1,188 @@
+"""One device inside its driver process: built, connected, granted to one task at a time, called."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lab.definitions import BaseDevice, build_device
+from lab.drivers._faults import CallFailed
+from lab.errors import DeviceError, FenceError
+from lab.plain import to_plain
+from lab.records import Document, now
+
+log = logging.getLogger(__name__)
+
+_NOT_CALLABLE: Final = frozenset({"connect", "disconnect", "set_message"})
+_AT_ONCE: Final = "emergency_stop"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method call, by the holder of ``fence``."""
+
+    fence: int
+    method: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    task: str
+    attempt: int
+
+
+class Slot:
+    """Guards one device. Calls to it take turns; fences and emergency stops never wait for them.
+
+    ``on_call`` is told of each call that was executed, ``on_message`` of each message the device sets.
+    """
+
+    def __init__(
+        self, name: str, tree: Path, on_call: Callable[[Document], None], on_message: Callable[[str, str], None]
+    ) -> None:
+        self.name = name
+        self._tree = tree
+        self._on_call = on_call
+        self._on_message = on_message
+        self._device: BaseDevice | None = None
+        self._turn = threading.Lock()
+        self._state = threading.Lock()
+        self._granted: int | None = None
+        self._floor = 0
+        self._busy = False
+
+    @property
+    def connected(self) -> bool:
+        return self._device is not None
+
+    def connect(self) -> None:
+        """Build the device and open its connection; nothing happens when it is open. Raises CallFailed."""
+        with self._turn:
+            if self._device is not None:
+                return
+            try:
+                device = build_device(self.name)
+                self._listen(device)
+                device.connect()
+            except BaseException as error:
+                raise CallFailed(error, self._tree) from error
+            self._device = device
+        log.info("Device %s is connected.", self.name)
+
+    def disconnect(self) -> None:
+        """Close the connection and forget the device, even when closing fails. Raises CallFailed."""
+        with self._turn:
+            device, self._device = self._device, None
+            if device is None:
+                return
+            try:
+                device.disconnect()
+            except BaseException as error:
+                raise CallFailed(error, self._tree) from error
+        log.info("Device %s is disconnected.", self.name)
+
+    def grant(self, fence: int) -> None:
+        """From now on only calls with this fence are executed. Raises FenceError for one that was used up."""
+        self._connected()
+        with self._state:
+            if fence != self._granted and fence <= self._floor:
+                raise FenceError(f"Device {self.name} was already granted with a fence above {fence}.")
+            self._granted = self._floor = fence
+
+    def revoke(self, fence: int) -> None:
+        """From now on no call with this fence or a lower one is executed; one under way is left to end."""
+        with self._state:
+            self._floor = max(self._floor, fence)
+            if self._granted is not None and self._granted <= fence:
+                self._granted = None
+
+    def call(self, call: Call) -> Any:
+        """Execute a method and return its result as plain data.
+
+        Raises FenceError when the fence is not the granted one, CallFailed when the method raised.
+        """
+        self._check(call)
+        if call.method == _AT_ONCE:
+            return self._execute(call)
+        with self._turn:
+            self._check(call)  # it may have been revoked while the call waited for its turn
+            self._busy = True
+            try:
+                return self._execute(call)
+            finally:
+                self._busy = False
+
+    def emergency_stop(self) -> None:
+        """Stop the device at once, whatever it is doing. Raises DeviceError when it is not connected."""
+        device = self._connected()
+        try:
+            device.emergency_stop()
+        except BaseException as error:
+            raise CallFailed(error, self._tree) from error
+
+    def status(self) -> Document:
+        device = self._device
+        return {
+            "connected": device is not None,
+            "running": device is not None and (self._busy or self._is_running(device)),
+            "message": "" if device is None else device.message,
+        }
+
+    def _is_running(self, device: BaseDevice) -> bool:
+        try:
+            return bool(device.is_running())
+        except Exception:  # a faulty is_running must not bar the way for the driver that corrects it
+            log.exception("is_running() of %s raised; it counts as not running.", self.name)
+            return False
+
+    def _connected(self) -> BaseDevice:
+        if self._device is None:
+            raise DeviceError(f"Device {self.name} is not connected; see its error on the dashboard.")
+        return self._device
+
+    def _check(self, call: Call) -> None:
+        if call.fence != self._granted:
+            raise FenceError(
+                f"{self.name}.{call.method} was refused: the device is not granted to task {call.task} any more; "
+                "call devices only inside the `with` block that requested them."
+            )
+
+    def _listen(self, device: BaseDevice) -> None:
+        """Hear of messages as they are set, also of those set by threads of the driver."""
+        set_message = device.set_message
+
+        def heard(message: str) -> None:
+            set_message(message)
+            self._on_message(self.name, device.message)
+
+        device.__dict__["set_message"] = heard
+
+    def _execute(self, call: Call) -> Any:
+        started, error = time.monotonic(), ""
+        entry = {"at": now(), "device": self.name, "method": call.method, "fence": call.fence}
+        try:
+            method = _public_method(self._connected(), call.method)
+            return to_plain(method(*call.args, **call.kwargs), f"The result of {self.name}.{call.method}")
+        except BaseException as raised:  # whatever a driver raises is the caller's to handle, not this process's
+            error = f"{type(raised).__name__}: {raised}"
+            raise CallFailed(raised, self._tree) from raised
+        finally:
+            told = {"task": call.task, "attempt": call.attempt, "ok": not error, "error": error or None}
+            self._on_call({**entry, **told, "seconds": time.monotonic() - started})
+
+
+def _public_method(device: BaseDevice, name: str) -> Callable[..., Any]:
+    what = f"{type(device).__name__}.{name}"
+    if name.startswith("_") or name in _NOT_CALLABLE:
+        raise AttributeError(f"{what} is not for tasks to call.")
+    found = inspect.getattr_static(device, name, None)
+    if found is None:
+        raise AttributeError(f"{what} does not exist; the driver has no such method.")
+    method = None if isinstance(found, property) else getattr(device, name)
+    if callable(method):
+        return method  # type: ignore[no-any-return]  # a callable is all that is known of it
+    raise AttributeError(f"{what} is a value, and tasks can only call methods; give the driver one that returns it.")
