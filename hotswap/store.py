@@ -140,6 +140,10 @@ class Store:
             raise StoreError(
                 f"Snapshot {snapshot.short_id} has no file {path!r}: see `hotswap show {snapshot.short_id}`."
             )
+        return self.content(entry)
+
+    def content(self, entry: FileEntry) -> bytes:
+        """The content of an entry of any snapshot of this store; raises ``DamagedError`` as ``read`` does."""
         return self._objects.read(entry.digest)
 
     def verify(self, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Sequence[Damage]:

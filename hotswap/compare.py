@@ -1,0 +1,107 @@
+"""The difference of two snapshots: files and environment."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hotswap.environment import Environment
+from hotswap.snapshot import FileEntry, Snapshot
+from hotswap.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentChange:
+    """A distribution, or ``python``, whose version differs; None where it is absent.
+
+    A distribution from a local folder tells the start of its content digest beside the version.
+    """
+
+    name: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Sorted posix paths, and what changed in the environment; a file whose mode alone differs is changed."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    environment: tuple[EnvironmentChange, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is any difference."""
+        return bool(self.added or self.removed or self.changed or self.environment)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data; each environment change is a list ``[name, before, after]``."""
+        return {
+            "added": list(self.added),
+            "removed": list(self.removed),
+            "changed": list(self.changed),
+            "environment": [[change.name, change.before, change.after] for change in self.environment],
+        }
+
+
+def compare(before: Snapshot, after: Snapshot) -> Difference:
+    """What changes on the way from ``before`` to ``after``."""
+    old, new = _by_path(before), _by_path(after)
+    return Difference(
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(path for path in old.keys() & new.keys() if old[path] != new[path])),
+        environment=tuple(_environment_changes(before.environment, after.environment)),
+    )
+
+
+def patch(store: Store, before: Snapshot, after: Snapshot) -> str:
+    """The difference of the files as a unified diff; of files that are not text, and of modes, one line each."""
+    difference = compare(before, after)
+    paths = sorted((*difference.added, *difference.removed, *difference.changed))
+    old, new = _by_path(before), _by_path(after)
+    return "".join(line for path in paths for line in _file_patch(store, path, old.get(path), new.get(path)))
+
+
+def _by_path(snapshot: Snapshot) -> dict[str, FileEntry]:
+    return {entry.path: entry for entry in snapshot.files}
+
+
+def _environment_changes(before: Environment, after: Environment) -> Iterator[EnvironmentChange]:
+    old, new = _versions(before), _versions(after)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield EnvironmentChange(name, old.get(name), new.get(name))
+
+
+def _versions(environment: Environment) -> dict[str, str]:
+    versions = {"python": environment.python}
+    for one in environment.distributions:
+        versions[one.name] = f"{one.version} ({one.digest[:12]})" if one.digest else one.version
+    return versions
+
+
+def _file_patch(store: Store, path: str, old: FileEntry | None, new: FileEntry | None) -> Iterator[str]:
+    if old and new and old.mode != new.mode:
+        yield f"mode of {path} changed from {old.mode:o} to {new.mode:o}\n"
+    before, after = _lines(store, old), _lines(store, new)
+    if before is None or after is None:
+        yield f"binary file {path} differs\n"
+        return
+    names = (f"a/{path}" if old else "/dev/null", f"b/{path}" if new else "/dev/null")
+    for line in difflib.unified_diff(before, after, *names):
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+
+
+def _lines(store: Store, entry: FileEntry | None) -> list[str] | None:
+    """None for content that is not text."""
+    if entry is None:
+        return []
+    data = store.content(entry)
+    try:
+        return None if b"\0" in data else data.decode("utf-8").splitlines(keepends=True)
+    except UnicodeDecodeError:
+        return None
