@@ -1,0 +1,123 @@
+"""What people may do to tasks and experiments: cancel and retry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from lab.records import CLAIMED, ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
+from lab.refusals import ConflictError, NotFoundError
+
+_RETRIABLE: Final = (TaskStatus.LOST, TaskStatus.ERROR)
+_IDLE: Final = (TaskStatus.WAITING, TaskStatus.READY, TaskStatus.INITIATED, TaskStatus.LOST)
+
+
+class Commands:
+    """``revoke`` takes a device away from a task's dead attempt, at its driver; ``wake`` follows each change."""
+
+    def __init__(self, records: Records, revoke: Callable[[str], object], wake: Callable[[], None]) -> None:
+        self._records = records
+        self._revoke = revoke
+        self._wake = wake
+
+    def cancel_task(self, task_id: str, actor: str) -> Task:
+        """End a task that is in nobody's hands at once; ask the worker of any other to stop it.
+
+        Raises NotFoundError, and ConflictError when it has ended already or is part of another task.
+        """
+        task = self._top_level(task_id, "cancel")
+        while task["status"] not in ENDED:
+            if self._end(task, actor) or self._ask(task):
+                self._records.log("task.cancelled", task_id, actor=actor)
+                self._wake()
+                return self._task(task_id)
+            task = self._task(task_id)
+        raise ConflictError(f"Task {task_id} has ended already: {task['status']}.")
+
+    def cancel_experiment(self, experiment_id: str, actor: str) -> Experiment:
+        """Cancel all its tasks that have not ended."""
+        self._experiment(experiment_id)
+        unfinished = {"experiment": experiment_id, "parent": None, "status": {"$nin": list(ENDED)}}
+        tasks = [task["_id"] for task in self._records.tasks.find(unfinished, {"_id": 1})]
+        if not tasks:
+            raise ConflictError(f"Experiment {experiment_id} has ended already.")
+        for task_id in tasks:
+            if self._task(task_id)["status"] not in ENDED:
+                self.cancel_task(task_id, actor)
+        return self._experiment(experiment_id)
+
+    def retry(self, task_id: str, actor: str) -> Task:
+        """Have a LOST or failed task run again from its start, with the code it is pinned to.
+
+        What it holds stays its own. Tasks after it that were cancelled because it failed wait for it again.
+        """
+        task = self._top_level(task_id, "retry")
+        if task["status"] not in _RETRIABLE:
+            raise ConflictError(f"Task {task_id} is {task['status']}; only a task that is LOST or in ERROR is retried.")
+        for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
+            self._revoke(device["_id"])
+        if not self._make_ready(task):
+            raise ConflictError(f"Task {task_id} changed meanwhile; look at it again.")
+        reopen(self._records, task["experiment"], task_id)
+        self._records.log("task.retried", task_id, actor=actor, attempt=task["attempt"])
+        self._wake()
+        return self._task(task_id)
+
+    def _end(self, task: Task, actor: str) -> bool:
+        query = {"_id": task["_id"], "status": {"$in": list(_IDLE)}, "claim": None}
+        fields = {
+            "status": TaskStatus.CANCELLED,
+            "reason": f"Cancelled by {actor}.",
+            "cancel_requested": True,
+            "ended_at": now(),
+        }
+        return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
+
+    def _ask(self, task: Task) -> bool:
+        query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}}
+        return self._records.tasks.update_one(query, {"$set": {"cancel_requested": True}}).matched_count == 1
+
+    def _make_ready(self, task: Task) -> bool:
+        query = {"_id": task["_id"], "status": task["status"], "attempt": task["attempt"]}
+        return self._records.tasks.update_one(query, {"$set": _fresh(TaskStatus.READY)}).modified_count == 1
+
+    def _top_level(self, task_id: str, verb: str) -> Task:
+        task = self._task(task_id)
+        if task["parent"] is not None:
+            raise ConflictError(f"Task {task_id} is part of task {task['parent']}; {verb} that one.")
+        return task
+
+    def _task(self, task_id: str) -> Task:
+        task = self._records.tasks.find_one({"_id": task_id})
+        if task is None:
+            raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
+        return task
+
+    def _experiment(self, experiment_id: str) -> Experiment:
+        experiment = self._records.experiments.find_one({"_id": experiment_id})
+        if experiment is None:
+            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab status` lists them.")
+        return experiment
+
+
+def reopen(records: Records, experiment: str, task_id: str) -> None:
+    """Let what comes after ``task_id`` wait again, and the experiment go on; safe to repeat."""
+    for later in records.tasks.find({"experiment": experiment, "previous": task_id}, {"_id": 1}):
+        query = {"_id": later["_id"], "status": TaskStatus.CANCELLED, "cancel_requested": False, "started_at": None}
+        if records.tasks.update_one(query, {"$set": _fresh(TaskStatus.WAITING)}).modified_count:
+            reopen(records, experiment, later["_id"])
+    ended = {"_id": experiment, "status": {"$ne": ExperimentStatus.RUNNING}}
+    records.experiments.update_one(ended, {"$set": {"status": ExperimentStatus.RUNNING, "completed_at": None}})
+
+
+def _fresh(status: TaskStatus) -> dict[str, Any]:
+    return {
+        "status": status,
+        "ready_at": now() if status == TaskStatus.READY else None,
+        "claim": None,
+        "error": None,
+        "reason": None,
+        "message": "",
+        "ended_at": None,
+        "cancel_requested": False,
+    }

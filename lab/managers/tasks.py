@@ -1,0 +1,170 @@
+"""Dispatch: a READY task is pinned to the current snapshot and sent to its workers, into free capacity only.
+
+The message is a hint. What counts is the INITIATED document, which a worker of the pinned snapshot claims; what is not
+claimed within seconds is sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from hotswap.routing import RoutingError
+from lab.catalog import Catalog
+from lab.managers.bus import Bus, Manager
+from lab.parameters import complaint
+from lab.records import CLAIMED, ExperimentStatus, Pin, Records, Task, TaskStatus, now
+
+RESEND_AFTER: Final = timedelta(seconds=5)
+_FIELDS: Final = ("status", "type", "parameters", "experiment", "priority", "ready_at", "pin", "attempt", "claim")
+_AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
+
+Send = Callable[[str, str, int], None]
+Current = Callable[[], Pin | None]
+
+log = logging.getLogger(__name__)
+
+
+class TaskManager(Manager):
+    """``current`` reads the generation new tasks bind to; ``send`` takes (queue, task, attempt)."""
+
+    def __init__(self, records: Records, catalog: Catalog, bus: Bus, current: Current, send: Send) -> None:
+        super().__init__("task manager")
+        self._records = records
+        self._catalog = catalog
+        self._current = current
+        self._send = send
+        bus.subscribe("tasks", self.wake, {"status"})
+        bus.subscribe("experiments", self.wake, {"status"})
+        bus.subscribe("workers", self.wake, {"capacity"})
+        bus.subscribe("generations", self.wake)
+
+    def reconcile(self) -> float | None:
+        self._dispatch()
+        return self._resend()
+
+    def _dispatch(self) -> None:
+        ready = self._ready()
+        if not ready:
+            return
+        capacity = _Capacity(self._records)
+        for task in ready:
+            self._place(task, capacity)
+
+    def _ready(self) -> list[Task]:
+        """READY tasks of running experiments, the urgent and the old first."""
+        tasks = list(self._records.tasks.find({"status": TaskStatus.READY, "parent": None}, dict.fromkeys(_FIELDS, 1)))
+        query = {"_id": {"$in": sorted({task["experiment"] for task in tasks})}, "status": ExperimentStatus.RUNNING}
+        running = {each["_id"] for each in self._records.experiments.find(query, {"_id": 1})} if tasks else set()
+        return sorted(
+            (task for task in tasks if task["experiment"] in running),
+            key=lambda task: (-task["priority"], task["ready_at"], task["_id"]),
+        )
+
+    def _place(self, task: Task, capacity: _Capacity) -> None:
+        while (pin := task["pin"] or self._current()) is not None:
+            unfit = self._unfit(task, pin)
+            if unfit is not None:
+                self._park(task, unfit)
+                return
+            queue = capacity.queue(pin["snapshot"])
+            if queue is None or not self._initiate(task, pin):
+                return
+            if task["pin"] is None and self._moved_from(pin) and self._take_back(task):
+                continue
+            capacity.take(pin["snapshot"])
+            self._hint(queue, task["_id"], task["attempt"] + 1)
+            return
+
+    def _unfit(self, task: Task, pin: Pin) -> str | None:
+        """Why the snapshot's code cannot run the task, or None: it was checked, but against an earlier generation."""
+        version = f"Code version {pin['snapshot'][:12]}"
+        try:
+            known = self._catalog.get(pin["snapshot"]).tasks.get(task["type"])
+        except KeyError:
+            return f"{version} was never described."
+        if known is None:
+            return f"{version} has no task type {task['type']!r}."
+        wrong = complaint(known["schema"], task["parameters"])
+        return None if wrong is None else f"{version} does not take its parameters: {wrong}."
+
+    def _park(self, task: Task, reason: str) -> None:
+        query = {"_id": task["_id"], "status": TaskStatus.READY, "reason": {"$ne": reason}}
+        if self._records.tasks.update_one(query, {"$set": {"reason": reason}}).modified_count:
+            self._records.log("task.parked", task["_id"], reason=reason)
+
+    def _initiate(self, task: Task, pin: Pin) -> bool:
+        query = {"_id": task["_id"], "status": TaskStatus.READY, "attempt": task["attempt"]}
+        fields = {
+            "status": TaskStatus.INITIATED,
+            "pin": pin,
+            "attempt": task["attempt"] + 1,
+            "claim": None,
+            "sent_at": now(),
+            "reason": None,
+        }
+        return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
+
+    def _moved_from(self, pin: Pin) -> bool:
+        current = self._current()
+        return current is None or current["generation"] != pin["generation"]
+
+    def _take_back(self, task: Task) -> bool:
+        """Undo an initiation nobody was told of; False when a worker found it all the same."""
+        query = {**_unclaimed(task["_id"], task["attempt"] + 1)}
+        fields = {"status": TaskStatus.READY, "pin": None, "attempt": task["attempt"], "sent_at": None}
+        return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
+
+    def _resend(self) -> float | None:
+        """Send again what was not claimed in time; returns when the next may be due."""
+        waiting = self._records.tasks.find({"status": TaskStatus.INITIATED}, {"attempt": 1, "sent_at": 1, "pin": 1})
+        delays = []
+        for task in waiting:
+            sent_at = task["sent_at"] or now()
+            delay = (sent_at + RESEND_AFTER - now()).total_seconds()
+            if delay <= 0:
+                self._send_again(task)
+                delay = RESEND_AFTER.total_seconds()
+            delays.append(delay)
+        return min(delays, default=None)
+
+    def _send_again(self, task: Task) -> None:
+        worker = self._records.workers.find_one({"snapshot": task["pin"]["snapshot"]}) if task["pin"] else None
+        query = {**_unclaimed(task["_id"], task["attempt"]), "sent_at": task["sent_at"]}
+        renewed = self._records.tasks.update_one(query, {"$set": {"sent_at": now()}}).modified_count
+        if renewed and worker is not None:
+            self._hint(worker["queue"], task["_id"], task["attempt"])
+
+    def _hint(self, queue: str, task: str, attempt: int) -> None:
+        try:
+            self._send(queue, task, attempt)
+        except RoutingError as error:
+            log.warning("Task %s is sent again in %s: %s", task, RESEND_AFTER, error)
+
+
+class _Capacity:
+    """How many more tasks each snapshot's workers can take; counted from the tasks, which are the truth."""
+
+    def __init__(self, records: Records) -> None:
+        self._free: Counter[str] = Counter()
+        self._queues: dict[str, str] = {}
+        for worker in records.workers.find({}, {"snapshot": 1, "queue": 1, "capacity": 1}):
+            self._free[worker["snapshot"]] += worker["capacity"]
+            self._queues[worker["snapshot"]] = worker["queue"]
+        at_work = {"status": {"$in": list(_AT_WORK)}, "parent": None}
+        for task in records.tasks.find(at_work, {"pin.snapshot": 1}):
+            self._free[task["pin"]["snapshot"] if task["pin"] else ""] -= 1
+
+    def queue(self, snapshot: str) -> str | None:
+        """The queue of the snapshot, or None when nobody there has room."""
+        return self._queues.get(snapshot) if self._free[snapshot] > 0 else None
+
+    def take(self, snapshot: str) -> None:
+        self._free[snapshot] -= 1
+
+
+def _unclaimed(task: str, attempt: int) -> dict[str, Any]:
+    return {"_id": task, "status": TaskStatus.INITIATED, "attempt": attempt, "claim": None}

@@ -1,0 +1,142 @@
+"""Workers: each snapshot that has something to do has a live one, and what a dead one left behind is LOST."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from hotswap.process import DeathWatch, Identity
+from lab.managers.bus import Bus, Manager
+from lab.managers.tasks import Current
+from lab.records import CLAIMED, ENDED, Records, RequestStatus, Task, TaskStatus, Worker, now
+
+_RETRY_SECONDS: Final = 1.0
+_LONGEST_RETRY: Final = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class WorkerManager(Manager):
+    """``ensure`` starts the worker process of a snapshot, or finds it running; it may take seconds and may raise."""
+
+    def __init__(
+        self, records: Records, bus: Bus, watch: DeathWatch, current: Current, ensure: Callable[[str], None]
+    ) -> None:
+        super().__init__("worker manager")
+        self._records = records
+        self._watch = watch
+        self._current = current
+        self._ensure = ensure
+        self._watched: set[str] = set()
+        self._dead: set[str] = set()
+        self._starting: dict[str, threading.Thread] = {}
+        self._refusals: dict[str, int] = {}
+        bus.subscribe("workers", self.wake, set())
+        bus.subscribe("tasks", self.wake, {"status"})
+        bus.subscribe("generations", self.wake)
+
+    def reconcile(self) -> float | None:
+        # Tasks before workers: who holds a task read here has written down itself earlier.
+        claimed = list(self._records.tasks.find({"status": {"$in": list(CLAIMED)}, "parent": None}))
+        workers = self._living()
+        names = {worker["_id"] for worker in workers}
+        for task in claimed:
+            if task["claim"] is not None and task["claim"]["worker"] not in names:
+                lose(self._records, task)
+        missing = self._needed() - {worker["snapshot"] for worker in workers}
+        for snapshot in missing:
+            self._start(snapshot)
+        return min((self._pause(snapshot) for snapshot in missing), default=None)
+
+    def _living(self) -> list[Worker]:
+        """The workers not known to be dead; each is watched from the first time it is seen."""
+        living = []
+        for worker in self._records.workers.find({}):
+            instance = worker["instance"]
+            if instance in self._dead:
+                self._records.workers.delete_one({"_id": worker["_id"], "instance": instance})
+                self._records.log("worker.died", worker["_id"], snapshot=worker["snapshot"])
+                continue
+            living.append(worker)
+            if instance not in self._watched:
+                self._watched.add(instance)
+                self._watch.watch(Identity.from_dict(worker["identity"]), partial(self._on_death, instance))
+        return living
+
+    def _on_death(self, instance: str) -> None:
+        self._dead.add(instance)
+        self.wake()
+
+    def _needed(self) -> set[str]:
+        """The current snapshot, and those that sent or retried tasks are pinned to."""
+        waiting = {"status": {"$in": [TaskStatus.READY, TaskStatus.INITIATED]}, "pin": {"$ne": None}}
+        pinned = {task["pin"]["snapshot"] for task in self._records.tasks.find(waiting, {"pin": 1}) if task["pin"]}
+        current = self._current()
+        return pinned if current is None else pinned | {current["snapshot"]}
+
+    def _start(self, snapshot: str) -> None:
+        thread = self._starting.get(snapshot)
+        if thread is None or not thread.is_alive():
+            name = f"start worker {snapshot[:12]}"
+            thread = threading.Thread(target=self._run_ensure, args=(snapshot,), name=name, daemon=True)
+            self._starting[snapshot] = thread
+            thread.start()
+
+    def _run_ensure(self, snapshot: str) -> None:
+        try:
+            self._ensure(snapshot)
+        except Exception as error:  # the code of a snapshot, and what starts it, may fail in any way
+            log.exception("No worker for code version %s", snapshot[:12])
+            self._refusals[snapshot] = self._refusals.get(snapshot, 0) + 1
+            self._records.log("worker.failed", snapshot, reason=str(error))
+        else:
+            self._refusals.pop(snapshot, None)
+        self.wake()
+
+    def _pause(self, snapshot: str) -> float:
+        return min(_RETRY_SECONDS * 2.0 ** self._refusals.get(snapshot, 0), _LONGEST_RETRY)
+
+
+def lose(records: Records, task: Task) -> bool:
+    """Mark a task whose worker is dead as LOST; it keeps its pin and what it holds. Whether it was still claimed."""
+    claim = task["claim"]
+    assert claim is not None
+    query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}, "claim.token": claim["token"]}
+    message = f"Its worker {claim['worker']} died."
+    change: dict[str, Any] = {
+        "$set": {"status": TaskStatus.LOST, "claim": None, "message": message},
+        "$push": {"attempts": _attempt(task, claim["worker"])},
+    }
+    if not records.tasks.update_one(query, change).modified_count:
+        return False
+    _end_subtasks(records, task["_id"])
+    unanswered = {"task": task["_id"], "status": RequestStatus.PENDING}
+    records.requests.update_many(unanswered, {"$set": {"status": RequestStatus.CANCELLED}})
+    records.log(
+        "task.lost", task["_id"], worker=claim["worker"], snapshot=task["pin"]["snapshot"] if task["pin"] else ""
+    )
+    return True
+
+
+def _attempt(task: Task, worker: str) -> dict[str, Any]:
+    pin: dict[str, Any] = dict(task["pin"] or {})
+    return {
+        "attempt": task["attempt"],
+        "snapshot": pin.get("snapshot"),
+        "generation": pin.get("generation"),
+        "commit": pin.get("commit"),
+        "worker": worker,
+        "started_at": task["started_at"],
+        "ended_at": now(),
+        "outcome": TaskStatus.LOST,
+    }
+
+
+def _end_subtasks(records: Records, parent: str) -> None:
+    for subtask in records.tasks.find({"parent": parent, "status": {"$nin": list(ENDED)}}, {"_id": 1}):
+        _end_subtasks(records, subtask["_id"])
+        fields = {"status": TaskStatus.CANCELLED, "reason": "Its parent was lost with its worker.", "ended_at": now()}
+        records.tasks.update_one({"_id": subtask["_id"], "status": {"$nin": list(ENDED)}}, {"$set": fields})
