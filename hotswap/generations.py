@@ -1,0 +1,306 @@
+"""Which snapshot is current, which ones were, and how far each is on its way out. All of it in MongoDB.
+
+One pointer document holds the current generation as a whole and is moved by compare-and-set, so a crash at any
+instant leaves exactly one. The generation being left is filed in the history *before* the pointer moves: filing twice
+what is current anyway changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Members
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from pymongo import DESCENDING
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from hotswap.errors import GenerationMovedError, HotswapError
+
+_POINTER = "current"
+
+Document = dict[str, Any]
+
+
+class UnknownGenerationError(HotswapError):
+    """No generation has this number."""
+
+
+class SnapshotState(StrEnum):
+    """Where a snapshot is between being frozen and being forgotten."""
+
+    STAGED = "staged"
+    REJECTED = "rejected"
+    CURRENT = "current"
+    DRAINING = "draining"
+    CLOSING = "closing"
+    DRAINED = "drained"
+    STRANDED = "stranded"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One activation of a snapshot. ``rolled_back_to`` is the number of the generation whose snapshot it repeats."""
+
+    number: int
+    snapshot: str
+    commit: str | None
+    dirty: bool
+    environment: str
+    actor: str
+    reason: str
+    activated_at: datetime
+    rolled_back_to: int | None = None
+
+    def to_dict(self) -> Document:
+        """Plain data; the time in ISO 8601."""
+        return {**asdict(self), "activated_at": self.activated_at.isoformat()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Generation:
+        """The opposite of ``to_dict``."""
+        return cls(**{**data, "activated_at": datetime.fromisoformat(data["activated_at"])})
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRecord:
+    """What is known of a snapshot's life; ``facts`` is what was recorded with its states (an error, who, why)."""
+
+    snapshot: str
+    state: SnapshotState
+    since: datetime
+    facts: Document = field(default_factory=dict)
+
+
+class Generations:
+    """The current generation and its history; the states of their snapshots in ``states``."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._pointer = _Pointer(database)
+        self._history = database["generations"]
+        self.states = SnapshotStates(database)
+
+    def current(self) -> Generation | None:
+        """The generation new work binds to; None before the first promotion."""
+        return self._pointer.read()
+
+    def promote(
+        self,
+        snapshot_id: str,
+        *,
+        expected: int | None,
+        commit: str | None,
+        dirty: bool,
+        environment: str,
+        actor: str,
+        reason: str,
+        rolled_back_to: int | None = None,
+    ) -> Generation:
+        """Make a snapshot current, provided that generation ``expected`` (None for none) still is.
+
+        Raises GenerationMovedError, with nothing changed, when it is not.
+        """
+        generation = Generation(
+            number=(expected or 0) + 1,
+            snapshot=snapshot_id,
+            commit=commit,
+            dirty=dirty,
+            environment=environment,
+            actor=actor,
+            reason=reason,
+            activated_at=datetime.now(UTC),
+            rolled_back_to=rolled_back_to,
+        )
+        previous = self._expect(expected)
+        before = self.states._reserve(snapshot_id)
+        if not self._move(previous, generation):
+            self.states._release(snapshot_id, before)
+            raise _moved(expected, self.current())
+        self.states._succeed(previous.snapshot if previous else None, generation)
+        return generation
+
+    def roll_back(self, to: int, *, expected: int, actor: str, reason: str) -> Generation:
+        """Make the snapshot of generation ``to`` current again, as a new generation.
+
+        Raises UnknownGenerationError, or GenerationMovedError when ``expected`` is not the current number.
+        """
+        old = self.get(to)
+        return self.promote(
+            old.snapshot,
+            expected=expected,
+            commit=old.commit,
+            dirty=old.dirty,
+            environment=old.environment,
+            actor=actor,
+            reason=reason,
+            rolled_back_to=to,
+        )
+
+    def get(self, number: int) -> Generation:
+        """The generation with this number. Raises UnknownGenerationError."""
+        current = self.current()
+        if current is not None and current.number == number:
+            return current
+        document = self._history.find_one({"_id": number})
+        if document is None or current is None or number > current.number:
+            newest = f"the newest is {current.number}" if current else "there is none yet"
+            raise UnknownGenerationError(f"There is no generation {number}; {newest}.")
+        return _from_document(document)
+
+    def history(self, limit: int = 50) -> list[Generation]:
+        """The newest ``limit`` generations, the current one first."""
+        current = self.current()
+        if current is None or limit < 1:
+            return []
+        older = self._history.find({"_id": {"$lt": current.number}}, sort=[("_id", DESCENDING)]).limit(limit)
+        return [current, *map(_from_document, older)][:limit]
+
+    def _expect(self, expected: int | None) -> Generation | None:
+        current = self.current()
+        if (current.number if current else None) != expected:
+            raise _moved(expected, current)
+        return current
+
+    def _move(self, previous: Generation | None, generation: Generation) -> bool:
+        if previous is None:
+            return self._pointer.create(generation)
+        self._file(previous)
+        return self._pointer.advance(previous.number, generation)
+
+    def _file(self, generation: Generation) -> None:
+        try:
+            self._history.replace_one({"_id": generation.number}, generation.to_dict(), upsert=True)
+        except DuplicateKeyError:
+            # Two promotions filed the same generation at once; what they file is the same.
+            return
+
+
+class SnapshotStates:
+    """The state of each snapshot. ``current`` is what the pointer says, whatever a crash left in the records."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._pointer = _Pointer(database)
+        self._records = _aware(database["snapshots"])
+
+    def record(self, snapshot_id: str, state: SnapshotState, **facts: Any) -> None:
+        """Note a state whatever it was before, with facts added to those known."""
+        self._set(snapshot_id, state, facts)
+
+    def move(self, snapshot_id: str, from_states: Members[SnapshotState], to: SnapshotState, **facts: Any) -> bool:
+        """Change the state if it is one of ``from_states``; whether it was.
+
+        The current snapshot does not move: only a promotion supersedes it.
+        """
+        if self._is_current(snapshot_id):
+            return False
+        stored = set(from_states) - {SnapshotState.CURRENT}
+        if SnapshotState.DRAINING in stored:
+            stored.add(SnapshotState.CURRENT)
+        return self._move(snapshot_id, stored, to, facts)
+
+    def state(self, snapshot_id: str) -> SnapshotState | None:
+        """The state of a snapshot, or None when it was never recorded."""
+        record = self.get(snapshot_id)
+        return record.state if record else None
+
+    def get(self, snapshot_id: str) -> SnapshotRecord | None:
+        """What is known of a snapshot, or None."""
+        document = self._records.find_one({"_id": snapshot_id})
+        return _effective(document, self._current_id()) if document else None
+
+    def all(self, *states: SnapshotState) -> list[SnapshotRecord]:
+        """All known snapshots, or those in one of ``states``, in no particular order."""
+        current = self._current_id()
+        records = [_effective(document, current) for document in self._records.find()]
+        return [record for record in records if not states or record.state in states]
+
+    def forget(self, snapshot_id: str) -> None:
+        """Drop the record of a snapshot that was collected."""
+        self._records.delete_one({"_id": snapshot_id})
+
+    def _reserve(self, snapshot_id: str) -> SnapshotState | None:
+        """Before a promotion: whoever is retiring this snapshot fails its next step from here on."""
+        before = self.state(snapshot_id)
+        if before is not SnapshotState.CURRENT:
+            self._set(snapshot_id, SnapshotState.STAGED, {})
+        return before
+
+    def _release(self, snapshot_id: str, before: SnapshotState | None) -> None:
+        if before is not None:
+            self._move(snapshot_id, {SnapshotState.STAGED}, before, {})
+
+    def _succeed(self, previous: str | None, generation: Generation) -> None:
+        self._set(generation.snapshot, SnapshotState.CURRENT, {"generation": generation.number})
+        if previous is not None and previous != generation.snapshot and not self._is_current(previous):
+            self._set(previous, SnapshotState.DRAINING, {"superseded_by": generation.number})
+
+    def _set(self, snapshot_id: str, state: SnapshotState, facts: Mapping[str, Any]) -> None:
+        self._records.update_one({"_id": snapshot_id}, _change(state, facts), upsert=True)
+
+    def _move(self, snapshot_id: str, stored: set[SnapshotState], to: SnapshotState, facts: Mapping[str, Any]) -> bool:
+        selection = {"_id": snapshot_id, "state": {"$in": sorted(stored)}}
+        return self._records.update_one(selection, _change(to, facts)).matched_count == 1
+
+    def _is_current(self, snapshot_id: str) -> bool:
+        return self._current_id() == snapshot_id
+
+    def _current_id(self) -> str | None:
+        current = self._pointer.read()
+        return current.snapshot if current else None
+
+
+class _Pointer:
+    """The one document that says which generation is current."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._collection = database["current_generation"]
+
+    def read(self) -> Generation | None:
+        document = self._collection.find_one({"_id": _POINTER})
+        return _from_document(document) if document else None
+
+    def create(self, generation: Generation) -> bool:
+        try:
+            self._collection.insert_one({"_id": _POINTER, **generation.to_dict()})
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def advance(self, expected: int, generation: Generation) -> bool:
+        selection = {"_id": _POINTER, "number": expected}
+        return self._collection.update_one(selection, {"$set": generation.to_dict()}).modified_count == 1
+
+
+def _effective(document: Document, current: str | None) -> SnapshotRecord:
+    stored = SnapshotRecord(
+        document["_id"], SnapshotState(document["state"]), document["since"], document.get("facts", {})
+    )
+    if stored.snapshot == current:
+        return replace(stored, state=SnapshotState.CURRENT)
+    if stored.state is SnapshotState.CURRENT:
+        return replace(stored, state=SnapshotState.DRAINING)
+    return stored
+
+
+def _change(state: SnapshotState, facts: Mapping[str, Any]) -> Document:
+    known = {f"facts.{name}": value for name, value in facts.items()}
+    return {"$set": {"state": str(state), "since": datetime.now(UTC), **known}}
+
+
+def _from_document(document: Mapping[str, Any]) -> Generation:
+    return Generation.from_dict({name: value for name, value in document.items() if name != "_id"})
+
+
+def _aware(collection: Collection[Document]) -> Collection[Document]:
+    return collection.with_options(codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
+
+
+def _moved(expected: int | None, current: Generation | None) -> GenerationMovedError:
+    wanted = f"generation {expected}" if expected is not None else "no generation"
+    found = f"generation {current.number} by {current.actor} is" if current else "none is"
+    return GenerationMovedError(f"Expected {wanted} to be current, but {found}; look at what changed and decide anew.")
