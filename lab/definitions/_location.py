@@ -6,6 +6,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 _OWN_PACKAGE = __name__.rpartition(".")[0]
 
@@ -26,7 +27,7 @@ def caller() -> Location:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OWN_PACKAGE):
         frame = frame.f_back
-    return Location(_relative(frame.f_code.co_filename), frame.f_lineno)
+    return _location(frame, frame.f_lineno)
 
 
 def raised_at(error: BaseException, package: str) -> Location | None:
@@ -35,14 +36,12 @@ def raised_at(error: BaseException, package: str) -> Location | None:
     for frame, line in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
         if module == package or module.startswith(f"{package}."):
-            found = Location(_relative(frame.f_code.co_filename), line)
+            found = _location(frame, line)
     return found
 
 
-def _relative(filename: str) -> str:
-    path = Path(filename)
-    roots = [Path(entry) for entry in sys.path if entry]
-    inside = [root for root in roots if path.is_relative_to(root)]
-    if not inside:
-        return filename
-    return path.relative_to(max(inside, key=lambda root: len(root.parts))).as_posix()
+def _location(frame: FrameType, line: int) -> Location:
+    path = Path(frame.f_code.co_filename)
+    package = sys.modules.get(frame.f_globals.get("__name__", "").partition(".")[0])
+    root = Path(getattr(package, "__file__", None) or path).parent.parent
+    return Location(path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path), line)
