@@ -1,0 +1,7 @@
+"""Worker processes: each runs the tasks of one snapshot, as threads."""
+
+from __future__ import annotations
+
+from lab.worker._process import main
+
+__all__ = ["main"]

@@ -1,0 +1,123 @@
+"""What happens with a message: claim its task, start its thread, be done."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+from hotswap.process import Context
+from lab.drivers.client import Caller
+from lab.records import Claim, Records, Task, TaskStatus, new_id, now
+from lab.worker._cancellation import Cancellation
+from lab.worker._lease import Lease
+from lab.worker._patience import patiently
+from lab.worker._run import TaskRun
+from lab.worker._scope import Scope
+from lab.worker._watch import Watcher
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Takes tasks up to the capacity that the lease tells, and knows those that run."""
+
+    def __init__(self, context: Context, records: Records, watcher: Watcher, lease: Lease) -> None:
+        self._context = context
+        self._records = records
+        self._watcher = watcher
+        self._lease = lease
+        self._capacity = lease.capacity
+        self._runs: dict[str, TaskRun | None] = {}
+        self._lock = threading.Lock()
+
+    def run_task(self, *args: Any, **kwargs: Any) -> None:
+        """The actor: ``run_task(task_id, attempt)``. Anything else, and anything out of date, is ignored."""
+        if kwargs or len(args) != 2 or not isinstance(args[0], str) or type(args[1]) is not int:
+            log.warning("A message was ignored: run_task takes a task id and an attempt, not %r %r.", args, kwargs)
+            return
+        task_id, attempt = args
+        if not self._reserve(task_id):
+            log.info("Task %s is not taken now; it will be sent again.", task_id)
+            return
+        run = None
+        try:
+            run = self._claim(task_id, attempt)
+        finally:
+            self._settle(task_id, run)
+
+    def tasks(self) -> list[str]:
+        """The ids of the tasks that run here."""
+        with self._lock:
+            return list(self._runs)
+
+    def idle(self) -> bool:
+        return not self.tasks()
+
+    def close(self) -> None:
+        """Take no more tasks."""
+        with self._lock:
+            self._capacity = 0
+
+    def join(self) -> None:
+        """Wait until every task has ended."""
+        while runs := [run for run in self._snapshot() if run is not None]:
+            for run in runs:
+                run.join()
+
+    def _snapshot(self) -> list[TaskRun | None]:
+        with self._lock:
+            return list(self._runs.values())
+
+    def _reserve(self, task_id: str) -> bool:
+        with self._lock:
+            if task_id in self._runs or len(self._runs) >= self._capacity:
+                return False
+            self._runs[task_id] = None
+            return True
+
+    def _settle(self, task_id: str, run: TaskRun | None) -> None:
+        with self._lock:
+            if run is None:
+                del self._runs[task_id]
+                return
+            self._runs[task_id] = run
+        self._lease.count(+1)
+        run.start()
+
+    def _claim(self, task_id: str, attempt: int) -> TaskRun | None:
+        claim = Claim(worker=self._lease.worker, token=new_id(), at=now())
+        unclaimed = {
+            "_id": task_id,
+            "status": TaskStatus.INITIATED,
+            "pin.snapshot": self._context.snapshot,
+            "attempt": attempt,
+            "claim": None,
+        }
+        taken = {"status": TaskStatus.RUNNING, "claim": claim, "started_at": claim["at"], "message": ""}
+        patiently(lambda: self._records.tasks.update_one(unclaimed, {"$set": taken}))
+        # The token decides, not the answer to the write: that may have been lost on the way.
+        task = patiently(lambda: self._records.tasks.find_one({"_id": task_id, "claim.token": claim["token"]}))
+        if task is None:
+            log.info("A message was ignored: task %s, attempt %d is not waiting for this worker.", task_id, attempt)
+            return None
+        return TaskRun(self._scope(task, claim), task, lambda: self._ended(task_id))
+
+    def _scope(self, task: Task, claim: Claim) -> Scope:
+        assert task["pin"] is not None, task["_id"]
+        return Scope(
+            records=self._records,
+            watcher=self._watcher,
+            cancellation=Cancellation(),
+            root=task["_id"],
+            experiment=task["experiment"],
+            claim=claim,
+            pin=task["pin"],
+            caller=Caller(task["_id"], task["attempt"], self._context.package, self._context.secret),
+            tree=self._context.tree,
+        )
+
+    def _ended(self, task_id: str) -> None:
+        self._lease.count(-1)
+        with self._lock:
+            del self._runs[task_id]

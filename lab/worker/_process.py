@@ -1,0 +1,90 @@
+"""The life of a worker process."""
+
+from __future__ import annotations
+
+import logging
+
+import dramatiq
+from pymongo import MongoClient
+
+from hotswap.process import Context, Identity, serve
+from hotswap.routing import make_broker, queue_name, start_worker
+from hotswap.wire import address_of
+from lab.definitions import set_simulation
+from lab.records import Document, Records, Worker, now
+from lab.worker._actor import Intake
+from lab.worker._lease import Lease
+from lab.worker._watch import Watcher
+
+log = logging.getLogger(__name__)
+
+
+def main(context: Context) -> None:
+    """Take the tasks of ``context.snapshot`` until told to stop, and return when those that run have ended.
+
+    ``context.arguments``: ``mongo_uri``, ``database``, ``broker_url``, ``lab`` (its name, part of the queue's name),
+    ``simulation`` (default True), ``capacity`` (default 128 tasks at once).
+    """
+    set_simulation(context.arguments.get("simulation", True))
+    client = _client(context)
+    try:
+        WorkerProcess(context, Records(client[context.arguments["database"]])).run()
+    finally:
+        client.close()
+
+
+class WorkerProcess:
+    """Puts the parts of a worker together and takes them apart in the right order."""
+
+    def __init__(self, context: Context, records: Records) -> None:
+        self._context = context
+        self._queue = queue_name(context.arguments["lab"], context.snapshot)
+        document = _document(context, self._queue)
+        self._watcher = Watcher(records.database)
+        self._lease = Lease(records, document)
+        self._intake = Intake(context, records, self._watcher, self._lease)
+        self._broker: dramatiq.Broker = make_broker(context.arguments["broker_url"])
+
+    def run(self) -> None:
+        self._watcher.start()
+        consumer = start_worker(self._broker, self._queue, self._intake.run_task, threads=2)
+        self._lease.start()
+        log.info("Worker %s takes tasks from %s.", self._context.name, self._queue)
+        try:
+            serve(self._context, {"tasks": self._intake.tasks}, self._intake.idle)
+        finally:
+            self._end(consumer)
+
+    def _end(self, consumer: dramatiq.Worker) -> None:
+        self._intake.close()
+        self._lease.close()
+        consumer.stop()
+        self._broker.close()
+        self._intake.join()
+        self._lease.end()
+        self._watcher.stop()
+
+
+def _client(context: Context) -> MongoClient[Document]:
+    return MongoClient(
+        context.arguments["mongo_uri"],
+        tz_aware=True,
+        heartbeatFrequencyMS=60_000,
+        serverMonitoringMode="poll",
+        appname=context.name,
+    )
+
+
+def _document(context: Context, queue: str) -> Worker:
+    return Worker(
+        _id=f"{context.name}-{context.instance[:8]}",
+        snapshot=context.snapshot,
+        queue=queue,
+        identity=Identity.mine().to_dict(),
+        instance=context.instance,
+        address=address_of(context.listener),
+        capacity=context.arguments.get("capacity", 128),
+        running=0,
+        beat=0,
+        started_at=now(),
+    )

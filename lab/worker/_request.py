@@ -1,0 +1,186 @@
+"""Asking for devices and places, waiting for the grant, and giving them back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from pymongo.errors import DuplicateKeyError
+
+from lab.definitions import BaseDevice, ResourceKey
+from lab.drivers.client import DeviceProxy, Line, Route
+from lab.errors import ResourceError, ResourceTimeout
+from lab.records import Grant, Request, RequestStatus, TaskStatus, Want, new_id, now
+from lab.worker._patience import patiently
+from lab.worker._scope import Scope
+
+_REREAD_SECONDS: Final = 5.0
+_REBIND_SECONDS: Final = 30.0
+
+Wanted = Mapping[ResourceKey, Mapping[str, int]]
+
+
+class ResourceRequest:
+    """One request of a task or subtask, from asking to giving back."""
+
+    def __init__(self, scope: Scope, task: str, resources: Wanted, priority: int) -> None:
+        self._scope = scope
+        self._task = task
+        self._wants = {key: _want(key, places) for key, places in resources.items()}
+        self._id = new_id()
+        self._priority = priority
+        self._closed = False
+        self._lines: dict[str, Line] = {}
+
+    def obtain(self, timeout: float | None) -> Grant:
+        """Ask and wait; raises ResourceTimeout, ResourceError or TaskCancelled, and then holds nothing."""
+        self._scope.cancellation.check()
+        try:
+            with self._watching() as news:
+                patiently(self._insert)
+                self._scope.change(self._task, status=TaskStatus.REQUESTING_RESOURCES)
+                grant = self._wait(news, timeout)
+            self._scope.change(self._task, status=TaskStatus.RUNNING)
+        except BaseException:
+            self.release()
+            raise
+        return grant
+
+    def release(self) -> None:
+        """Give everything back, or withdraw what was not granted yet; the proxies work no more."""
+        self._closed = True
+        for line in self._lines.values():
+            line.close()
+        self._move(RequestStatus.PENDING, RequestStatus.CANCELLED)
+        self._move(RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
+
+    def devices(self, grant: Grant) -> dict[ResourceKey, Any]:
+        """A proxy for each device, by what the author wrote."""
+        by_key = {granted["key"]: granted for granted in grant["devices"]}
+        proxies: dict[ResourceKey, Any] = {}
+        for key, want in self._wants.items():
+            if want["key"] in by_key:
+                granted = by_key[want["key"]]
+                self._lines[granted["device"]] = Line(self._scope.caller, _route(granted), self._renew)
+                proxies[key] = DeviceProxy(granted["device"], self._calling(granted["device"]))
+        return proxies
+
+    def places(self, grant: Grant) -> dict[ResourceKey, Mapping[str, list[str]]]:
+        """The granted positions, by what the author wrote, then by prefix."""
+        return {key: grant["positions"].get(want["key"], {}) for key, want in self._wants.items()}
+
+    def _calling(self, device: str) -> Any:
+        line = self._lines[device]
+
+        def call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if self._closed:
+                raise ResourceError(f"{device}.{method} was called after the `with` block that requested {device}.")
+            self._scope.cancellation.check()
+            return line.call(method, args, kwargs)
+
+        return call
+
+    @contextmanager
+    def _watching(self) -> Iterator[threading.Event]:
+        news = threading.Event()
+        with self._scope.watcher.ringing("requests", self._id, news.set), self._scope.cancellation.waking(news):
+            yield news
+
+    def _insert(self) -> None:
+        request = Request(
+            _id=self._id,
+            task=self._scope.root,
+            attempt=self._scope.attempt,
+            snapshot=self._scope.pin["snapshot"],
+            wants=list(self._wants.values()),
+            priority=self._priority,
+            status=RequestStatus.PENDING,
+            created_at=now(),
+            grant=None,
+            waits_for=None,
+            error=None,
+        )
+        try:
+            self._scope.records.requests.insert_one(request)
+        except DuplicateKeyError:
+            return  # an earlier try had arrived although its answer had not
+
+    def _wait(self, news: threading.Event, timeout: float | None) -> Grant:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            news.clear()
+            request = self._read()
+            if request["status"] == RequestStatus.FULFILLED and request["grant"] is not None:
+                return request["grant"]
+            if request["status"] != RequestStatus.PENDING:
+                raise ResourceError(request["error"] or "The request for resources was withdrawn by the laboratory.")
+            self._scope.cancellation.check()
+            news.wait(self._patience(deadline, timeout, request))
+
+    def _patience(self, deadline: float | None, timeout: float | None, request: Request) -> float:
+        if deadline is None:
+            return _REREAD_SECONDS
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            lacks = request["waits_for"] or ", ".join(want["key"] for want in self._wants.values())
+            raise ResourceTimeout(f"Not all requested resources were free within {timeout:g} s; it waited for {lacks}.")
+        return min(remaining, _REREAD_SECONDS)
+
+    def _read(self) -> Request:
+        request = patiently(lambda: self._scope.records.requests.find_one({"_id": self._id}))
+        if request is None:
+            raise ResourceError("The request for resources was deleted from the database; run the task again.")
+        return request
+
+    def _move(self, before: RequestStatus, after: RequestStatus) -> None:
+        mine = {"_id": self._id, "status": before}
+        patiently(lambda: self._scope.records.requests.update_one(mine, {"$set": {"status": after}}))
+
+    def _renew(self, route: Route, unreachable: bool) -> Route | None:
+        """The route after the device got a new driver process; waits for it when the old one does not answer."""
+        deadline = time.monotonic() + (_REBIND_SECONDS if unreachable else 0.0)
+        with self._watching() as news:
+            while True:
+                news.clear()
+                newer = _newer(self._read(), route)
+                if newer is not None or time.monotonic() >= deadline:
+                    return newer
+                self._scope.cancellation.check()
+                news.wait(min(_REREAD_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def _newer(request: Request, route: Route) -> Route | None:
+    granted = request["grant"]["devices"] if request["grant"] else []
+    routes = [_route(each) for each in granted if each["device"] == route.device]
+    return next((each for each in routes if each.fence > route.fence), None)
+
+
+def _route(granted: Mapping[str, Any]) -> Route:
+    host, port = granted["address"]
+    return Route(granted["device"], (host, port), granted["fence"])
+
+
+def _want(key: object, places: Mapping[str, int]) -> Want:
+    kind, text, name = _named(key)
+    return Want(key=text, kind=kind, name=name, positions=_counts(text, places))
+
+
+def _named(key: object) -> tuple[str, str, str | None]:
+    if key is None:
+        return "none", "standalone positions", None
+    if isinstance(key, str):
+        return "device", key, key
+    if isinstance(key, type) and issubclass(key, BaseDevice):
+        name = f"{key.__module__}:{key.__qualname__}"
+        return "class", name, name
+    raise TypeError(f"request_resources was given the key {key!r}; use a device class, the name of a device, or None.")
+
+
+def _counts(key: str, places: Mapping[str, int]) -> dict[str, int]:
+    for prefix, count in places.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"request_resources wants {count!r} places {prefix!r} of {key}; use whole numbers from 1.")
+    return dict(places)

@@ -1,0 +1,96 @@
+"""Where the samples of a task are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from lab.errors import SampleError
+from lab.records import Records, Sample, now
+from lab.worker._patience import patiently
+
+
+@dataclass(frozen=True)
+class SeenSample:
+    """A sample as it was when it was asked for."""
+
+    id: str
+    name: str
+    position: str | None
+    tags: list[str] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class Samples:
+    """The samples of one task or subtask, by name or id; ``holder`` is the task that holds places for it."""
+
+    def __init__(self, records: Records, ids: list[str], holder: str) -> None:
+        self._records = records
+        self._holder = holder
+        found = {sample["_id"]: sample for sample in records.samples.find({"_id": {"$in": ids}})}
+        self._names = {each: found[each]["name"] for each in ids if each in found}
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._names.values())
+
+    def ids(self, samples: list[str]) -> list[str]:
+        return [self._id(sample) for sample in samples]
+
+    def get(self, sample: str) -> SeenSample:
+        """Raises SampleError when the task has no such sample."""
+        document = self._read(sample)
+        return SeenSample(
+            document["_id"], document["name"], document["position"], document["tags"], document["metadata"]
+        )
+
+    def move(self, sample: str, position: str | None) -> None:
+        """Raises SampleError when the place is not held by the task, or is occupied."""
+        document = self._read(sample)
+        before = document["position"]
+        if before == position:
+            return
+        self._check_source(sample, before)
+        if position is not None:
+            self._check_destination(sample, position)
+        if not patiently(lambda: self._write(document, position)):
+            raise SampleError(f"Sample {sample} was moved by somebody else meanwhile; look where it is now.")
+
+    def _write(self, document: Sample, position: str | None) -> bool:
+        step = {"position": position, "at": now(), "task": self._holder}
+        change = {"$set": {"position": position}, "$push": {"history": step}}
+        unmoved = {"_id": document["_id"], "position": document["position"]}
+        try:
+            return bool(self._records.samples.update_one(unmoved, change).modified_count)
+        except DuplicateKeyError:
+            raise SampleError(f"{position} already holds another sample; {document['name']} was not moved.") from None
+
+    def _check_source(self, sample: str, position: str | None) -> None:
+        place = None if position is None else self._place(position)
+        if place is not None and place["holder"] not in (None, self._holder):
+            raise SampleError(f"Sample {sample} is in {position}, which is held by another task; it was not moved.")
+
+    def _check_destination(self, sample: str, position: str) -> None:
+        place = self._place(position)
+        if place is None:
+            raise SampleError(f"There is no place {position}; sample {sample} was not moved.")
+        if place["holder"] != self._holder:
+            raise SampleError(f"{position} is not held by this task; request it before moving sample {sample} there.")
+
+    def _place(self, position: str) -> Any:
+        return patiently(lambda: self._records.positions.find_one({"_id": position}))
+
+    def _read(self, sample: str) -> Sample:
+        wanted = self._id(sample)
+        document = patiently(lambda: self._records.samples.find_one({"_id": wanted}))
+        if document is None:
+            raise SampleError(f"Sample {sample} is not in the database any more.")
+        return document
+
+    def _id(self, sample: str) -> str:
+        matches = [each for each, name in self._names.items() if sample in (each, name)]
+        if not matches:
+            raise SampleError(f"This task has no sample {sample!r}; it has {', '.join(self.names) or 'none'}.")
+        return matches[0]

@@ -1,0 +1,77 @@
+"""What a running task and all its subtasks have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.drivers.client import Caller
+from lab.errors import TaskCancelled
+from lab.records import CLAIMED, Claim, Pin, Records, RequestStatus, TaskStatus, now
+from lab.worker._cancellation import Cancellation
+from lab.worker._patience import patiently
+from lab.worker._watch import Watcher
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One attempt at a task. ``root`` is its id: it holds the devices and places for its subtasks, too."""
+
+    records: Records
+    watcher: Watcher
+    cancellation: Cancellation
+    root: str
+    experiment: str
+    claim: Claim
+    pin: Pin
+    caller: Caller
+    tree: Path
+
+    @property
+    def attempt(self) -> int:
+        return self.caller.attempt
+
+    def change(self, task: str, **fields: Any) -> None:
+        """Set fields of the task or a subtask that is still in our hands; raises TaskCancelled when it is not."""
+        ours = {"_id": task, "claim.token": self.claim["token"], "status": {"$in": CLAIMED}}
+        if not patiently(lambda: self.records.tasks.update_one(ours, {"$set": fields})).matched_count:
+            raise TaskCancelled(f"Task {task} was taken from this worker.")
+
+    def end(self, task: str, outcome: Mapping[str, Any], attempts: list[Mapping[str, Any]] | None = None) -> bool:
+        """Write how the task or a subtask ended; whether it was still ours to end."""
+        ours = {"_id": task, "claim.token": self.claim["token"], "status": {"$in": CLAIMED}}
+        change = {"$set": {**outcome, "ended_at": now()}, "$push": {"attempts": {"$each": attempts or []}}}
+        return bool(patiently(lambda: self.records.tasks.update_one(ours, change)).matched_count)
+
+    def release_everything(self) -> None:
+        """Give back what this attempt requested and still holds or waits for."""
+        for before, after in _GIVING_BACK.items():
+            mine = {"task": self.root, "attempt": self.attempt, "status": before}
+            self._settle(mine, after)
+
+    def _settle(self, mine: dict[str, Any], status: RequestStatus) -> None:
+        patiently(lambda: self.records.requests.update_many(mine, {"$set": {"status": status}}))
+
+    def provenance(self, status: TaskStatus) -> dict[str, Any]:
+        """The entry of this attempt in the task's history."""
+        return {
+            "attempt": self.attempt,
+            "snapshot": self.pin["snapshot"],
+            "generation": self.pin["generation"],
+            "commit": self.pin["commit"],
+            "worker": self.claim["worker"],
+            "started_at": self.claim["at"],
+            "ended_at": now(),
+            "outcome": status,
+        }
+
+
+_GIVING_BACK = {
+    RequestStatus.PENDING: RequestStatus.CANCELLED,
+    RequestStatus.FULFILLED: RequestStatus.NEED_RELEASE,
+}

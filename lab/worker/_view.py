@@ -1,0 +1,109 @@
+"""The laboratory as a running task sees it; implements ``lab.definitions.LabView``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lab.definitions import BaseTask, Resources, make_task
+from lab.errors import TaskCancelled
+from lab.plain import to_record
+from lab.records import Document, Task, TaskStatus, new_task, now
+from lab.tracebacks import relative_traceback, sentence
+from lab.worker._patience import patiently
+from lab.worker._request import ResourceRequest, Wanted
+from lab.worker._samples import Samples, SeenSample
+from lab.worker._scope import Scope
+
+
+class TaskView:
+    """Of one task or subtask; see ``LabView`` for what the methods promise."""
+
+    def __init__(self, scope: Scope, task: Task) -> None:
+        self._scope = scope
+        self._task = task
+        self._samples = Samples(scope.records, task["samples"], scope.root)
+        self._stored: dict[str, Any] = {}
+
+    @property
+    def task_id(self) -> str:
+        return self._task["_id"]
+
+    def perform(self, cls: type[BaseTask]) -> Any:
+        """Build the task, validate it and run it; returns its result as plain data."""
+        task = make_task(cls, self._task["parameters"], self._samples.names, self.task_id, self)
+        if task.validate() is False:
+            raise ValueError(f"{cls.__name__}.validate() refused the parameters {self._task['parameters']}.")
+        self._scope.cancellation.check()
+        return self._with_stored(to_record(task.run(), f"The result of {cls.__name__}"))
+
+    @contextmanager
+    def request_resources(
+        self, resources: Wanted, priority: int | None = None, timeout: float | None = None
+    ) -> Iterator[Resources]:
+        urgency = self._task["priority"] if priority is None else priority
+        request = ResourceRequest(self._scope, self.task_id, resources, urgency)
+        grant = request.obtain(timeout)
+        try:
+            yield request.devices(grant), request.places(grant)
+        finally:
+            request.release()
+
+    def move_sample(self, sample: str, position: str | None) -> None:
+        self._scope.cancellation.check()
+        self._samples.move(sample, position)
+
+    def get_sample(self, sample: str) -> SeenSample:
+        return self._samples.get(sample)
+
+    def run_subtask(self, task: type[BaseTask], samples: Sequence[str] | None = None, **parameters: Any) -> Any:
+        self._scope.cancellation.check()
+        document = self._subtask(task, samples, parameters)
+        patiently(lambda: self._scope.records.tasks.replace_one({"_id": document["_id"]}, document, upsert=True))
+        try:
+            result = TaskView(self._scope, document).perform(task)
+        except BaseException as error:
+            self._scope.end(document["_id"], failure(error, self._scope))
+            raise
+        self._scope.end(document["_id"], {"status": TaskStatus.COMPLETED, "result": result})
+        return result
+
+    def update_result(self, name: str, value: Any) -> None:
+        stored = {**self._stored, **to_record({name: value}, "The result")}
+        self._scope.change(self.task_id, result=stored)
+        self._stored = stored
+
+    def set_message(self, message: str) -> None:
+        self._scope.change(self.task_id, message=str(message))
+
+    def sleep(self, seconds: float) -> None:
+        self._scope.cancellation.sleep(seconds)
+
+    def _with_stored(self, returned: Any) -> Any:
+        if not self._stored:
+            return returned
+        if returned is None:
+            return self._stored
+        return {**self._stored, **(returned if isinstance(returned, Mapping) else {"returned": returned})}
+
+    def _subtask(self, cls: type[BaseTask], samples: Sequence[str] | None, parameters: dict[str, Any]) -> Task:
+        document = new_task(
+            cls.__name__,
+            to_record(parameters, f"A parameter of {cls.__name__}"),
+            samples=self._task["samples"] if samples is None else self._samples.ids(list(samples)),
+            experiment=self._scope.experiment,
+            parent=self.task_id,
+            priority=self._task["priority"],
+        )
+        document["status"], document["started_at"], document["attempt"] = TaskStatus.RUNNING, now(), 1
+        document["pin"], document["claim"] = self._scope.pin, self._scope.claim
+        return document
+
+
+def failure(error: BaseException, scope: Scope) -> Document:
+    """How a task ended that raised ``error``: one sentence, then where."""
+    if isinstance(error, TaskCancelled):
+        return {"status": TaskStatus.CANCELLED, "reason": str(error) or "It was cancelled."}
+    told = f"{sentence(error, scope.tree)}\n\n{relative_traceback(error, scope.tree)}"
+    return {"status": TaskStatus.ERROR, "error": told}
