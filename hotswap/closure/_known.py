@@ -1,0 +1,117 @@
+"""What is known about names of the language, its library and common scientific packages."""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+PURE_BUILTINS = _words(
+    """abs all any ascii bin bool bytearray bytes callable chr classmethod vars complex dict dir divmod enumerate
+    float format frozenset getattr hasattr hash hex id int isinstance issubclass iter len list max memoryview min next
+    object oct open ord pow print property range repr reversed round set slice sorted staticmethod str sum super tuple
+    type zip ArithmeticError AssertionError AttributeError BaseException ConnectionError EOFError Exception
+    FileNotFoundError ImportError IndexError KeyError KeyboardInterrupt LookupError NameError NotImplementedError
+    OSError OverflowError PermissionError RuntimeError StopIteration SystemExit TimeoutError TypeError ValueError
+    ZeroDivisionError"""
+)
+"""Builtins that change nothing but their result."""
+
+PURE_LIBRARY = _words(
+    """abc collections datetime decimal enum fractions itertools math numbers pathlib re statistics string struct
+    textwrap types typing typing_extensions uuid cmath calendar fnmatch ipaddress base64 binascii hashlib hmac
+    zlib bisect difflib secrets"""
+)
+"""Modules none of whose functions changes anything but its result."""
+
+PURE_FUNCTIONS = _words(
+    """functools.lru_cache functools.cache functools.wraps functools.total_ordering functools.cached_property
+    functools.singledispatch functools.singledispatchmethod functools.partialmethod functools.partial
+    dataclasses.dataclass dataclasses.field dataclasses.replace dataclasses.asdict dataclasses.fields
+    contextlib.contextmanager contextlib.asynccontextmanager contextlib.suppress contextlib.nullcontext
+    logging.getLogger logging.NullHandler logging.StreamHandler logging.Formatter
+    os.getenv os.environ.get os.getcwd os.getpid os.cpu_count os.path.join os.path.dirname os.path.basename
+    os.path.abspath os.path.exists os.path.realpath os.path.expanduser os.path.splitext os.path.isfile os.path.isdir
+    os.listdir platform.system platform.machine platform.node platform.platform platform.python_version
+    time.time time.monotonic time.perf_counter time.strftime time.localtime
+    threading.Lock threading.RLock threading.Event threading.Condition threading.local threading.Semaphore
+    queue.Queue json.load json.loads json.dumps csv.reader csv.DictReader tomllib.load tomllib.loads yaml.safe_load
+    operator.attrgetter operator.itemgetter operator.methodcaller copy.copy copy.deepcopy
+    pkgutil.iter_modules pkgutil.get_data importlib.resources.files importlib.resources.read_text
+    importlib.metadata.version contextvars.ContextVar weakref.WeakKeyDictionary weakref.WeakValueDictionary
+    numpy.array numpy.asarray numpy.arange numpy.linspace numpy.logspace numpy.geomspace numpy.zeros numpy.ones
+    numpy.full numpy.eye numpy.diag numpy.loadtxt numpy.genfromtxt numpy.load numpy.concatenate numpy.stack
+    numpy.vstack numpy.hstack numpy.sqrt numpy.exp numpy.log numpy.sin numpy.cos numpy.deg2rad numpy.rad2deg
+    numpy.float64 numpy.float32 numpy.int64 numpy.int32 numpy.dtype numpy.empty numpy.interp numpy.polyfit
+    numpy.mean numpy.sum numpy.prod numpy.cumsum numpy.dot numpy.cross numpy.random.default_rng
+    pandas.read_csv pandas.DataFrame pandas.Series pandas.read_excel pandas.read_json pandas.Timedelta
+    pydantic.Field pydantic.ConfigDict pydantic.create_model pydantic.field_validator pydantic.model_validator
+    pydantic.validator pydantic.root_validator pydantic.TypeAdapter pydantic.field_serializer
+    attr.s attr.ib attrs.define attrs.frozen attrs.field"""
+)
+"""Functions that change nothing but their result, by their full names."""
+
+HARMLESS_METHODS = _words(
+    """as_posix capitalize casefold copy count decode encode endswith exists expanduser format get
+    index is_dir is_file isdigit isoformat items join joinpath keys ljust lower lstrip most_common partition
+    read_bytes read_text replace resolve rjust rsplit rstrip split splitlines startswith strftime strip timestamp
+    title tolist total_seconds translate upper values with_name with_suffix zfill"""
+)
+"""Methods of plain values (text, containers, paths) that do not change them."""
+
+CONTAINER_METHODS = _words(
+    """add append appendleft clear discard extend extendleft insert pop popleft popitem remove reverse
+    setdefault sort update"""
+)
+"""Methods that change the container they are called on and nothing else."""
+
+DYNAMIC_BUILTINS = frozenset({"exec", "eval", "compile", "__import__", "globals", "locals"})
+"""Builtins whose effect cannot be read off the code."""
+
+DYNAMIC_NAMES = frozenset({"__loader__", "__spec__", "__builtins__"})
+
+DYNAMIC_ATTRIBUTES = _words(
+    """__subclasses__ __globals__ __builtins__ f_globals f_locals f_back tb_frame _getframe meta_path
+    path_hooks settrace setprofile pythonapi py_object import_module resolve_name currentframe getmodule
+    get_objects get_referrers spec_from_file_location module_from_spec exec_module load_module"""
+)
+"""Attributes that reach code by other ways than its name."""
+
+DYNAMIC_MODULES = _words(
+    """importlib runpy imp zipimport pickle cPickle dill cloudpickle shelve gc code codeop
+    pkg_resources pydoc builtins copyreg marshal joblib"""
+)
+"""Modules that reach code by text or by walking memory."""
+
+NOT_DYNAMIC = ("importlib.resources", "importlib.metadata")
+
+DYNAMIC_CHAINS = ("sys.modules", "logging.config", "pkgutil.walk_packages", "pkgutil.resolve_name")
+
+SOURCE_ATTRIBUTES = _words(
+    """getsource getsourcelines findsource getsourcefile getcomments f_lineno co_firstlineno tb_lineno
+    lineno co_positions co_lines"""
+)
+"""Attributes that tell where in its file a piece of code stands."""
+
+HOOKS = frozenset({"__init_subclass__", "__set_name__", "__class_getitem__", "__prepare__", "__mro_entries__"})
+"""Methods the language calls on a class when others subclass it or use it in their bodies."""
+
+OPENERS = _words(
+    """open read_text read_bytes iterdir glob iglob rglob listdir scandir walk loadtxt genfromtxt fromfile
+    read_csv read_excel read_json read_table read_parquet read_hdf read_feather read_pickle imread safe_load_file
+    load_workbook open_dataset fopen"""
+)
+"""Functions and methods that read files."""
+
+
+def pure(full_name: str) -> bool:
+    """True when a call of this library function changes nothing but its result."""
+    return full_name.partition(".")[0] in PURE_LIBRARY or full_name in PURE_FUNCTIONS
+
+
+def dynamic_import(module: str) -> bool:
+    """True when importing this library module means that code may be reached by text."""
+    if module.startswith(NOT_DYNAMIC):
+        return False
+    return module.partition(".")[0] in DYNAMIC_MODULES or module.startswith(DYNAMIC_CHAINS)

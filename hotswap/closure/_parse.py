@@ -1,0 +1,212 @@
+"""From the bytes of a module to what it says about itself."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+from blake3 import blake3
+
+from hotswap.closure._data import folder_names, opens_unknown
+from hotswap.closure._effects import Executed, fresh_names, is_dynamic
+from hotswap.closure._facts import Definition, Detail, Effect, Facts, Variable
+from hotswap.closure._imports import imports_of, literal_import
+from hotswap.closure._known import HOOKS, SOURCE_ATTRIBUTES
+from hotswap.closure._scope import Scope
+from hotswap.closure._walk import at_import, bound_names, chain, chains, in_body, root
+
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DOCSTRING_NAMES = frozenset({"__doc__", "getdoc", "use_attribute_docstrings", "docopt"})
+_LONGEST_STRING = 300
+
+
+def digest(text: str | bytes) -> str:
+    return blake3(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).hexdigest()
+
+
+def parse(content: bytes, registration: frozenset[str]) -> Facts:
+    """Read one module; what does not parse is known by its bytes alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(content)
+        return _read(tree, digest(content), registration)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Facts((digest(content),) * 3, parsed=False)
+
+
+def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
+    imports = imports_of(tree)
+    scope = Scope.of(tree, imports, registration)
+    tree.body = [statement for statement in tree.body if not _only_registers(statement, scope, tree)]
+    documented = digest(ast.dump(tree))
+    strip_text_statements(tree)
+    nodes = list(ast.walk(tree))
+    return Facts(
+        digests=(digest(ast.dump(tree)), documented, text),
+        detail=_detail(nodes),
+        imports=imports,
+        definitions=_definitions(tree, scope),
+        variables=_variables(tree, scope),
+        chains=frozenset(name for name in chains([tree]) if root(name) in scope.imports),
+        effects=_effects(tree, scope),
+        dynamic=_dynamic(nodes, scope),
+        strings=_strings(nodes),
+        opens_unknown=opens_unknown(tree, nodes),
+    )
+
+
+def strip_text_statements(tree: ast.Module) -> None:
+    """Remove docstrings and other statements that are only a string, in place."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _only_registers(statement: ast.stmt, scope: Scope, tree: ast.Module) -> bool:
+    """True for a statement that calls registration functions, perhaps in a loop, and does nothing else."""
+    nodes = list(at_import([statement]))
+    if not any(scope.registers(node) for node in nodes) or not _plain_shape(nodes):
+        return False
+    if Executed(scope).read(_without_registered(nodes, scope)):
+        return False
+    bound = bound_names(iter(nodes))
+    others = (node for other in tree.body if other is not statement for node in ast.walk(other))
+    return not any(isinstance(node, ast.Name) and node.id in bound for node in others)
+
+
+def _plain_shape(nodes: list[ast.AST]) -> bool:
+    allowed = (ast.Expr, ast.For, ast.If, ast.Pass, ast.Assign)
+    return all(isinstance(node, allowed) for node in nodes if isinstance(node, ast.stmt))
+
+
+def _without_registered(nodes: list[ast.AST], scope: Scope) -> list[ast.AST]:
+    """Leave out ``Furnace(...)`` in ``add_device(Furnace(...))``: it is recorded with its arguments, not run."""
+    recorded: set[int] = set()
+    for node in nodes:
+        if isinstance(node, ast.Call) and scope.registers(node):
+            recorded.update(id(argument) for argument in node.args if _names_class(argument))
+    return [node for node in nodes if id(node) not in recorded]
+
+
+def _names_class(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and chain(node.func).rpartition(".")[2][:1].isupper()
+
+
+def _effects(tree: ast.Module, scope: Scope) -> tuple[Effect, ...]:
+    fresh = fresh_names(at_import(tree.body))
+    found: list[Effect] = []
+    for statement in tree.body:
+        nodes = _without_registered(list(at_import([statement])), scope)
+        found.extend(_in_statement(statement, nodes, scope, fresh))
+    return tuple(found)
+
+
+def _in_statement(statement: ast.stmt, nodes: list[ast.AST], scope: Scope, fresh: frozenset[str]) -> tuple[Effect, ...]:
+    effects = Executed(scope, fresh=fresh).read(nodes)
+    if not effects:
+        return ()
+    known = digest(ast.dump(statement))
+    return Executed(scope, statement=known, fresh=fresh).read(nodes)
+
+
+def _definitions(tree: ast.Module, scope: Scope) -> dict[str, Definition]:
+    found: dict[str, Definition] = {}
+    for node in at_import(tree.body):
+        if isinstance(node, _DEFINITIONS):
+            found[node.name] = _merged(found.get(node.name), _definition(node, scope))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            for name in bound_names(iter(node.targets)):
+                found[name] = _merged(found.get(name), _body_of([node.value.body], node.value, scope))
+    return found
+
+
+def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, scope: Scope) -> Definition:
+    plain = _body_of(list(node.body), node, scope)
+    if not isinstance(node, ast.ClassDef):
+        return plain
+    bases = [*node.bases, *(key.value for key in node.keywords)]
+    names = tuple(chain(base.value if isinstance(base, ast.Subscript) else base) for base in bases)
+    known = tuple(name for name in names if scope.binds(root(name)))
+    return Definition(plain.names, known, plain.effects, _has_hooks(node))
+
+
+def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope) -> Definition:
+    inside = list(in_body(node))
+    names = frozenset(name for name in chains([node]) if scope.binds(root(name)))
+    local = frozenset(bound_names(iter(inside)))
+    reader = Executed(scope, local=local, fresh=fresh_names(inside), everything=names)
+    return Definition(names, (), reader.read(part for top in body for part in ast.walk(top)))
+
+
+def _has_hooks(node: ast.ClassDef) -> bool:
+    named = (part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef))
+    return bool(HOOKS.intersection(named)) or any(key.arg == "metaclass" for key in node.keywords)
+
+
+def _merged(first: Definition | None, second: Definition) -> Definition:
+    if first is None:
+        return second
+    return Definition(
+        first.names | second.names,
+        (*first.bases, *second.bases),
+        (*first.effects, *second.effects),
+        first.hooks or second.hooks,
+    )
+
+
+def _variables(tree: ast.Module, scope: Scope) -> dict[str, Variable]:
+    """What each variable may stand for: every name of every statement that mentions it."""
+    found: dict[str, Variable] = {}
+    fresh = fresh_names(at_import(tree.body))
+    for statement in _statements(tree.body):
+        names = frozenset(name for name in chains([statement]) if scope.binds(root(name)))
+        for name in {root(dotted) for dotted in names} & scope.own:
+            before = found.get(name)
+            maker = "[]" if name in fresh else _maker(statement, name, before)
+            found[name] = Variable((before.names if before else frozenset()) | names, maker)
+    return found
+
+
+def _maker(statement: ast.stmt, name: str, before: Variable | None) -> str:
+    """The chain whose call made the value; a variable bound twice, or otherwise, has none."""
+    if name not in bound_names(ast.walk(statement)):
+        return before.maker if before else "?"
+    value = getattr(statement, "value", None)
+    called = chain(value.func) if isinstance(value, ast.Call) else ""
+    return called if called and (before is None or before.maker == "?") else ""
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        if isinstance(statement, ast.ClassDef):
+            yield from _statements(statement.body)
+        elif not isinstance(statement, (*_DEFINITIONS, ast.Import, ast.ImportFrom)):
+            yield statement
+
+
+def _dynamic(nodes: list[ast.AST], scope: Scope) -> tuple[str, ...]:
+    excused = {id(part) for node in nodes if literal_import(node) for part in ast.walk(node)}
+    found = (node for node in nodes if id(node) not in excused and is_dynamic(node, scope))
+    texts = (f"{ast.unparse(node)} in line {getattr(node, 'lineno', 0)}" for node in found)
+    return tuple(sorted(set(texts)))
+
+
+def _strings(nodes: list[ast.AST]) -> frozenset[str]:
+    folders = folder_names(nodes)
+    constants = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in folders)
+    texts = (node.value for node in constants if isinstance(node.value, str))
+    return frozenset(text for text in texts if 0 < len(text) <= _LONGEST_STRING)
+
+
+def _detail(nodes: list[ast.AST]) -> Detail:
+    mentioned = {str(getattr(node, key, "")) for node in nodes for key in ("id", "attr", "arg", "name", "value")}
+    if mentioned & SOURCE_ATTRIBUTES or "linecache" in mentioned:
+        return Detail.TEXT
+    return Detail.DOCSTRINGS if mentioned & _DOCSTRING_NAMES else Detail.CODE

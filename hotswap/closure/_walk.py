@@ -1,0 +1,89 @@
+"""Walking syntax trees: dotted chains, and which nodes run when."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+type_checking = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"})
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+BUILTINS = frozenset(dir(builtins))
+
+
+def chain(node: ast.AST) -> str:
+    """``a.b.c`` of a name or an attribute of names; empty for anything else."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([node.id, *reversed(parts)])
+
+
+def root(dotted: str) -> str:
+    return dotted.partition(".")[0]
+
+
+def chains(nodes: list[ast.AST]) -> Iterator[str]:
+    """The longest dotted chains below some nodes."""
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        dotted = chain(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+        if dotted:
+            yield dotted
+        else:
+            stack.extend(ast.iter_child_nodes(node))
+
+
+def never_runs(node: ast.AST) -> bool:
+    """True for ``if TYPE_CHECKING:`` and ``if __name__ == "__main__":``, which an import does not enter."""
+    if not isinstance(node, ast.If):
+        return False
+    if chain(node.test) in type_checking:
+        return True
+    return isinstance(node.test, ast.Compare) and chain(node.test.left) == "__name__"
+
+
+def at_import(statements: list[ast.stmt]) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported; bodies of functions do not, those of classes and lambdas do."""
+    stack: list[ast.AST] = list(reversed(statements))
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(reversed(_children_at_import(node)))
+
+
+def _children_at_import(node: ast.AST) -> list[ast.AST]:
+    if isinstance(node, _FUNCTIONS):
+        outside = [node.args, *([node.returns] if node.returns else [])]
+        return [*node.decorator_list, *outside]
+    if never_runs(node):
+        return list(node.orelse) if isinstance(node, ast.If) else []
+    return list(ast.iter_child_nodes(node))
+
+
+def in_body(definition: ast.AST) -> Iterator[ast.AST]:
+    """All nodes that may run when a function or a class is used, nested definitions included."""
+    for node in ast.iter_child_nodes(definition):
+        yield from ast.walk(node)
+
+
+def bound_names(nodes: Iterator[ast.AST]) -> set[str]:
+    """Names that these nodes bind by assignment, definition, loop, parameter or handler."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar | ast.FunctionDef | ast.ClassDef):
+            names.add(node.name or "")
+        elif isinstance(node, ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.MatchMapping):
+            names.add(node.rest or "")
+    return names
