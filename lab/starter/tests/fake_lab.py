@@ -1,6 +1,5 @@
 """A laboratory small enough for tests: everything is free at once, and time costs nothing."""
 
-from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest.mock import Mock
@@ -22,7 +21,7 @@ class FakeLabView:
     def __init__(self, devices):
         self.devices = devices
         self.while_sleeping = Mock()
-        self.samples = defaultdict(lambda: FakeSample("any"))
+        self.samples = {}
         self.log = []
 
     @contextmanager
@@ -30,19 +29,19 @@ class FakeLabView:
         """Grant everything."""
         names = [getattr(key, "__name__", key) for key in resources]
         self.log.append(("take", *names))
-        yield (
-            {key: self.devices.get(key) for key in resources},
-            {key: _places(key, resources[key]) for key in resources},
-        )
-        self.log.append(("free", *names))
+        places = {key: _places(key, needs) for key, needs in resources.items()}
+        try:
+            yield {key: self.devices.get(key) for key in resources}, places
+        finally:
+            self.log.append(("free", *names))
 
     def get_sample(self, sample):
         """Return where a sample stands."""
-        return self.samples[sample]
+        return self.samples.setdefault(sample, FakeSample(sample))
 
     def move_sample(self, sample, position):
         """Note where a sample stands."""
-        self.samples[sample].position = position
+        self.get_sample(sample).position = position
         self.log.append(("move", sample, position))
 
     def sleep(self, seconds):

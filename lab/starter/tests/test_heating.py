@@ -64,3 +64,8 @@ def test_the_heater_is_switched_off_when_the_task_is_cancelled(view, furnace):
 def test_more_samples_than_slots_are_refused(view):
     with pytest.raises(ValueError, match="a furnace holds 4 samples, not 5"):
         heating(view, samples=["s1", "s2", "s3", "s4", "s5"]).validate()
+
+
+def test_heating_nothing_is_refused(view):
+    with pytest.raises(ValueError, match="Heating needs at least one sample"):
+        heating(view, samples=[]).validate()

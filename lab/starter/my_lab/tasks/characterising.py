@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from lab import BaseTask
-
 from ..devices import Diffractometer
 from ..transfers import transfer
+from .sample_task import SampleTask
 
 
-class Characterising(BaseTask):
+class Characterising(SampleTask):
     """Scan each sample between two angles (two-theta in degrees) and put it on the table."""
 
     def __init__(self, start: float = 20.0, end: float = 80.0) -> None:
@@ -19,7 +18,7 @@ class Characterising(BaseTask):
         """Refuse a range that is empty or runs backwards."""
         if not self.start < self.end:
             raise ValueError(f"start must be below end, it is {self.start:g} and end is {self.end:g}")
-        return True
+        return super().validate()
 
     def run(self) -> dict[str, Any]:
         """Return the peaks and the phases found, by sample."""

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from lab import BaseTask
-
 from ..devices import Balance, PowderDoser
 from ..transfers import transfer
+from .sample_task import SampleTask
 
 
-class Dosing(BaseTask):
+class Dosing(SampleTask):
     """Fill each sample with a powder, weigh it, and put it on the table. Masses are in mg."""
 
     def __init__(self, powder: str, mass_mg: float) -> None:
@@ -19,7 +18,7 @@ class Dosing(BaseTask):
         """Refuse a mass that is not positive."""
         if self.mass_mg <= 0:
             raise ValueError(f"mass_mg must be positive, it is {self.mass_mg:g}")
-        return True
+        return super().validate()
 
     def run(self) -> dict[str, Any]:
         """Return what was dispensed and weighed, by sample."""

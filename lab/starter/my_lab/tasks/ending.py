@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from lab import BaseTask
-
 from ..transfers import transfer, transfer_all
+from .sample_task import SampleTask
 
 
-class Ending(BaseTask):
+class Ending(SampleTask):
     """Put the samples into storage, or hand them out through the hatch."""
 
     def __init__(self, hand_out: bool = False) -> None:

@@ -3,17 +3,16 @@
 from dataclasses import asdict
 from typing import Any
 
-from lab import BaseTask
-
 from ..devices import Furnace
 from ..ramps import heat_and_cool
 from ..transfers import transfer_all
+from .sample_task import SampleTask
 
 POLL_SECONDS = 0.5
 SLOTS = 4
 
 
-class Heating(BaseTask):
+class Heating(SampleTask):
     """Heat up to four samples together, hold them, let them cool, and put them on the table.
 
     Temperatures are in degrees Celsius, ``minutes`` is the time at temperature.
@@ -30,7 +29,7 @@ class Heating(BaseTask):
             raise ValueError(f"a furnace holds {SLOTS} samples, not {len(self.samples)}: use several Heating tasks")
         if self.minutes < 0:
             raise ValueError(f"minutes must not be negative, it is {self.minutes:g}")
-        return True
+        return super().validate()
 
     def run(self) -> dict[str, Any]:
         """Return the furnace, its peak temperature and the energy it used."""

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from lab import BaseTask
-
 from ..transfers import transfer_all
+from .sample_task import SampleTask
 
 
-class Moving(BaseTask):
+class Moving(SampleTask):
     """Move the samples to standalone places, for example ``table``."""
 
     def __init__(self, destination: str = "table") -> None:
