@@ -1,0 +1,269 @@
+"""What starts a refresh by itself: a commit on the watched branch, or a settled save in the package's directory.
+
+A git hook tells of a commit within milliseconds; the watched refs tell of it where no hook is installed, or where a
+fetch, a reset or another program moved the branch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import git
+import git.exc
+import watchfiles
+from watchfiles.main import FileChange
+
+from hotswap.errors import HotswapError
+
+_logger = logging.getLogger(__name__)
+
+HOOKS = ("post-commit", "post-merge", "post-rewrite", "post-checkout")
+_MARK = "# Installed by hotswap"
+_KEPT = "before-hotswap"
+
+# Ours first and quietly, then the hook that was there, with its own input, arguments and exit status.
+_HOOK = f"""\
+#!/bin/sh
+{_MARK}: tells a running lab which commit is checked out now.
+(
+  dir=$(git rev-parse --git-dir)/hotswap
+  [ -d "$dir" ] && git rev-parse --verify HEAD > "$dir/commit.$$" && mv -f "$dir/commit.$$" "$dir/commit"
+) < /dev/null > /dev/null 2>&1
+[ -x "$0.{_KEPT}" ] && exec "$0.{_KEPT}" "$@"
+exit 0
+"""
+
+# The watching thread looks for events that often, in milliseconds: 0.3 % of a core against 30 ms of latency.
+_COMMIT_STEP = 20
+_TICK = 100
+_RETRY_SECONDS = 1.0
+_START_SECONDS = 5.0
+
+
+class TriggerError(HotswapError):
+    """A directory cannot be watched, or a hook cannot be installed."""
+
+
+def install_hook(repo: Path) -> None:
+    """Let git tell of commits, merges, rewrites and checkouts in this working tree; hooks that exist go on running.
+
+    Installing again changes nothing. Raises TriggerError when ``repo`` is no git working tree, or when its hooks
+    cannot be written.
+    """
+    opened = _open(repo)
+    try:
+        _signal_directory(opened)
+        hooks = Path(repo, opened.git.rev_parse("--git-path", "hooks"))
+        hooks.mkdir(parents=True, exist_ok=True)
+        for name in HOOKS:
+            _install(hooks / name)
+    except OSError as error:
+        raise TriggerError(f"The git hook cannot be written: {error}; make the hooks directory writable.") from error
+    finally:
+        opened.close()
+
+
+class _Trigger(ABC):
+    """A thread that watches paths and reacts; an exception is logged and the watching goes on."""
+
+    def __init__(self, name: str, step_ms: int, accepts: Callable[[watchfiles.Change, str], bool]) -> None:
+        self._step_ms = step_ms
+        self._accepts = accepts
+        self._stop = threading.Event()
+        self._live = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch; what changes after the return is noticed."""
+        self._thread.start()
+        self._live.wait(_START_SECONDS)
+
+    def stop(self) -> None:
+        """Stop watching; no call is made after the return, unless ``stop`` is called from the call itself."""
+        self._stop.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    @abstractmethod
+    def _paths(self) -> list[Path]:
+        """What to watch, recursively."""
+
+    @abstractmethod
+    def _react(self, changed: bool) -> None:
+        """Something changed or may have; or, with ``changed`` False, the watching has just begun."""
+
+    def _run(self) -> None:
+        again = False
+        failing = False
+        while not self._stop.is_set():
+            try:
+                self._watch(again)
+                failing = False
+            except Exception:
+                # Broad on purpose: whatever is wrong with the directory now may be right again later.
+                if not failing:
+                    _logger.exception("The %s failed; it tries again every %.0f s", self._thread.name, _RETRY_SECONDS)
+                failing = True
+                self._stop.wait(_RETRY_SECONDS)
+            again = True
+
+    def _watch(self, again: bool) -> None:
+        paths = self._paths()
+        watched = _inodes(paths)
+        begun = False
+        for changes in self._changes(paths):
+            if changes or not begun:
+                self._react_safely(bool(changes) or again)
+            begun = True
+            self._live.set()
+            if _inodes(self._paths()) != watched:
+                # A directory was replaced or added: only a new watch sees what happens in it.
+                return
+
+    def _changes(self, paths: list[Path]) -> Iterator[set[FileChange]]:
+        return watchfiles.watch(
+            *paths,
+            watch_filter=self._accepts,
+            step=self._step_ms,
+            debounce=10 * self._step_ms,
+            rust_timeout=max(_TICK, self._step_ms),
+            yield_on_timeout=True,
+            stop_event=self._stop,
+            raise_interrupt=False,
+        )
+
+    def _react_safely(self, changed: bool) -> None:
+        try:
+            self._react(changed)
+        except Exception:
+            # Broad on purpose: the next change must be noticed whatever this one led to.
+            _logger.exception("The %s could not do what a change asks for", self._thread.name)
+
+
+class CommitTrigger(_Trigger):
+    """Calls ``on_commit(id)`` once for each new tip of ``branch``, or of what is checked out when it is None.
+
+    The tip at construction is taken as known. ``repo`` is a working tree, linked ones included; TriggerError when it
+    is none.
+    """
+
+    def __init__(self, repo: Path, branch: str | None, on_commit: Callable[[str], None]) -> None:
+        super().__init__(f"commit trigger for {repo}", _COMMIT_STEP, _is_no_lock)
+        self._repo = _open(repo)
+        self._ref = f"refs/heads/{branch}" if branch else "HEAD"
+        self._on_commit = on_commit
+        self._signals = _signal_directory(self._repo)
+        self._seen = self._tip()
+
+    def stop(self) -> None:
+        super().stop()
+        self._repo.close()
+
+    def _paths(self) -> list[Path]:
+        common = Path(self._repo.common_dir)
+        # A checkout moves HEAD, which lies beside the busy object store: its log stands for it.
+        candidates = [common / "refs", common / "reftable", Path(self._repo.git_dir) / "logs", self._signals]
+        return [path for path in candidates if path.is_dir()]
+
+    def _react(self, changed: bool) -> None:
+        del changed  # the tip itself tells
+        tip = self._tip()
+        if tip is not None and tip != self._seen:
+            self._seen = tip
+            self._on_commit(tip)
+
+    def _tip(self) -> str | None:
+        try:
+            if Path(self._repo.common_dir, "reftable").is_dir():
+                return str(self._repo.git.rev_parse("--verify", "--quiet", self._ref))
+            return git.SymbolicReference.dereference_recursive(self._repo, self._ref)
+        except (ValueError, git.exc.GitCommandError):
+            return None
+
+
+class SaveTrigger(_Trigger):
+    """Calls ``on_settled()`` when files of the package changed and then rested for ``debounce_ms`` milliseconds.
+
+    Byte-code, caches and the temporary files of editors do not count.
+    """
+
+    def __init__(self, package_dir: Path, on_settled: Callable[[], None], debounce_ms: int = 50) -> None:
+        self._root = package_dir.resolve()
+        self._on_settled = on_settled
+        super().__init__(f"save trigger for {package_dir}", debounce_ms, _SourceFilter(self._root))
+        if not self._root.is_dir():
+            raise TriggerError(f"{package_dir} is no directory, so it cannot be watched; correct the path.")
+
+    def _paths(self) -> list[Path]:
+        return [self._root]
+
+    def _react(self, changed: bool) -> None:
+        if changed:
+            self._on_settled()
+
+
+class _SourceFilter(watchfiles.DefaultFilter):
+    """The usual filter, asked about paths below the root only: where the root lies is no reason to ignore it."""
+
+    ignore_entity_patterns = (
+        *watchfiles.DefaultFilter.ignore_entity_patterns,
+        r"^4913$",  # Vim tries whether it can write
+        r"^#.*#$",
+        r"^\.goutputstream-",
+        r"^\.nfs",
+        r"___jb_(old|tmp)___$",
+        r"\.kate-swp$",
+    )
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self._root = str(root)
+
+    def __call__(self, change: watchfiles.Change, path: str) -> bool:
+        return super().__call__(change, os.path.relpath(path, self._root))
+
+
+def _is_no_lock(_: watchfiles.Change, path: str) -> bool:
+    return not path.endswith(".lock")
+
+
+def _open(repo: Path) -> git.Repo:
+    try:
+        return git.Repo(repo, search_parent_directories=True)
+    except (git.exc.InvalidGitRepositoryError, git.exc.NoSuchPathError) as error:
+        raise TriggerError(
+            f"{repo} is in no git working tree; run `git init` there or name another directory."
+        ) from error
+
+
+def _signal_directory(repo: git.Repo) -> Path:
+    """Where the hook leaves the id of the commit; without it the hook does nothing."""
+    path = Path(repo.git_dir) / "hotswap"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def _install(hook: Path) -> None:
+    kept = hook.with_name(f"{hook.name}.{_KEPT}")
+    if os.path.lexists(hook) and not _is_ours(hook):
+        if os.path.lexists(kept):
+            raise TriggerError(f"Both {hook} and {kept} exist and neither is hotswap's; remove or merge one of them.")
+        hook.rename(kept)
+    new = hook.with_name(f"{hook.name}.{os.getpid()}.new")
+    new.write_text(_HOOK)
+    new.chmod(0o755)
+    new.replace(hook)
+
+
+def _is_ours(hook: Path) -> bool:
+    return hook.is_file() and _MARK.encode() in hook.read_bytes()
+
+
+def _inodes(paths: list[Path]) -> dict[Path, tuple[int, int]]:
+    found = [(path, path.stat()) for path in paths]
+    return {path: (status.st_dev, status.st_ino) for path, status in found}
