@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
@@ -67,9 +68,12 @@ class Memory:
     def __init__(self, path: Path | None = None, limit: int = 400_000) -> None:
         self._path = path
         self._limit = limit
-        self._entries: dict[str, Json] = _read_entries(path) if path else {}
         self.unsaved = 0
         """How many entries the file does not have yet."""
+
+    @cached_property
+    def _entries(self) -> dict[str, Json]:
+        return _read_entries(self._path) if self._path else {}
 
     def get(self, key: str) -> Json:
         """What was put under ``key``, or None."""
@@ -101,6 +105,6 @@ class Memory:
 def _read_entries(path: Path) -> dict[str, Json]:
     try:
         entries = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return {}
     return entries if isinstance(entries, dict) else {}

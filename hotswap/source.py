@@ -171,9 +171,8 @@ class GitSource:
         return _TREES[tree]
 
     def _content(self, path: str, sha: bytes) -> bytes:
-        stream = self._repo.odb.stream(sha)
-        _rules.check_size(path, stream.size, self._limit)
-        data: bytes = stream.read()
+        _rules.check_size(path, self._repo.odb.info(sha).size, self._limit)
+        data: bytes = self._repo.odb.stream(sha).read()
         return _rules.checked(path, data)
 
 

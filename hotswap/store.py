@@ -166,19 +166,22 @@ class Store:
         return damages
 
     def _damages(self, records: Iterable[_Record]) -> Iterator[Sequence[Damage]]:
-        """What is wrong with each file of each record."""
+        """What is wrong with each file of each record; what does not belong there comes with the first."""
         objects: dict[str, str | None] = {}
         for record in records:
             found = list(self._shape_problems(record))
+            told = {damage.path for damage in found}
             for entry in record.contents():
                 if entry.digest not in objects:
                     objects[entry.digest] = self._objects.damage(entry.digest)
-                tree = self._trees / record.snapshot.id
-                problem = objects[entry.digest] or _tree.content_problem(tree, entry, self._objects)
-                if problem and all(damage.path != entry.path for damage in found):
-                    found.append(Damage(record.snapshot.id, entry.path, problem))
+                if entry.path not in told and (what := self._content_problem(record, entry, objects[entry.digest])):
+                    found.append(Damage(record.snapshot.id, entry.path, what))
                 yield found
                 found = []
+
+    def _content_problem(self, record: _Record, entry: FileEntry, damage: str | None) -> str | None:
+        """``damage`` is what is wrong with the object of the entry."""
+        return damage or _tree.content_problem(self._trees / record.snapshot.id, entry, self._objects)
 
     def _shape_problems(self, record: _Record) -> Iterator[Damage]:
         tree = self._trees / record.snapshot.id
