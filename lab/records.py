@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 from bson import ObjectId
 from pymongo.collection import Collection
@@ -166,7 +166,11 @@ class Binding(TypedDict):
 
 
 class Device(TypedDict):
-    """``group`` names the share group: its devices share one driver process. ``fence`` counts grants and only grows."""
+    """``group`` names the share group: its devices share one driver process. ``fence`` counts grants and only grows.
+
+    ``rebind_to`` is the snapshot a REBINDING device is on its way to; ``failed_digest`` the driver that did not
+    connect, which is not tried again before somebody releases the device or the driver changes.
+    """
 
     _id: str
     group: str
@@ -182,6 +186,8 @@ class Device(TypedDict):
     connects: int
     disconnects: int
     error: str | None
+    rebind_to: NotRequired[str | None]
+    failed_digest: NotRequired[str | None]
 
 
 class Want(TypedDict):
