@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 _NOT_CALLABLE: Final = frozenset({"connect", "disconnect", "set_message"})
 _AT_ONCE: Final = "emergency_stop"
+_ACKNOWLEDGE: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -116,19 +117,24 @@ class Slot:
             finally:
                 self._busy = False
 
-    def emergency_stop(self) -> None:
-        """Stop the device at once, whatever it is doing. Raises DeviceError when it is not connected."""
-        device = self._connected()
-        try:
-            device.emergency_stop()
-        except BaseException as error:
-            raise CallFailed(error, self._tree) from error
+    def emergency_stop(self) -> bool:
+        """Stop the device at once, whatever it is doing; whether that is done already or still going on.
+
+        Raises DeviceError when it is not connected, CallFailed when the driver's method raised.
+        """
+        stopping = _Stopping(self._connected())
+        stopping.start()
+        stopping.join(_ACKNOWLEDGE)
+        if stopping.error is not None:
+            raise CallFailed(stopping.error, self._tree) from stopping.error
+        return not stopping.is_alive()
 
     def status(self) -> Document:
         device = self._device
         return {
             "connected": device is not None,
             "running": device is not None and (self._busy or self._is_running(device)),
+            "fence": self._granted,
             "message": "" if device is None else device.message,
         }
 
@@ -173,6 +179,22 @@ class Slot:
         finally:
             told = {"task": call.task, "attempt": call.attempt, "ok": not error, "error": error or None}
             self._on_call({**entry, **told, "seconds": time.monotonic() - started})
+
+
+class _Stopping(threading.Thread):
+    """An emergency stop under way; the answer to who asked for it must not take as long as it does."""
+
+    def __init__(self, device: BaseDevice) -> None:
+        super().__init__(name=f"emergency-stop-{device.name}", daemon=True)
+        self._device = device
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._device.emergency_stop()
+        except BaseException as error:  # told to who asked if they still wait, and in any case here
+            log.exception("The emergency stop of %s raised.", self._device.name)
+            self.error = error
 
 
 def _public_method(device: BaseDevice, name: str) -> Callable[..., Any]:

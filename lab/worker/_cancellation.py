@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ class Cancellation:
         if self._requested.is_set() and not self._delivered:
             self._delivered = True
             raise TaskCancelled(self._reason)
+
+    def check_after_call(self) -> None:
+        """Like ``check``, but lets clean-up in an ``except`` or ``finally`` block run to its end."""
+        if sys.exception() is None:
+            self.check()
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises TaskCancelled as soon as it is due."""

@@ -47,8 +47,8 @@ class WorkerProcess:
 
     def run(self) -> None:
         self._watcher.start()
+        self._lease.start()  # before the first claim: whose worker is not on record counts as dead
         consumer = start_worker(self._broker, self._queue, self._intake.run_task, threads=2)
-        self._lease.start()
         log.info("Worker %s takes tasks from %s.", self._context.name, self._queue)
         try:
             serve(self._context, {"tasks": self._intake.tasks}, self._intake.idle)

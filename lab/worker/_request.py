@@ -29,6 +29,7 @@ class ResourceRequest:
     def __init__(self, scope: Scope, task: str, resources: Wanted, priority: int) -> None:
         self._scope = scope
         self._task = task
+        self._resources = resources
         self._wants = {key: _want(key, places) for key, places in resources.items()}
         self._id = new_id()
         self._priority = priority
@@ -70,7 +71,12 @@ class ResourceRequest:
 
     def places(self, grant: Grant) -> dict[ResourceKey, Mapping[str, list[str]]]:
         """The granted positions, by what the author wrote, then by prefix."""
-        return {key: grant["positions"].get(want["key"], {}) for key, want in self._wants.items()}
+        return {key: self._places_of(key, grant) for key in self._wants}
+
+    def _places_of(self, key: ResourceKey, grant: Grant) -> dict[str, list[str]]:
+        """With an empty list for each prefix of which none was wanted."""
+        none: dict[str, list[str]] = {prefix: [] for prefix in self._resources[key]}
+        return none | grant["positions"].get(self._wants[key]["key"], {})
 
     def _calling(self, device: str) -> Any:
         line = self._lines[device]
@@ -78,8 +84,10 @@ class ResourceRequest:
         def call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if self._closed:
                 raise ResourceError(f"{device}.{method} was called after the `with` block that requested {device}.")
-            self._scope.cancellation.check()
-            return line.call(method, args, kwargs)
+            result = line.call(method, args, kwargs)
+            # Not before the call: it may be the one that switches a heater off.
+            self._scope.cancellation.check_after_call()
+            return result
 
         return call
 
@@ -181,6 +189,6 @@ def _named(key: object) -> tuple[str, str, str | None]:
 
 def _counts(key: str, places: Mapping[str, int]) -> dict[str, int]:
     for prefix, count in places.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise ValueError(f"request_resources wants {count!r} places {prefix!r} of {key}; use whole numbers from 1.")
-    return dict(places)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ValueError(f"request_resources wants {count!r} places {prefix!r} of {key}; use whole numbers.")
+    return {prefix: count for prefix, count in places.items() if count}
