@@ -30,12 +30,14 @@ _PERMITTED_DYNAMIC = frozenset({"importlib.import_module", "import_module"})
 class Executed:
     """Reads the effects of nodes that run together.
 
+    ``statement`` is the digest of the module-level statement they belong to and ``context`` the names in it.
     ``local`` are the names the code binds itself (empty at module level), ``fresh`` those of them that only ever hold
     new containers, ``everything`` all module-level names the code mentions: what a local name may stand for.
     """
 
     scope: Scope
     statement: str = ""
+    context: frozenset[str] = frozenset()
     local: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
     everything: frozenset[str] = frozenset()
@@ -127,16 +129,22 @@ class Executed:
             names = self.scope.names_in(owner)
             self._add("store", node, callee=dotted if names else "", names=names)
         else:
-            self._add("store", node, names=self._reach(owner))
+            self._add("store", node, names=self._reach(owner) | self.scope.names_in(owner))
 
     def _definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         for decorator in node.decorator_list:
             self._decorator(decorator, node.name)
         if isinstance(node, ast.ClassDef):
-            for base in [*node.bases, *(key.value for key in node.keywords)]:
-                target = base.value if isinstance(base, ast.Subscript) else base
-                if self.scope.names_in(target):
-                    self._add("subclass", target, callee=chain(target), names=self._reach(target))
+            self._bases(node)
+
+    def _bases(self, node: ast.ClassDef) -> None:
+        for base in node.bases:
+            target = base.value if isinstance(base, ast.Subscript) else base
+            if self.scope.names_in(target):
+                self._add("subclass", target, callee=chain(target), names=self._reach(target))
+        for keyword in node.keywords:
+            if keyword.arg == "metaclass" and self.scope.names_in(keyword.value):
+                self._add("call", keyword.value, callee=chain(keyword.value), names=self._reach(keyword.value))
 
     def _decorator(self, decorator: ast.expr, subject: str) -> None:
         self._decorators.add(id(decorator))
@@ -152,7 +160,7 @@ class Executed:
         self._add("decorate", decorator, callee=called, names=self._reach(decorator), subject=owned)
 
     def _reach(self, node: ast.AST) -> frozenset[str]:
-        names = self.scope.names_in(node)
+        names = self.scope.used_in(node)
         if self.local and any(isinstance(part, ast.Name) and part.id in self.local for part in ast.walk(node)):
             return names | self.everything
         return names
@@ -170,7 +178,7 @@ class Executed:
         texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
         strings = frozenset(text for text in texts if isinstance(text, str))
         line = getattr(node, "lineno", 0)
-        self.found.append(Effect(kind, line, self.statement, callee, names, subject, value, strings))
+        self.found.append(Effect(kind, line, self.statement, callee, names, self.context, subject, value, strings))
 
 
 def is_dynamic(node: ast.AST, scope: Scope) -> bool:

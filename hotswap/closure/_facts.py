@@ -39,9 +39,9 @@ class Import:
 class Effect:
     """Something executed code does that could change more than its own new objects.
 
-    Names are dotted chains that start at a module-level name. ``subject`` is the definition a decorator receives.
-    A ``value`` is the result of an expression that goes on being used; ``alone`` says that only names from outside the
-    module and constants take part.
+    Names are dotted chains that start at a module-level name: ``names`` may be changed, ``context`` are all those
+    of the statement. ``subject`` is the definition a decorator receives. A ``value`` is the result of an expression
+    that goes on being used.
     """
 
     kind: Kind
@@ -49,6 +49,7 @@ class Effect:
     statement: str
     callee: str = ""
     names: frozenset[str] = frozenset()
+    context: frozenset[str] = frozenset()
     subject: str = ""
     value: bool = True
     strings: frozenset[str] = frozenset()

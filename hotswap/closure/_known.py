@@ -19,8 +19,8 @@ PURE_BUILTINS = _words(
 """Builtins that change nothing but their result."""
 
 PURE_LIBRARY = _words(
-    """abc collections datetime decimal enum fractions itertools math numbers pathlib re statistics string struct
-    textwrap types typing typing_extensions uuid cmath calendar fnmatch ipaddress base64 binascii hashlib hmac
+    """abc collections datetime enum fractions itertools math numbers pathlib re statistics string struct
+    textwrap types typing typing_extensions uuid cmath fnmatch ipaddress base64 binascii hashlib hmac
     zlib bisect difflib secrets"""
 )
 """Modules none of whose functions changes anything but its result."""
@@ -37,7 +37,7 @@ PURE_FUNCTIONS = _words(
     time.time time.monotonic time.perf_counter time.strftime time.localtime
     threading.Lock threading.RLock threading.Event threading.Condition threading.local threading.Semaphore
     queue.Queue json.load json.loads json.dumps csv.reader csv.DictReader tomllib.load tomllib.loads yaml.safe_load
-    operator.attrgetter operator.itemgetter operator.methodcaller copy.copy copy.deepcopy
+    decimal.Decimal operator.attrgetter operator.itemgetter operator.methodcaller copy.copy copy.deepcopy
     pkgutil.iter_modules pkgutil.get_data importlib.resources.files importlib.resources.read_text
     importlib.metadata.version contextvars.ContextVar weakref.WeakKeyDictionary weakref.WeakValueDictionary
     numpy.array numpy.asarray numpy.arange numpy.linspace numpy.logspace numpy.geomspace numpy.zeros numpy.ones

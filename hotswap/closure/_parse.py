@@ -112,8 +112,8 @@ def _in_statement(statement: ast.stmt, nodes: list[ast.AST], scope: Scope, fresh
     effects = Executed(scope, fresh=fresh).read(nodes)
     if not effects:
         return ()
-    known = digest(ast.dump(statement))
-    return Executed(scope, statement=known, fresh=fresh).read(nodes)
+    known, context = digest(ast.dump(statement)), scope.used_in(statement)
+    return Executed(scope, statement=known, context=context, fresh=fresh).read(nodes)
 
 
 def _definitions(tree: ast.Module, scope: Scope) -> dict[str, Definition]:
@@ -139,7 +139,7 @@ def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, sco
 
 def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope) -> Definition:
     inside = list(in_body(node))
-    names = frozenset(name for name in chains([node]) if scope.binds(root(name)))
+    names = scope.names_in(node)
     local = frozenset(bound_names(iter(inside)))
     reader = Executed(scope, local=local, fresh=fresh_names(inside), everything=names)
     return Definition(names, (), reader.read(part for top in body for part in ast.walk(top)))
@@ -166,7 +166,7 @@ def _variables(tree: ast.Module, scope: Scope) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     fresh = fresh_names(at_import(tree.body))
     for statement in _statements(tree.body):
-        names = frozenset(name for name in chains([statement]) if scope.binds(root(name)))
+        names = scope.names_in(statement)
         for name in {root(dotted) for dotted in names} & scope.own:
             before = found.get(name)
             maker = "[]" if name in fresh else _maker(statement, name, before)

@@ -123,10 +123,10 @@ class Planner:
 
     def _only_libraries(self, module: str, effect: Effect) -> bool:
         facts = self._modules.facts(module)
-        names = {dotted.partition(".")[0] for dotted in effect.names}
+        names = {dotted.partition(".")[0] for dotted in effect.context}
         if any(name in facts.definitions or name in facts.variables for name in names):
             return False
-        targets = (self._modules.lookup(module, dotted) for dotted in effect.names)
+        targets = (self._modules.lookup(module, dotted) for dotted in effect.context)
         return all(found.external and not found.modules and not found.packages for found in targets)
 
     @cached_property

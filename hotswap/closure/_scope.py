@@ -44,6 +44,9 @@ class Scope:
         return isinstance(node, ast.Call) and self.full_name(chain(node.func)) in self.registration
 
     def names_in(self, *nodes: ast.AST) -> frozenset[str]:
-        """Chains below some nodes that start at a module-level name and may lead somewhere that can be changed."""
-        found = (dotted for dotted in chains(list(nodes)) if self.binds(root(dotted)))
-        return frozenset(dotted for dotted in found if not pure(self.full_name(dotted)))
+        """Chains below some nodes that start at a module-level name."""
+        return frozenset(dotted for dotted in chains(list(nodes)) if self.binds(root(dotted)))
+
+    def used_in(self, *nodes: ast.AST) -> frozenset[str]:
+        """As ``names_in``, without functions of libraries that change nothing."""
+        return frozenset(dotted for dotted in self.names_in(*nodes) if not pure(self.full_name(dotted)))

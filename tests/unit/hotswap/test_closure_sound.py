@@ -1,0 +1,487 @@
+"""Whatever changes the behaviour of a class changes its digest: crafted changes, each of them really run."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+
+from hotswap.closure import Closure, Scheme, Verdict
+
+CLASS = "p.dev:Dev"
+DEV = "class Dev:\n    rate = 1\n    def run(self):\n        return self.rate\n"
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in [name for name in sys.modules if name.partition(".")[0] == "p"]:
+            del sys.modules[name]
+
+
+def _write(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
+    digests = {}
+    for path, text in {"__init__.py": "", **files}.items():
+        target = folder / "p" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        digests[f"p/{path}"] = blake3(text.encode()).hexdigest()
+    return digests
+
+
+def _behaviour(folder: Path, digests: Mapping[str, str]) -> object:
+    """What the class answers after every module of the package was imported, as a version process does."""
+    with _importable(folder):
+        for path in sorted(path for path in digests if path.endswith(".py")):
+            importlib.import_module(path.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+        return sys.modules["p.dev"].Dev().run()
+
+
+def judge(folder: Path, files: Mapping[str, str]) -> tuple[object, Verdict]:
+    digests = _write(folder, files)
+    return _behaviour(folder, digests), Closure(folder, digests).verdict(CLASS)
+
+
+@dataclass(frozen=True)
+class Change:
+    before: dict[str, str]
+    after: dict[str, str]
+    scheme: Scheme = "package"
+
+
+def _change(common: dict[str, str], path: str, old: str, new: str, scheme: Scheme = "package") -> Change:
+    assert old in common[path]
+    return Change(common, common | {path: common[path].replace(old, new)}, scheme)
+
+
+def _patched(text: str, **more: str) -> dict[str, str]:
+    """A class, and a sibling nobody imports that does something to it."""
+    return {"dev.py": DEV, "zz.py": text, **{f"{name}.py": source for name, source in more.items()}}
+
+
+REGISTRY = (
+    "table = {}\ndef register(name):\n"
+    "    def add(cls):\n        table[name] = cls\n        return cls\n    return add\n"
+)
+USES_TABLE = (
+    "from .reg import table\nclass Dev:\n    def run(self):\n        return {k: v.__name__ for k, v in table.items()}\n"
+)
+
+REAL = {
+    "own method": _change({"dev.py": DEV}, "dev.py", "rate = 1", "rate = 2", "reachable"),
+    "base class elsewhere": _change(
+        {"base.py": DEV.replace("Dev", "Base"), "dev.py": "from p.base import Base\nclass Dev(Base): pass\n"},
+        "base.py",
+        "rate = 1",
+        "rate = 2",
+        "reachable",
+    ),
+    "helper of a helper": _change(
+        {
+            "a.py": "X = 1\n",
+            "b.py": "from . import a\ndef f(): return a.X\n",
+            "dev.py": "from .b import f\nclass Dev:\n    def run(self): return f()\n",
+        },
+        "a.py",
+        "1",
+        "2",
+        "reachable",
+    ),
+    "lazy import": _change(
+        {"a.py": "X = 1\n", "dev.py": "class Dev:\n    def run(self):\n        from p.a import X\n        return X\n"},
+        "a.py",
+        "1",
+        "2",
+        "reachable",
+    ),
+    "re-export to another module": _change(
+        {
+            "s/__init__.py": "from .a import X\n",
+            "s/a.py": "X = 1\n",
+            "s/b.py": "X = 2\n",
+            "dev.py": "from .s import X\nclass Dev:\n    def run(self): return X\n",
+        },
+        "s/__init__.py",
+        ".a",
+        ".b",
+        "reachable",
+    ),
+    "chain through a package": _change(
+        {
+            "s/__init__.py": "",
+            "s/a.py": "X = 1\n",
+            "dev.py": "import p.s.a\nclass Dev:\n    def run(self): return p.s.a.X\n",
+        },
+        "s/a.py",
+        "1",
+        "2",
+        "reachable",
+    ),
+    "value in an __init__": _change(
+        {"s/__init__.py": "X = 1\n", "dev.py": "from .s import X\nclass Dev:\n    def run(self): return X\n"},
+        "s/__init__.py",
+        "1",
+        "2",
+        "imports",
+    ),
+    "star import": _change(
+        {"a.py": "X = 1\n", "dev.py": "from .a import *\nclass Dev:\n    def run(self): return X\n"},
+        "a.py",
+        "1",
+        "2",
+        "imports",
+    ),
+    "lazy attribute of a package": _change(
+        {
+            "s/__init__.py": "def __getattr__(name):\n    return 1 if name == 'X' else exit(name)\n",
+            "dev.py": "class Dev:\n    def run(self):\n        from . import s\n        return s.X\n",
+        },
+        "s/__init__.py",
+        "return 1",
+        "return 2",
+    ),
+    "computed import": _change(
+        {
+            "plug/__init__.py": "",
+            "plug/a.py": "X = 1\n",
+            "dev.py": "import importlib\nclass Dev:\n    def run(self):\n"
+            "        return importlib.import_module('p.plug.' + 'a').X\n",
+        },
+        "plug/a.py",
+        "1",
+        "2",
+    ),
+    "literal import": _change(
+        {
+            "a.py": "X = 1\n",
+            "dev.py": "import importlib\nclass Dev:\n    def run(self):\n"
+            "        return importlib.import_module('p.a').X\n",
+        },
+        "a.py",
+        "1",
+        "2",
+        "reachable",
+    ),
+    "text that is run": _change(
+        {"a.py": "X = 1\n", "dev.py": "class Dev:\n    def run(self): return eval('__import__(\"p.a\").a.X')\n"},
+        "a.py",
+        "1",
+        "2",
+    ),
+    "sys.modules": _change(
+        {"a.py": "X = 1\n", "dev.py": "import sys\nclass Dev:\n    def run(self): return sys.modules['p.' + 'a'].X\n"},
+        "a.py",
+        "1",
+        "2",
+    ),
+    "own docstring": _change(
+        {"dev.py": "class Dev:\n    'one'\n    def run(self): return self.__doc__\n"},
+        "dev.py",
+        "one",
+        "two",
+        "reachable",
+    ),
+    "own line number": _change(
+        {"dev.py": "class Dev:\n    def run(self): return self.run.__code__.co_firstlineno\n"},
+        "dev.py",
+        "class",
+        "\n# one\nclass",
+        "reachable",
+    ),
+    "sibling stores": _change(_patched("from .dev import Dev\nDev.rate = 2\n"), "zz.py", "2", "3"),
+    "sibling stores through the module": _change(_patched("import p.dev as d\nd.Dev.rate = 2\n"), "zz.py", "2", "3"),
+    "sibling stores in a loop": _change(
+        _patched("from .dev import Dev\nALL = [Dev]\nfor each in ALL:\n    each.rate = 2\n"), "zz.py", "2", "3"
+    ),
+    "sibling stores in a grown list": _change(
+        _patched("from .dev import Dev\nALL = []\nALL.append(Dev)\nALL[0].rate = 2\n"), "zz.py", "2", "3"
+    ),
+    "sibling uses setattr": _change(_patched("from .dev import Dev\nsetattr(Dev, 'rate', 2)\n"), "zz.py", "2", "3"),
+    "sibling uses setattr by map": _change(
+        _patched("from .dev import Dev\nlist(map(lambda c: setattr(c, 'rate', 2), [Dev]))\n"), "zz.py", "2", "3"
+    ),
+    "sibling uses a partial": _change(
+        _patched("from functools import partial\nfrom .dev import Dev\nf = partial(setattr, Dev, 'rate')\nf(2)\n"),
+        "zz.py",
+        "f(2)",
+        "f(3)",
+    ),
+    "x = f(Cls)": _change(
+        _patched("from .dev import Dev\ndef f(c):\n    c.rate = 2\n    return c\nx = f(Dev)\n"), "zz.py", "2", "3"
+    ),
+    "f of a third module": _change(
+        _patched("from .dev import Dev\nfrom .aa import f\nx = f(Dev)\n", aa="def f(c):\n    c.rate = 2\n"),
+        "aa.py",
+        "2",
+        "3",
+    ),
+    "f without arguments": _change(
+        _patched("from . import dev\ndef f():\n    c = dev.Dev\n    c.rate = 2\nf()\n"), "zz.py", "2", "3"
+    ),
+    "constructor": _change(
+        _patched("from .dev import Dev\nclass Patch:\n    def __init__(self):\n        Dev.rate = 2\nPatch()\n"),
+        "zz.py",
+        "2",
+        "3",
+    ),
+    "inherited constructor": _change(
+        _patched(
+            "from .aa import Patch\nclass Mine(Patch): pass\nMine()\n",
+            aa="from .dev import Dev\nclass Patch:\n    def __init__(self):\n        Dev.rate = 2\n",
+        ),
+        "aa.py",
+        "2",
+        "3",
+    ),
+    "decorator": _change(
+        _patched(
+            "from .dev import Dev\ndef deco(c):\n    for b in c.__mro__[1:-1]:\n        b.rate = 2\n    return c\n"
+            "@deco\nclass Sub(Dev): pass\n"
+        ),
+        "zz.py",
+        "2",
+        "3",
+    ),
+    "class body": _change(
+        _patched("from .dev import Dev\nclass Note:\n    alias = Dev\n    alias.rate = 2\n"), "zz.py", "2", "3"
+    ),
+    "sibling changes a table": _change(
+        {
+            "dev.py": "table = {}\nclass Dev:\n    def run(self): return dict(table)\n",
+            "zz.py": "from .dev import table\ntable['a'] = 2\n",
+        },
+        "zz.py",
+        "2",
+        "3",
+    ),
+    "sibling extends a list in place": _change(
+        {
+            "dev.py": "items = []\nclass Dev:\n    def run(self): return list(items)\n",
+            "zz.py": "from .dev import items\nitems += [2]\n",
+        },
+        "zz.py",
+        "2",
+        "3",
+    ),
+    "registry filled by a sibling": _change(
+        {
+            "reg.py": REGISTRY,
+            "dev.py": USES_TABLE,
+            "zz.py": "from .reg import register\n@register('a')\nclass A: pass\n",
+        },
+        "zz.py",
+        "'a'",
+        "'b'",
+    ),
+    "a sibling that registers is added": Change(
+        {"reg.py": REGISTRY, "dev.py": USES_TABLE},
+        {
+            "reg.py": REGISTRY,
+            "dev.py": USES_TABLE,
+            "zz.py": "from .reg import register\n@register('a')\nclass A: pass\n",
+        },
+        "reachable",
+    ),
+    "subclasses": _change(
+        {
+            "dev.py": "class Dev:\n    def run(self): return [c.__name__ for c in Dev.__subclasses__()]\n",
+            "zz.py": "from .dev import Dev\nclass A(Dev): pass\n",
+        },
+        "zz.py",
+        "class A",
+        "class B",
+    ),
+    "subclass hook": _change(
+        {
+            "dev.py": "class Dev:\n    seen = []\n    def __init_subclass__(cls): Dev.seen.append(cls.__name__)\n"
+            "    def run(self): return list(Dev.seen)\n",
+            "zz.py": "from .dev import Dev\nclass A(Dev): pass\n",
+        },
+        "zz.py",
+        "class A",
+        "class B",
+    ),
+    "metaclass": _change(
+        {
+            "meta.py": "seen = []\nclass Meta(type):\n    def __init__(cls, *a):\n        seen.append(cls.__name__)\n",
+            "dev.py": "from .meta import seen\nclass Dev:\n    def run(self): return list(seen)\n",
+            "zz.py": "from .meta import Meta\nclass A(metaclass=Meta): pass\n",
+        },
+        "zz.py",
+        "class A",
+        "class B",
+    ),
+    "sibling finds the class dynamically": _change(
+        _patched("import importlib\nimportlib.import_module('p.' + 'dev').Dev.rate = 2\n"), "zz.py", "= 2", "= 3"
+    ),
+    "sibling runs text": _change(_patched("exec('from p.dev import Dev; Dev.rate = 2')\n"), "zz.py", "= 2", "= 3"),
+    "root patches": _change(
+        {"__init__.py": "from .dev import Dev\nDev.rate = 2\n", "dev.py": DEV}, "__init__.py", "2", "3", "imports"
+    ),
+    "order of two patches": Change(
+        _patched("from .dev import Dev\nDev.rate += 1\n", ya="from .dev import Dev\nDev.rate *= 5\n")
+        | {"__init__.py": "from . import ya\nfrom . import zz\n"},
+        _patched("from .dev import Dev\nDev.rate += 1\n", ya="from .dev import Dev\nDev.rate *= 5\n")
+        | {"__init__.py": "from . import zz\nfrom . import ya\n"},
+        "imports",
+    ),
+    "environment variable": _change(
+        {
+            "dev.py": "import os\nclass Dev:\n    def run(self): return os.environ['P_RATE']\n",
+            "aa.py": "import os\nos.environ['P_RATE'] = '2'\n",
+        },
+        "aa.py",
+        "2",
+        "3",
+        "reachable",
+    ),
+    "a library's setting computed by a helper": _change(
+        {
+            "dev.py": "import decimal\nclass Dev:\n    def run(self): return decimal.getcontext().prec\n",
+            "aa.py": "import decimal\nfrom .bb import digits\ndecimal.getcontext().prec = digits()\n",
+            "bb.py": "def digits(): return 12\n",
+        },
+        "bb.py",
+        "12",
+        "13",
+        "reachable",
+    ),
+    "data file": _change(
+        {
+            "dev.py": "from pathlib import Path\nHERE = Path(__file__).parent\nclass Dev:\n"
+            "    def run(self): return (HERE / 'a.txt').read_text()\n",
+            "a.txt": "one",
+        },
+        "a.txt",
+        "one",
+        "two",
+        "reachable",
+    ),
+    "data file by a computed name": _change(
+        {
+            "dev.py": "import os\nclass Dev:\n    def run(self):\n"
+            "        name = '.'.join(['a', 'txt'])\n"
+            "        with open(os.path.join(os.path.dirname(__file__), name)) as f: return f.read()\n",
+            "a.txt": "one",
+        },
+        "a.txt",
+        "one",
+        "two",
+        "reachable",
+    ),
+    "data file as a resource": _change(
+        {
+            "dev.py": "from importlib import resources\nclass Dev:\n"
+            "    def run(self): return resources.files('p').joinpath('a' + '.txt').read_text()\n",
+            "a.txt": "one",
+        },
+        "a.txt",
+        "one",
+        "two",
+        "reachable",
+    ),
+    "data file of a helper": _change(
+        {
+            "h.py": "import pkgutil\ndef load(): return pkgutil.get_data('p', 'a' + '.txt')\n",
+            "dev.py": "from .h import load\nclass Dev:\n    def run(self): return load()\n",
+            "a.txt": "one",
+        },
+        "a.txt",
+        "one",
+        "two",
+        "reachable",
+    ),
+    "new data file in a listed folder": Change(
+        {
+            "dev.py": "from pathlib import Path\nclass Dev:\n"
+            "    def run(self): return len(list((Path(__file__).parent / 'd').iterdir()))\n",
+            "d/a.txt": "",
+        },
+        {
+            "dev.py": "from pathlib import Path\nclass Dev:\n"
+            "    def run(self): return len(list((Path(__file__).parent / 'd').iterdir()))\n",
+            "d/a.txt": "",
+            "d/b.txt": "",
+        },
+        "reachable",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_real_change_changes_the_digest(tmp_path: Path, name: str) -> None:
+    change = REAL[name]
+    before, first = judge(tmp_path / "before", change.before)
+    after, second = judge(tmp_path / "after", change.after)
+    assert before != after
+    assert first.digest != second.digest
+    assert first.scheme == change.scheme, first.why
+
+
+QUIET = "from .dev import Dev\n"
+
+HARMLESS = {
+    "a sibling that names the class": QUIET + "ALL = {'dev': Dev}\nclass Use:\n    dev: Dev\n",
+    "a sibling that subclasses": QUIET + "class Sub(Dev):\n    rate = 5\n",
+    "a sibling that patches its own class": QUIET + "class Sub(Dev): pass\nSub.rate = 4\n",
+    "a sibling that patches when called": QUIET + "def patch():\n    Dev.rate = 4\n",
+    "a sibling with its own tables": "table = {}\ntable['a'] = 1\ntable.update(b=2)\n",
+    "a sibling that computes": "def f(n):\n    out = []\n"
+    "    for i in range(n):\n        out.append(i)\n    return out\nT = f(3)\n",
+    "a sibling with a dataclass": "from dataclasses import dataclass\n@dataclass\nclass A:\n    x: int = 1\n",
+    "a sibling with an enumeration": "import enum\nclass A(enum.Enum):\n    X = enum.auto()\n",
+    "a sibling that logs": "import logging\nlog = logging.getLogger(__name__)\nlog.setLevel(10)\n",
+    "a script at the end": QUIET + "if __name__ == '__main__':\n    Dev.rate = 4\n",
+    "imports for type checkers": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .dev import Dev\n",
+    "a sibling that discovers plug-ins": "import importlib\nfor name in ('dev',):\n"
+    "    importlib.import_module('p.' + name)\n",
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_a_harmless_sibling_changes_nothing(tmp_path: Path, name: str) -> None:
+    before, first = judge(tmp_path / "before", {"dev.py": DEV})
+    after, second = judge(tmp_path / "after", {"dev.py": DEV, "zz.py": HARMLESS[name]})
+    assert before == after
+    assert first.digest == second.digest, second.why
+
+
+def test_a_module_that_does_not_parse_is_covered_by_its_bytes(tmp_path: Path) -> None:
+    files = {"dev.py": "from . import old\n" + DEV, "old.py": "print 1\n"}
+    verdicts = [
+        Closure(tmp_path / str(n), _write(tmp_path / str(n), each)).verdict(CLASS)
+        for n, each in enumerate((files, files | {"old.py": "print 1 # changed\n"}))
+    ]
+    assert verdicts[0].digest != verdicts[1].digest
+    assert (verdicts[0].scheme, verdicts[0].why) == ("package", ("p.old cannot be parsed",))
+
+
+def test_a_native_module_in_the_closure_needs_the_whole_package(tmp_path: Path) -> None:
+    digests = _write(tmp_path, {"dev.py": "from ._fast import rate\n" + DEV, "_fast.cpython-311.so": "\0"})
+    assert Closure(tmp_path, digests).verdict(CLASS).scheme == "package"
+
+
+def test_a_class_that_no_statement_defines_needs_the_whole_package(tmp_path: Path) -> None:
+    digests = _write(tmp_path, {"dev.py": "Dev = type('Dev', (), {})\n"})
+    assert Closure(tmp_path, digests).verdict(CLASS).why == ("p.dev has no class statement for Dev",)
+
+
+def test_the_whole_package_is_read_without_comments_and_docstrings(tmp_path: Path) -> None:
+    files = {"dev.py": "import runpy\nprint(runpy)\n" + DEV, "a.py": "X = 1\n"}
+    verdicts = [
+        Closure(tmp_path / str(n), _write(tmp_path / str(n), each)).verdict(CLASS)
+        for n, each in enumerate((files, files | {"a.py": "'''Doc.'''\nX = 1  # note\n"}))
+    ]
+    assert verdicts[0].scheme == "package"
+    assert verdicts[0].digest == verdicts[1].digest
