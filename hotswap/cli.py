@@ -227,7 +227,10 @@ def _verify_with_bar(store: Store, snapshot: str | None) -> Sequence[Damage]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    if snapshot is not None:
+        snapshot = store.resolve(snapshot)  # an error belongs before the bar, not in it
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading")
         return store.verify(snapshot, lambda done, total: bar.update(task, completed=done, total=total))
 
