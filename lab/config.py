@@ -17,7 +17,7 @@ from hotswap.errors import HotswapError
 
 FILE_NAME = "lab.toml"
 DEFAULT_PORT = 8895
-_RESERVED_PACKAGES = frozenset({"hotswap", "lab"})
+RESERVED_PACKAGES = frozenset({"hotswap", "lab"})
 
 
 class ConfigError(HotswapError):
@@ -171,7 +171,7 @@ def _package(file: Path, given: object) -> Path:
     package = _only_package(file) if given is None else (file.parent / str(given)).resolve()
     if not (package / "__init__.py").is_file():
         raise ConfigError(f"{file}: general.package names {package}, which holds no __init__.py: correct the path")
-    if package.name in _RESERVED_PACKAGES or not package.name.isidentifier():
+    if package.name in RESERVED_PACKAGES or not package.name.isidentifier():
         raise ConfigError(f"{file}: a lab package cannot be called {package.name!r}: rename its folder")
     return package
 
