@@ -40,7 +40,7 @@ class TaskManager(Manager):
         bus.subscribe("tasks", self.wake, {"status"})
         bus.subscribe("experiments", self.wake, {"status"})
         bus.subscribe("workers", self.wake, {"capacity"})
-        bus.subscribe("generations", self.wake)
+        bus.subscribe("current_generation", self.wake)
 
     def reconcile(self) -> float | None:
         self._dispatch()

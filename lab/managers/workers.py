@@ -36,7 +36,7 @@ class WorkerManager(Manager):
         self._refusals: dict[str, int] = {}
         bus.subscribe("workers", self.wake, set())
         bus.subscribe("tasks", self.wake, {"status"})
-        bus.subscribe("generations", self.wake)
+        bus.subscribe("current_generation", self.wake)
 
     def reconcile(self) -> float | None:
         # Tasks before workers: who holds a task read here has written down itself earlier.

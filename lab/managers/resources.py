@@ -1,0 +1,140 @@
+"""Resources: pending requests are granted by priority and age, all of a request or nothing; releases wake the next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from pymongo import UpdateOne
+
+from lab.catalog import Catalog
+from lab.managers.bus import Bus, Manager
+from lab.managers.choice import Choice, Lack, Situation, choose
+from lab.managers.grants import Granter, Links
+from lab.records import ENDED, Records, Request, RequestStatus, Task, TaskStatus
+
+_OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
+_RETRY_SECONDS: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class ResourceManager(Manager):
+    """``links`` reaches the driver processes; ``rebind`` (device, snapshot) asks for another driver of a device."""
+
+    def __init__(
+        self,
+        records: Records,
+        catalog: Catalog,
+        bus: Bus,
+        links: Links,
+        rebind: Callable[[str, str], object],
+    ) -> None:
+        super().__init__("resource manager")
+        self._records = records
+        self._catalog = catalog
+        self._granter = Granter(records, links)
+        self._rebind = rebind
+        self._swept = False
+        bus.subscribe("requests", self.wake, {"status"})
+        bus.subscribe("devices", self.wake, {"state", "paused", "holder", "binding"})
+        bus.subscribe("positions", self.wake, {"holder"})
+        bus.subscribe("samples", self.wake, {"position"})
+        bus.subscribe("tasks", self.wake, {"status"})
+
+    def reconcile(self) -> float | None:
+        requests = list(self._records.requests.find({"status": {"$in": list(_OPEN)}}))
+        if not self._swept:
+            self._sweep({request["_id"] for request in requests})
+            self._swept = True
+        tasks = self._tasks_of(requests)
+        released = [self._settle(request, tasks.get(request["task"])) for request in requests]
+        pending = [request for request in requests if request["status"] == RequestStatus.PENDING]
+        granted = self._grant_all(pending, tasks)
+        return None if all(released) and granted else _RETRY_SECONDS
+
+    def _tasks_of(self, requests: list[Request]) -> dict[str, Task]:
+        names = sorted({request["task"] for request in requests})
+        if not names:
+            return {}
+        fields = {"status": 1, "attempt": 1, "samples": 1}
+        return {task["_id"]: task for task in self._records.tasks.find({"_id": {"$in": names}}, fields)}
+
+    def _settle(self, request: Request, task: Task | None) -> bool:
+        """Release what is not needed any more, and withdraw what nobody waits for; False to try again later."""
+        over = task is None or task["status"] in ENDED
+        if request["status"] == RequestStatus.PENDING:
+            lost = task is not None and (task["status"] == TaskStatus.LOST or task["attempt"] != request["attempt"])
+            if over or lost:
+                self._move(request, RequestStatus.CANCELLED)
+                return self._granter.release(request["_id"])
+            return True
+        if request["status"] == RequestStatus.FULFILLED and over:
+            self._move(request, RequestStatus.NEED_RELEASE)
+        if request["status"] == RequestStatus.NEED_RELEASE:
+            if not self._granter.release(request["_id"]):
+                return False
+            self._move(request, RequestStatus.RELEASED)
+        return True
+
+    def _move(self, request: Request, status: RequestStatus, **fields: object) -> None:
+        query = {"_id": request["_id"], "status": request["status"]}
+        if self._records.requests.update_one(query, {"$set": {"status": status, **fields}}).modified_count:
+            request["status"] = status
+
+    def _grant_all(self, pending: list[Request], tasks: dict[str, Task]) -> bool:
+        """Grant what can be granted, in order; False when a grant failed half-way and should be tried again."""
+        complete = True
+        reserved: frozenset[str] = frozenset()
+        situation: Situation | None = None
+        reasons: list[tuple[Request, str]] = []
+        for request in sorted(pending, key=lambda each: (-each["priority"], each["created_at"], each["_id"])):
+            situation = situation or self._situation(reserved)
+            decision = self._decide(request, tasks[request["task"]], situation)
+            if isinstance(decision, Choice):
+                complete &= self._granter.grant(request, decision, self._catalog.get(request["snapshot"]))
+                situation = None
+            elif decision.hopeless:
+                self._move(request, RequestStatus.ERROR, error=decision.reason)
+            else:
+                reserved |= set(decision.rebind)
+                situation = situation if not decision.rebind else None
+                reasons.append((request, decision.reason))
+                for device in decision.rebind:
+                    self._rebind(device, request["snapshot"])
+        self._explain(reasons)
+        return complete
+
+    def _decide(self, request: Request, task: Task, situation: Situation) -> Choice | Lack:
+        try:
+            definitions = self._catalog.get(request["snapshot"])
+        except KeyError:
+            return Lack(f"Code version {request['snapshot'][:12]} was never described.", hopeless=True)
+        return choose(request, task["samples"], situation, definitions)
+
+    def _situation(self, reserved: frozenset[str]) -> Situation:
+        return Situation.of(
+            list(self._records.devices.find({})),
+            list(self._records.positions.find({})),
+            list(self._records.samples.find({"position": {"$type": "string"}}, {"position": 1})),
+            reserved,
+        )
+
+    def _explain(self, reasons: list[tuple[Request, str]]) -> None:
+        """Tell each waiting request what it lacks, in one round trip and only where that changed."""
+        changes: list[UpdateOne] = [
+            UpdateOne({"_id": request["_id"], "status": RequestStatus.PENDING}, {"$set": {"waits_for": reason}})
+            for request, reason in reasons
+            if request["waits_for"] != reason
+        ]
+        if changes:
+            self._records.requests.bulk_write(changes, ordered=False)
+
+    def _sweep(self, open_requests: set[str]) -> None:
+        """After a crash: free what is held for a request that is not open any more."""
+        held: dict[str, Any] = {"request": {"$nin": [None, *sorted(open_requests)]}}
+        holdings = [*self._records.devices.find(held), *self._records.positions.find(held)]
+        for request_id in {str(holding["request"]) for holding in holdings}:
+            log.info("Releasing what is still held for the ended request %s", request_id)
+            self._granter.release(request_id)
