@@ -157,7 +157,11 @@ class CommitTrigger(_Trigger):
         self._repo = _open(repo)
         self._ref = f"refs/heads/{branch}" if branch else "HEAD"
         self._on_commit = on_commit
-        self._signals = _signal_directory(self._repo)
+        common = Path(self._repo.common_dir)
+        self._has_files = not (common / "reftable").is_dir()
+        # A checkout moves HEAD, which lies beside the busy object store: its log stands for it.
+        logs = Path(self._repo.git_dir) / "logs"
+        self._candidates = [common / "refs", common / "reftable", logs, _signal_directory(self._repo)]
         self._seen = self._tip()
 
     def stop(self) -> None:
@@ -165,10 +169,7 @@ class CommitTrigger(_Trigger):
         self._repo.close()
 
     def _paths(self) -> list[Path]:
-        common = Path(self._repo.common_dir)
-        # A checkout moves HEAD, which lies beside the busy object store: its log stands for it.
-        candidates = [common / "refs", common / "reftable", Path(self._repo.git_dir) / "logs", self._signals]
-        return [path for path in candidates if path.is_dir()]
+        return [path for path in self._candidates if path.is_dir()]
 
     def _react(self, changed: bool) -> None:
         del changed  # the tip itself tells
@@ -179,9 +180,9 @@ class CommitTrigger(_Trigger):
 
     def _tip(self) -> str | None:
         try:
-            if Path(self._repo.common_dir, "reftable").is_dir():
-                return str(self._repo.git.rev_parse("--verify", "--quiet", self._ref))
-            return git.SymbolicReference.dereference_recursive(self._repo, self._ref)
+            if self._has_files:
+                return git.SymbolicReference.dereference_recursive(self._repo, self._ref)
+            return str(self._repo.git.rev_parse("--verify", "--quiet", self._ref))
         except (ValueError, git.exc.GitCommandError):
             return None
 

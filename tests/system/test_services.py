@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -65,7 +66,7 @@ def test_another_port_is_chosen_when_the_old_one_is_taken(starter: Callable[[Pat
     stop(service)
     with socket.socket() as squatter:
         squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        squatter.bind(("127.0.0.1", urlsplit(service.url).port or 0))
+        bind(squatter, urlsplit(service.url).port or 0)
         squatter.listen()
         again = starter(state_dir)
     assert again.address != service.address
@@ -150,3 +151,13 @@ def test_a_missing_program_is_one_sentence(state_dir: Path, monkeypatch: pytest.
     monkeypatch.setattr(database_module.sys, "executable", str(state_dir / "bin" / "python"))
     with pytest.raises(ServiceError, match=r"run `pip install 'hotswap-lab\[embedded\]'`"):
         start_database(state_dir)
+
+
+def bind(squatter: socket.socket, port: int) -> None:
+    """The kernel closes the sockets of an ended process a moment after its end."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return squatter.bind(("127.0.0.1", port))
+        except OSError:
+            assert time.monotonic() < deadline
