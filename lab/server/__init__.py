@@ -1,0 +1,1 @@
+"""The managers process: the managers, and the HTTP API in front of them."""

@@ -1,0 +1,190 @@
+"""The HTTP API: JSON in, JSON out, errors as ``{"error": sentence}``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from pymongo.errors import PyMongoError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from hotswap.errors import GenerationMovedError, HotswapError
+from hotswap.generations import UnknownGenerationError
+from lab.records import Document
+from lab.refusals import ConflictError, NotFoundError
+from lab.server import views
+from lab.server.backend import Backend
+from lab.server.guard import LOOPBACK_NAMES, Guard
+
+_MAX_BODY: Final = 16 * 1024 * 1024
+_CODES: Final[dict[type[HotswapError], int]] = {
+    NotFoundError: 404,
+    UnknownGenerationError: 404,
+    ConflictError: 409,
+    GenerationMovedError: 409,
+}
+
+Query = Callable[[Request], Any]
+Command = Callable[[Request, Any], Any]
+
+log = logging.getLogger(__name__)
+
+
+class BodyError(HotswapError):
+    """A request's body is not what this API reads."""
+
+
+def create_app(
+    backend: Backend,
+    *,
+    lab: str,
+    token: str,
+    auto_refresh: bool = False,
+    hosts: frozenset[str] | None = LOOPBACK_NAMES,
+) -> Starlette:
+    """The API of one laboratory; ``lab`` is its name."""
+    records = backend.records
+    queries: dict[str, Query] = {
+        "status": lambda _: views.status(backend, lab, auto_refresh=auto_refresh),
+        "experiments": lambda _: views.experiments(records),
+        "experiments/{id}": lambda request: views.experiment(records, request.path_params["id"]),
+        "tasks": lambda request: views.tasks(records, request.query_params),
+        "tasks/{id}": lambda request: views.task(records, request.path_params["id"]),
+        "devices": lambda _: views.devices(records),
+        "positions": lambda _: views.positions(records),
+        "samples": lambda _: views.samples(records),
+        "versions": lambda _: views.versions(backend),
+        "refreshes": lambda _: views.refreshes(records),
+        "events": lambda request: views.events(records, request.query_params.get("after")),
+        "processes": lambda _: backend.processes(),
+    }
+    routes = [Route(f"/api/{path}", _reading(query), methods=["GET"]) for path, query in queries.items()]
+    for path, command in _commands(backend).items():
+        routes.append(Route(f"/api/{path}", _changing(command), methods=["POST"]))
+    handlers: dict[Any, Any] = {
+        HotswapError: _explain,
+        HTTPException: _explain_http,
+        PyMongoError: _explain_database,
+        Exception: _explain_fault,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Guard, token, hosts)])
+
+
+def _commands(backend: Backend) -> dict[str, Command]:
+    commands, devices, refreshes = backend.commands, backend.devices, backend.refreshes
+    return {
+        "experiments": lambda _, body: {"id": backend.submit(body)},
+        "experiments/{id}/cancel": lambda request, body: commands.cancel_experiment(_id(request), _actor(body)),
+        "tasks/{id}/cancel": lambda request, body: commands.cancel_task(_id(request), _actor(body)),
+        "tasks/{id}/retry": lambda request, body: commands.retry(_id(request), _actor(body)),
+        "devices/{id}/pause": lambda request, _: _device(backend, request, devices.pause),
+        "devices/{id}/release": lambda request, _: _device(backend, request, devices.release),
+        "devices/{id}/emergency_stop": lambda request, _: _device(backend, request, devices.emergency_stop),
+        "refresh": lambda _, body: refreshes.request(_text(body, "rev"), _actor(body), "request"),
+        "plan": lambda _, body: refreshes.plan(_text(body, "rev")),
+        "rollback": lambda _, body: refreshes.roll_back(_number(body, "generation"), _actor(body)),
+        "shutdown": lambda _, body: _shut_down(backend, body),
+    }
+
+
+def _device(backend: Backend, request: Request, change: Callable[[str], object]) -> Document:
+    name = _id(request)
+    if backend.records.devices.find_one({"_id": name}, {"_id": 1}) is None:
+        raise NotFoundError(f"There is no device {name!r}; `lab devices` lists them.")
+    change(name)
+    return dict(backend.records.devices.find_one({"_id": name}) or {})
+
+
+def _shut_down(backend: Backend, body: Any) -> Document:
+    backend.shut_down(force=body.get("force") is True)
+    return {"stopping": True}
+
+
+def _reading(query: Query) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        return _reply(await run_in_threadpool(query, request))
+
+    return endpoint
+
+
+def _changing(command: Command) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        body = await _body(request)
+        return _reply(await run_in_threadpool(command, request, body))
+
+    return endpoint
+
+
+def _reply(value: Any) -> Response:
+    return JSONResponse(views.plain(value))
+
+
+async def _body(request: Request) -> Document:
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > _MAX_BODY:
+            raise BodyError(f"The body is over {_MAX_BODY} bytes; send less at a time.")
+    try:
+        body = json.loads(bytes(data) or b"{}", parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"The body is not JSON: {error}.") from error
+    if not isinstance(body, dict):
+        raise BodyError("The body must be a JSON object, {...}.")
+    return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _id(request: Request) -> str:
+    return str(request.path_params["id"])
+
+
+def _actor(body: Document) -> str:
+    return _text(body, "actor") or "http"
+
+
+def _text(body: Document, key: str) -> str | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BodyError(f"{key!r} must be a text, not {value!r}.")
+    return value
+
+
+def _number(body: Document, key: str) -> int:
+    value = body.get(key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BodyError(f"{key!r} must be a whole number, not {value!r}.")
+    return value
+
+
+async def _explain(_: Request, error: HotswapError) -> Response:
+    known = (code for kind, code in _CODES.items() if isinstance(error, kind))
+    return _error(400 if isinstance(error, BodyError) else next(known, 422), str(error))
+
+
+async def _explain_http(request: Request, error: HTTPException) -> Response:
+    return _error(error.status_code, f"{request.method} {request.url.path}: {error.detail}.")
+
+
+async def _explain_database(_: Request, error: PyMongoError) -> Response:
+    log.error("The database failed a request: %s", error)
+    return _error(503, "The database does not answer; see the lab's logs.")
+
+
+async def _explain_fault(request: Request, _: Exception) -> Response:
+    return _error(500, f"{request.method} {request.url.path} failed inside the lab; see the managers' log.")
+
+
+def _error(code: int, sentence: str) -> Response:
+    return JSONResponse({"error": sentence}, code)

@@ -1,0 +1,165 @@
+"""The facts people ask for, read from the documents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from bson import ObjectId
+from bson.errors import InvalidId
+from pymongo import DESCENDING
+
+from lab.records import PINNED, Document, Records, Task, TaskStatus
+from lab.refusals import NotFoundError
+from lab.server.backend import Backend
+
+_LIMIT: Final = 1000
+_BRIEF: Final = ("type", "status", "message", "reason", "experiment", "priority", "pin", "attempt")
+
+
+def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
+    """The laboratory at a glance; ``versions`` tells which unfinished tasks use which code version."""
+    current = backend.generations.current()
+    return {
+        "lab": lab,
+        "generation": current.number if current else None,
+        "snapshot": current.snapshot if current else None,
+        "commit": current.commit if current else None,
+        "dirty": current.dirty if current else None,
+        "auto_refresh": auto_refresh,
+        "tasks": _counts(backend.records),
+        "versions": unfinished(backend.records, current.number if current else None),
+        "devices": devices(backend.records),
+        "workers": list(backend.records.workers.find({}, {"identity.boot_id": 0})),
+        "processes": backend.processes(),
+    }
+
+
+def _counts(records: Records) -> dict[str, int]:
+    stages: list[Document] = [{"$match": {"parent": None}}, {"$group": {"_id": "$status", "count": {"$sum": 1}}}]
+    return {each["_id"]: each["count"] for each in records.database["tasks"].aggregate(stages)}
+
+
+def unfinished(records: Records, current: int | None) -> list[Document]:
+    """The generations that unfinished tasks are pinned to, the newest first, each with its tasks."""
+    needed = {"status": {"$in": [TaskStatus.READY, *PINNED]}, "pin": {"$ne": None}, "parent": None}
+    versions: dict[int, Document] = {}
+    for task in records.tasks.find(needed, {"pin": 1, "type": 1, "status": 1, "started_at": 1}):
+        pin = task["pin"]
+        assert pin is not None
+        number = pin["generation"]
+        version = versions.setdefault(
+            number,
+            {
+                "generation": number,
+                "snapshot": pin["snapshot"],
+                "commit": pin["commit"],
+                "current": number == current,
+                "tasks": [],
+            },
+        )
+        version["tasks"].append(
+            {"id": task["_id"], "type": task["type"], "status": task["status"], "started_at": task["started_at"]}
+        )
+    return [versions[number] for number in sorted(versions, reverse=True)]
+
+
+def experiments(records: Records) -> list[Document]:
+    """The newest first."""
+    found = records.database["experiments"].find(sort=[("submitted_at", DESCENDING)]).limit(_LIMIT)
+    return list(found)
+
+
+def experiment(records: Records, experiment_id: str) -> Document:
+    """One experiment with its tasks and samples in place of their ids. Raises NotFoundError."""
+    document = records.experiments.find_one({"_id": experiment_id})
+    if document is None:
+        raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab status` lists them.")
+    tasks = {each["_id"]: each for each in records.tasks.find({"experiment": experiment_id})}
+    samples = list(records.samples.find({"experiment": experiment_id}))
+    ordered = [tasks[name] for name in document["tasks"] if name in tasks]
+    return {**document, "tasks": ordered, "samples": samples}
+
+
+def tasks(records: Records, query: Mapping[str, str]) -> list[Document]:
+    """Tasks in brief, the newest first; ``query`` may name a status and an experiment."""
+    selection = {"parent": None, **{key: query[key] for key in ("status", "experiment") if key in query}}
+    fields = dict.fromkeys((*_BRIEF, "created_at", "started_at", "ended_at", "error", "samples", "claim"), 1)
+    found = records.database["tasks"].find(selection, fields, sort=[("created_at", DESCENDING)])
+    return list(found.limit(_LIMIT))
+
+
+def task(records: Records, task_id: str) -> Document:
+    """Everything about one task, its subtasks and requests included. Raises NotFoundError."""
+    found: Task | None = records.tasks.find_one({"_id": task_id})
+    if found is None:
+        raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
+    return {
+        **found,
+        "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys(_BRIEF, 1))),
+        "requests": list(records.requests.find({"task": task_id})),
+    }
+
+
+def devices(records: Records) -> list[Document]:
+    return sorted(records.database["devices"].find(), key=lambda device: str(device["_id"]))
+
+
+def positions(records: Records) -> list[Document]:
+    """Each place with the sample that stands in it, if any."""
+    standing = records.samples.find({"position": {"$type": "string"}})
+    occupants = {sample["position"]: {"id": sample["_id"], "name": sample["name"]} for sample in standing}
+    found = records.database["positions"].find()
+    return [{**position, "sample": occupants.get(position["_id"])} for position in found]
+
+
+def samples(records: Records) -> list[Document]:
+    return list(records.database["samples"].find().limit(_LIMIT))
+
+
+def versions(backend: Backend) -> list[Document]:
+    """All generations, the newest first, with the state of their snapshots and how many tasks still need them."""
+    current = backend.generations.current()
+    needed = {each["generation"]: len(each["tasks"]) for each in unfinished(backend.records, None)}
+    states = {record.snapshot: record.state for record in backend.generations.states.all()}
+    return [
+        {
+            **generation.to_dict(),
+            "state": str(states.get(generation.snapshot, "")),
+            "current": current is not None and generation.number == current.number,
+            "unfinished_tasks": needed.get(generation.number, 0),
+        }
+        for generation in backend.generations.history()
+    ]
+
+
+def refreshes(records: Records) -> list[Document]:
+    """The newest first."""
+    found = list(records.refreshes.find().limit(_LIMIT))
+    return sorted(found, key=lambda refresh: str(refresh["_id"]), reverse=True)
+
+
+def events(records: Records, after: str | None) -> list[Document]:
+    """The lab's log in order of time; after the event with id ``after``, else the newest thousand."""
+    collection = records.database["events"]
+    if after is None:
+        return list(collection.find(sort=[("_id", DESCENDING)]).limit(_LIMIT))[::-1]
+    try:
+        return list(collection.find({"_id": {"$gt": ObjectId(after)}}, sort=[("_id", 1)]).limit(_LIMIT))
+    except InvalidId:
+        raise NotFoundError(f"There is no event {after!r}; give the id of one that was listed.") from None
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can carry it: times in ISO 8601, ids as text, ``_id`` as ``id``, NaN and infinity as text."""
+    if isinstance(value, Mapping):
+        return {"id" if key == "_id" else str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return value.isoformat() if isinstance(value, datetime) else str(value)
