@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hotswap.errors import DescribeError
-
 SEPARATOR = "/"
 _FORBIDDEN = frozenset("$.\0")
 
@@ -15,7 +13,7 @@ class SamplePosition:
     """A group of ``number`` equal places, each for one sample.
 
     The places of a device are called ``device/name/1`` to ``device/name/number``, standalone ones
-    ``name/1`` to ``name/number``. Raises `DescribeError` for a name or number that cannot be used.
+    ``name/1`` to ``name/number``. Raises `ValueError` for a name or number that cannot be used.
     """
 
     name: str
@@ -25,7 +23,7 @@ class SamplePosition:
     def __post_init__(self) -> None:
         check_name(self.name, "sample position")
         if isinstance(self.number, bool) or not isinstance(self.number, int) or self.number < 1:
-            raise DescribeError(f"sample position {self.name!r} has number={self.number!r}: use a whole number from 1")
+            raise ValueError(f"sample position {self.name!r} has number={self.number!r}: use a whole number from 1")
 
 
 def position_names(position: SamplePosition, device: str | None = None) -> list[str]:
@@ -35,9 +33,9 @@ def position_names(position: SamplePosition, device: str | None = None) -> list[
 
 
 def check_name(name: object, what: str) -> str:
-    """Return ``name`` if it can name a thing in the database, or raise `DescribeError`."""
+    """Return ``name`` if it can name a thing in the database, or raise `ValueError`."""
     if not isinstance(name, str) or not name.strip(f" {SEPARATOR}") or name != name.strip(f" {SEPARATOR}"):
-        raise DescribeError(f"{name!r} cannot name a {what}: use text that neither begins nor ends with '/'")
+        raise ValueError(f"{name!r} cannot name a {what}: use text that neither begins nor ends with '/'")
     if forbidden := _FORBIDDEN.intersection(name):
-        raise DescribeError(f"{name!r} cannot name a {what}: leave out {min(forbidden)!r}")
+        raise ValueError(f"{name!r} cannot name a {what}: leave out {min(forbidden)!r}")
     return name

@@ -1,10 +1,12 @@
-"""The switch that decides whether constructing a device records or executes."""
+"""Whether constructing a device records it or executes its constructor."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -27,12 +29,16 @@ class Construction:
 
 
 class _Switch:
-    on = False
+    # None: record exactly while a package is being imported.
+    on: bool | None = None
 
 
 def is_recording() -> bool:
-    """Tell whether constructing a device records it instead of executing its constructor."""
-    return _Switch.on
+    """Tell whether constructing a device records it instead of executing its constructor.
+
+    It does while the ``__init__`` of a top-level package runs, unless a `recording` block says otherwise.
+    """
+    return _package_is_imported() if _Switch.on is None else _Switch.on
 
 
 @contextmanager
@@ -43,3 +49,15 @@ def recording(on: bool = True) -> Iterator[None]:
         yield
     finally:
         _Switch.on = before
+
+
+def _package_is_imported() -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and not _runs_package(frame):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _runs_package(frame: FrameType) -> bool:
+    module = frame.f_globals
+    return frame.f_code.co_name == "<module>" and "__path__" in module and "." not in module["__name__"]

@@ -133,7 +133,7 @@ def add_standalone_sample_position(position: SamplePosition) -> None:
 def _blaming(where: Location) -> Iterator[None]:
     try:
         yield
-    except DescribeError as error:
+    except (DescribeError, ValueError) as error:
         raise DescribeError(f"{where}: {error}", where.path, where.line) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import textwrap
@@ -95,9 +96,23 @@ def test_both_ways_of_adding_a_device_record_the_same(write: Write, line: str) -
     assert str(record.where) == "written_lab/__init__.py:5"
 
 
-def test_importing_a_lab_runs_no_constructor(write: Write) -> None:
-    load(write('add_device(Furnace(name="f1"))'))
+@pytest.mark.parametrize("bring_in", [load, importlib.import_module])
+def test_importing_a_lab_runs_no_constructor(write: Write, bring_in: Callable[[str], object]) -> None:
+    bring_in(write('add_device(Furnace(name="f1"))'))
     assert furnace_class().built == 0
+    assert list(registry.devices) == ["f1"]
+
+
+def test_a_plain_import_ends_recording(write: Write) -> None:
+    importlib.import_module(write())
+    assert isinstance(furnace_class()("f1"), furnace_class())
+
+
+def test_a_device_can_be_constructed_for_real_while_a_lab_is_imported(write: Write) -> None:
+    importlib.import_module(
+        write('add_device(Furnace, name="f1")\nfrom lab.definitions import build_device\nbuild_device("f1")')
+    )
+    assert furnace_class().built == 1
 
 
 def test_a_device_is_built_for_real_with_its_recorded_arguments(write: Write) -> None:
@@ -184,7 +199,7 @@ def test_places_are_numbered_from_one() -> None:
 
 @pytest.mark.parametrize(("name", "number"), [("", 1), ("/slot", 1), ("slot/", 1), ("a$b", 1), ("a", 0), ("a", True)])
 def test_an_unusable_position_is_refused(name: str, number: int) -> None:
-    with pytest.raises(DescribeError):
+    with pytest.raises(ValueError, match=r"sample position.*: (use|leave out) "):
         SamplePosition(name, number=number)
 
 
