@@ -38,8 +38,8 @@ class Reader:
 
     def __init__(self, objects: Objects, cache: Path) -> None:
         self._objects = objects
-        self._digests = Memory(cache / "digests.json")
-        self._code = Memory(cache / f"{_bytecode.VERSION}.json")
+        self._digests = Memory(cache / "digests.jsonl")
+        self._code = Memory(cache / f"{_bytecode.VERSION}.jsonl")
         self._new_digests: dict[str, Json] = {}
         self._new_code: dict[str, Json] = {}
 

@@ -16,6 +16,7 @@ from stat import S_ISDIR, S_ISREG
 from hotswap.errors import SourceError
 
 _OURS = {"hotswap", "lab"}
+_NOT_CONTENT = {".git", "__pycache__"}
 _LINK_DEPTH = 16
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -66,7 +67,10 @@ def _is_venv_mark(path: str) -> bool:
 
 def counts(path: str) -> bool:
     """Whether a path is content, and not byte-code or git's own."""
-    return not path.endswith((".pyc", ".pyo")) and not {".git", "__pycache__"} & set(path.split("/"))
+    if path.endswith((".pyc", ".pyo")):
+        return False
+    suspect = "__pycache__" in path or ".git" in path
+    return not (suspect and _NOT_CONTENT & set(path.split("/")))
 
 
 def _check_name(path: str) -> None:
@@ -78,6 +82,8 @@ def _check_name(path: str) -> None:
 
 def follow(path: str, links: Mapping[str, str], entries: Mapping[str, object], shown: str) -> str:
     """The file that ``path`` leads to, itself unless it is a symbolic link; it must be inside the package."""
+    if path not in links:
+        return path
     target = path
     for _ in range(_LINK_DEPTH):
         if target not in links:

@@ -63,7 +63,8 @@ def content_problem(tree: Path, entry: FileEntry, objects: Objects) -> str | Non
 
 def _make_folders(tree: str, paths: Iterable[str]) -> list[str]:
     """All folders of the tree, deepest last."""
-    below = {parent for path in paths for parent in _parents(path)}
+    direct = {path.rpartition("/")[0] for path in paths}
+    below = {folder for path in direct for folder in (path, *_parents(path))}
     folders = [tree, *(f"{tree}/{folder}" for folder in sorted(below))]
     for folder in folders:
         os.mkdir(folder)  # noqa: PTH102 - per folder

@@ -62,18 +62,24 @@ def stat_key(path: str, stat: os.stat_result, now_ns: int) -> str | None:
 class Memory:
     """A bounded dictionary of plain data that can be kept in a file; losing it costs time, never correctness.
 
-    When it grows over ``limit`` entries the oldest half is forgotten.
+    The file is a journal, one JSON object a line, so that remembering a little writes a little; a line that a
+    crash cut short is skipped. When there are more than ``limit`` entries the oldest half is forgotten.
     """
 
     def __init__(self, path: Path | None = None, limit: int = 400_000) -> None:
         self._path = path
         self._limit = limit
-        self.unsaved = 0
-        """How many entries the file does not have yet."""
+        self._unsaved: dict[str, Json] = {}
+        self._stale = False
 
     @cached_property
     def _entries(self) -> dict[str, Json]:
-        return _read_entries(self._path) if self._path else {}
+        return _read_journal(self._path) if self._path else {}
+
+    @property
+    def unsaved(self) -> int:
+        """How many entries the file does not have yet."""
+        return len(self._unsaved)
 
     def get(self, key: str) -> Json:
         """What was put under ``key``, or None."""
@@ -82,29 +88,42 @@ class Memory:
     def update(self, entries: Mapping[str, Json]) -> None:
         """Remember ``entries``, whose values must not be None."""
         self._entries.update(entries)
-        self.unsaved += len(entries)
+        self._unsaved.update(entries)
         if len(self._entries) > self._limit:
-            newest = list(self._entries.items())[-self._limit // 2 :]
-            self._entries = dict(newest)
+            self._replace(dict(list(self._entries.items())[-self._limit // 2 :]))
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
+        self._replace({})
 
     def save(self) -> None:
-        """Replace the file as a whole, so that a reader or a crash never meets half of it."""
-        if self._path is None or not self.unsaved:
+        """Write what the file does not have yet; its folder must exist."""
+        if self._path is None or not (self._unsaved or self._stale):
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        temporary.write_bytes(json.dumps(self._entries, separators=(",", ":")).encode("ascii"))
-        temporary.replace(self._path)
-        self.unsaved = 0
+        new = self._entries if self._stale else self._unsaved
+        with self._path.open("wb" if self._stale else "ab") as journal:
+            journal.write(b"\n" + json.dumps(new, separators=(",", ":")).encode("ascii"))
+        self._unsaved, self._stale = {}, False
+
+    def _replace(self, entries: dict[str, Json]) -> None:
+        self._entries = entries
+        self._stale = True
 
 
-def _read_entries(path: Path) -> dict[str, Json]:
+def _read_journal(path: Path) -> dict[str, Json]:
     try:
-        entries = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        lines = path.read_bytes().split(b"\n")
+    except OSError:
         return {}
-    return entries if isinstance(entries, dict) else {}
+    entries: dict[str, Json] = {}
+    for line in lines:
+        entries.update(_read_line(line))
+    return entries
+
+
+def _read_line(line: bytes) -> dict[str, Json]:
+    try:
+        read = json.loads(line)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}

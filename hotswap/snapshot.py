@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hotswap.digest import Json, hash_json
 from hotswap.environment import Environment
@@ -43,9 +43,11 @@ class Origin:
         )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FileEntry:
-    """One frozen file: posix path below the snapshot root, mode 0o644 or 0o755, size in bytes, blake3 of content."""
+class FileEntry(NamedTuple):
+    """One frozen file: posix path below the snapshot root, mode 0o644 or 0o755, size in bytes, blake3 of content.
+
+    A plain tuple, because trees have tens of thousands of them; in JSON it is a list.
+    """
 
     path: str
     mode: int
@@ -106,7 +108,7 @@ class Snapshot:
             "format": self.format,
             "id": self.id,
             "package": self.package,
-            "files": [[entry.path, entry.mode, entry.size, entry.digest] for entry in self.files],
+            "files": [list(entry) for entry in self.files],
             "source_digest": self.source_digest,
             "environment": self.environment.to_dict(),
             "origin": self.origin.to_dict(),
@@ -139,7 +141,7 @@ class Snapshot:
 
 def source_digest(package: str, files: tuple[FileEntry, ...]) -> str:
     """Digest of the frozen files alone: equal when only the environment differs; ``files`` must be sorted."""
-    listing: list[Json] = [[entry.path, entry.mode, entry.size, entry.digest] for entry in files]
+    listing: list[Json] = [list(entry) for entry in files]
     return hash_json({"package": package, "files": listing})
 
 

@@ -7,12 +7,12 @@ import posixpath
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from stat import S_ISDIR, S_ISLNK
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import git
 from git.objects.fun import tree_entries_from_data
@@ -30,8 +30,7 @@ _TREES: dict[bytes, list[tuple[bytes, int, str]]] = {}
 _TREES_LIMIT = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
+class SourceFile(NamedTuple):
     """A file to freeze: posix ``path`` below the snapshot root, mode 0o644 or 0o755.
 
     ``key`` names the content for as long as it is the same, so that it need not be read again (None: it must).

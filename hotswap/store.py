@@ -56,8 +56,7 @@ class _Record:
         return self.snapshot.files + self.bytecode
 
     def to_json(self) -> bytes:
-        bytecode = [[entry.path, entry.mode, entry.size, entry.digest] for entry in self.bytecode]
-        return json.dumps({"snapshot": self.snapshot.to_dict(), "bytecode": bytecode}).encode("ascii")
+        return json.dumps({"snapshot": self.snapshot.to_dict(), "bytecode": self.bytecode}).encode("ascii")
 
     @classmethod
     def from_json(cls, data: bytes) -> _Record:

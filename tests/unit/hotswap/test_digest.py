@@ -69,16 +69,49 @@ def test_a_rewritten_file_has_another_key(tmp_path: Path, stat: os.stat_result) 
 
 
 def test_memory_survives_in_its_file(tmp_path: Path) -> None:
-    memory = Memory(tmp_path / "memory.json")
+    memory = Memory(tmp_path / "memory.jsonl")
     memory.update({"key": ["digest", 3]})
     memory.save()
-    assert Memory(tmp_path / "memory.json").get("key") == ["digest", 3]
+    assert Memory(tmp_path / "memory.jsonl").get("key") == ["digest", 3]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
 def test_a_damaged_memory_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "memory.json").write_bytes(content)
-    assert Memory(tmp_path / "memory.json").get("key") is None
+    (tmp_path / "memory.jsonl").write_bytes(content)
+    assert Memory(tmp_path / "memory.jsonl").get("key") is None
+
+
+def test_a_line_cut_short_loses_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "memory.jsonl"
+    for key in ("first", "second", "third"):
+        memory = Memory(path)
+        memory.update({key: key})
+        memory.save()
+        if key == "second":
+            path.write_bytes(path.read_bytes()[:-3])
+    memory = Memory(path)
+    assert [memory.get(key) for key in ("first", "second", "third")] == ["first", None, "third"]
+
+
+def test_remembering_a_little_writes_a_little(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "memory.jsonl")
+    memory.update({str(number): number for number in range(1000)})
+    memory.save()
+    before = (tmp_path / "memory.jsonl").stat().st_size
+    memory.update({"one more": 1})
+    memory.save()
+    assert (tmp_path / "memory.jsonl").stat().st_size - before < 30
+
+
+def test_what_was_forgotten_leaves_the_file(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "memory.jsonl")
+    memory.update({"old": 1})
+    memory.save()
+    memory.clear()
+    memory.update({"new": 2})
+    memory.save()
+    again = Memory(tmp_path / "memory.jsonl")
+    assert (again.get("old"), again.get("new")) == (None, 2)
 
 
 def test_a_full_memory_forgets_the_oldest_half() -> None:

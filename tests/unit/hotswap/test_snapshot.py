@@ -58,7 +58,7 @@ def test_different_content_has_different_ids(one: list[FileEntry], other: list[F
     ],
 )
 def test_each_fact_of_a_file_counts(change: dict[str, object]) -> None:
-    changed = (replace(FILES[0], **change), FILES[1])
+    changed = (FILES[0]._replace(**change), FILES[1])
     assert make(changed).source_digest != make().source_digest
 
 
