@@ -38,6 +38,9 @@ class DescribeError(HotswapError):
         self.path = path
         self.line = line
 
+    def wire_detail(self) -> dict[str, object]:
+        return {"path": self.path, "line": self.line}
+
 
 class RemoteError(HotswapError):
     """The other side of a connection raised; ``kind`` is the class name it raised, ``detail`` its plain data."""

@@ -145,11 +145,7 @@ class DeathWatch:
 def boot_id() -> str:
     """A name of this boot of this host that no other boot has."""
     path = Path("/proc/sys/kernel/random/boot_id")
-    return (
-        path.read_text().strip()
-        if path.exists()
-        else f"{os.uname().nodename}-{time.time() - time.monotonic():.0f}"
-    )
+    return path.read_text().strip() if path.exists() else f"{os.uname().nodename}-{time.time() - time.monotonic():.0f}"
 
 
 def _start_time(pid: int) -> int:

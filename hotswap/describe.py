@@ -1,0 +1,126 @@
+"""Import a snapshot's package and have it say what it defines; runs inside the snapshot's template process.
+
+What is wrong is told with the file and the line, relative to the snapshot's tree.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import selectors
+import signal
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import bson
+
+from hotswap.errors import DescribeError
+
+Document = dict[str, Any]
+
+_NOT_IMPORTED = frozenset({"tests", "__main__"})
+
+
+def import_package(package: str, tree: Path) -> list[str]:
+    """Import every module of the package, so that no thread ever has to; return their names.
+
+    Folders named ``tests`` are left out: they may need what only a developer has installed. Raises DescribeError.
+    """
+    try:
+        root = importlib.import_module(package)
+        return [package, *_import_below(root)]
+    except (Exception, SystemExit) as error:  # whatever the lab's code raises is its author's to know
+        raise explain(error, tree, f"{package} does not import") from error
+
+
+def _import_below(module: ModuleType) -> Iterator[str]:
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        if found.name in _NOT_IMPORTED:
+            continue
+        name = f"{module.__name__}.{found.name}"
+        child = importlib.import_module(name)
+        yield name
+        yield from _import_below(child)
+
+
+def explain(error: BaseException, tree: Path, what: str) -> DescribeError:
+    """Turn whatever the package raised into one sentence with file and line."""
+    if isinstance(error, DescribeError):
+        return error
+    path, line = _locate(error, tree)
+    where = f" in {path}, line {line}" if path else ""
+    reason = error.msg if isinstance(error, SyntaxError) else str(error) or "no reason given"
+    return DescribeError(f"{what}: {type(error).__name__}{where}: {reason}.".replace("..", "."), path, line)
+
+
+def _locate(error: BaseException, tree: Path) -> tuple[str | None, int | None]:
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(tree):
+        return _relative(error.filename, tree), error.lineno
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(tree):
+            return _relative(frame.filename, tree), frame.lineno
+    return None, None
+
+
+def _relative(filename: str, tree: Path) -> str:
+    return Path(filename).relative_to(tree).as_posix()
+
+
+def ask_in_fork(hook: str, package: str, tree: Path, timeout: float) -> Document:
+    """Run the hook ``module:function`` with the package's name in a throw-away fork; return the plain data it returns.
+
+    The fork keeps whatever the hook does away from the process that later workers are made from. Raises DescribeError
+    when the hook raises, dies, or takes longer than ``timeout`` seconds.
+    """
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        _answer_and_exit(hook, package, tree, writing)
+    os.close(writing)
+    try:
+        answer = _read_until(reading, time.monotonic() + timeout)
+    finally:
+        os.close(reading)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    if answer is None:
+        raise DescribeError(
+            f"{package} took longer than {timeout:g} s to describe itself; look for work done at import."
+        )
+    if not answer:
+        raise DescribeError(f"{package} ended the process that described it; look for native code or os._exit.")
+    reply = bson.decode(answer)
+    if "error" in reply:
+        raise DescribeError(reply["error"], reply["path"], reply["line"])
+    description: Document = reply["description"]
+    return description
+
+
+def _answer_and_exit(hook: str, package: str, tree: Path, writing: int) -> None:
+    try:
+        reply = {"description": pkgutil.resolve_name(hook)(package)}
+        data = bson.encode(reply)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the lab's code raises is its author's to know
+        told = explain(error, tree, f"{package} does not describe itself")
+        data = bson.encode({"error": str(told), "path": told.path, "line": told.line})
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(data)
+    os._exit(0)
+
+
+def _read_until(descriptor: int, deadline: float) -> bytes | None:
+    parts: list[bytes] = []
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while selector.select(max(0.0, deadline - time.monotonic())):
+            part = os.read(descriptor, 1 << 16)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+    return None

@@ -1,0 +1,81 @@
+"""The fleet as other processes of the host reach it."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, cast
+
+from hotswap import wire
+from hotswap.errors import DescribeError, RemoteError
+from hotswap.fleet._fleet import Fleet
+from hotswap.fleet._runs import Started
+from hotswap.fleet._templates import _described
+from hotswap.process.identity import Identity
+
+Document = dict[str, Any]
+
+
+def serve_fleet(fleet: Fleet, listener: socket.socket, secret: str) -> wire.Server:
+    """A server for FleetClient; the caller runs and stops it."""
+
+    def ensure(name: str, snapshot: str, entry: str, arguments: Document) -> Document:
+        started = fleet.ensure(name, snapshot, entry, arguments)
+        return {
+            "name": name,
+            "address": list(started.address),
+            "identity": started.identity.to_dict(),
+            "instance": started.instance,
+        }
+
+    handlers: dict[str, wire.Handler] = {
+        "describe": fleet.describe,
+        "ensure": ensure,
+        "stop": fleet.stop,
+        "kill": fleet.kill,
+        "release": fleet.release,
+        "processes": fleet.processes,
+    }
+    hello = {**Identity.mine().to_dict(), "name": "fleet"}
+    return wire.Server(listener, secret, hello, handlers)
+
+
+class FleetClient:
+    """Asks the fleet over a connection per call, so that slow calls do not wait for each other.
+
+    Each method raises what ``Fleet``'s does, as RemoteError unless said otherwise, and ConnectionError when no fleet
+    is there.
+    """
+
+    def __init__(self, address: wire.Address, secret: str) -> None:
+        self._address = address
+        self._secret = secret
+
+    def describe(self, snapshot: str) -> Document:
+        """See ``Fleet.describe``. Raises DescribeError."""
+        try:
+            return cast(Document, self._call("describe", snapshot=snapshot))
+        except RemoteError as error:
+            if error.kind == DescribeError.__name__:
+                raise _described(error) from error
+            raise
+
+    def ensure(self, name: str, snapshot: str, entry: str, arguments: Document) -> Started:
+        answer = self._call("ensure", name=name, snapshot=snapshot, entry=entry, arguments=arguments)
+        host, port = answer["address"]
+        return Started(name, (host, port), Identity.from_dict(answer["identity"]), answer["instance"])
+
+    def stop(self, name: str, grace: float) -> None:
+        self._call("stop", name=name, grace=grace)
+
+    def kill(self, name: str) -> None:
+        self._call("kill", name=name)
+
+    def release(self, snapshot: str) -> None:
+        self._call("release", snapshot=snapshot)
+
+    def processes(self) -> list[Document]:
+        return cast(list[Document], self._call("processes"))
+
+    def _call(self, op: str, **arguments: Any) -> Any:
+        with wire.Client(self._address, self._secret) as client:
+            return client.call(op, **arguments)

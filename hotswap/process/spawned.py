@@ -1,0 +1,25 @@
+"""A version process in a fresh interpreter, for snapshots that cannot be forked: same behaviour, slower."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from pathlib import Path
+
+from hotswap.describe import import_package
+from hotswap.process.context import Birth, live
+from hotswap.process.template import prepare
+
+
+def main() -> None:
+    """Read the birth from standard input; the listening socket is the inherited descriptor named in the argument."""
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    birth = Birth(**json.load(sys.stdin))
+    prepare(birth)
+    import_package(birth.package, Path(birth.tree))
+    live(birth, listener)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The zygote: a fresh, single-threaded process with the heavy imports done; templates are forked from it."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from hotswap import wire
+from hotswap.process.context import Birth
+from hotswap.process.identity import Identity
+from hotswap.process.template import Become, Children, run_template
+
+Document = dict[str, Any]
+
+
+def main() -> None:
+    """Read ``{secret, instance, preload}`` from standard input; serve on the descriptor named in the argument."""
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.load(sys.stdin)
+    for module in settings["preload"]:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
+    hello = {**Identity.mine().to_dict(), "name": "zygote", "snapshot": None, "instance": settings["instance"]}
+    zygote = _Zygote(settings["secret"])
+    try:
+        wire.serve_alone(listener, settings["secret"], hello, zygote.handlers())
+    except Become as fork:
+        run_template(fork.birth, fork.listener)
+
+
+class _Zygote:
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self._children = Children()
+
+    def handlers(self) -> dict[str, wire.Handler]:
+        return {"template": self.template, "exit_code": self._children.exit_code, "stop": self.stop}
+
+    def template(self, birth: Document) -> Document:
+        listener = wire.listen()
+        pid = os.fork()
+        if pid == 0:
+            raise Become(Birth(**birth, secret=self._secret), listener)
+        self._children.add(pid)
+        address = wire.address_of(listener)
+        listener.close()
+        return {"identity": Identity.of(pid).to_dict(), "address": list(address)}
+
+    def stop(self) -> None:
+        raise wire.EndServing
+
+
+if __name__ == "__main__":
+    main()
