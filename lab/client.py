@@ -1,0 +1,113 @@
+"""Talks to a running laboratory over its HTTP API; needs nothing but the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from hotswap.errors import HotswapError
+
+Document = dict[str, Any]
+
+
+class ClientError(HotswapError):
+    """The laboratory refused, in its own words; ``status`` is the HTTP status, 0 when it did not answer at all."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class LabClient:
+    """One laboratory. ``token`` is needed to change anything; ``timeout`` is in seconds per call.
+
+    Every method raises ClientError when the laboratory refuses or does not answer. ``actor`` is written beside what
+    this client does.
+    """
+
+    def __init__(self, url: str, token: str = "", *, actor: str = "client", timeout: float = 60.0) -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+        self._actor = actor
+        self._timeout = timeout
+
+    def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
+        """Read ``/api/<path>``; entries of ``query`` that are None are left out."""
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        return self._call("GET", f"{path}?{urlencode(given)}" if given else path, None)
+
+    def post(self, path: str, body: Document | None = None) -> Any:
+        """Send a command to ``/api/<path>``."""
+        return self._call("POST", path, body or {})
+
+    def status(self) -> Document:
+        return self._document(self.get("status"))
+
+    def submit(self, experiment: Document) -> str:
+        """Submit an experiment; returns its id."""
+        return str(self.post("experiments", experiment)["id"])
+
+    def experiment(self, experiment_id: str) -> Document:
+        """One experiment with its tasks and samples."""
+        return self._document(self.get(f"experiments/{quote(experiment_id, safe='')}"))
+
+    def task(self, task_id: str) -> Document:
+        return self._document(self.get(f"tasks/{quote(task_id, safe='')}"))
+
+    def cancel(self, task_id: str) -> Document:
+        return self._act(f"tasks/{quote(task_id, safe='')}/cancel")
+
+    def cancel_experiment(self, experiment_id: str) -> Document:
+        return self._act(f"experiments/{quote(experiment_id, safe='')}/cancel")
+
+    def retry(self, task_id: str) -> Document:
+        return self._act(f"tasks/{quote(task_id, safe='')}/retry")
+
+    def refresh(self, rev: str | None = None) -> Document:
+        return self._act("refresh", rev=rev)
+
+    def plan(self, rev: str | None = None) -> Document:
+        return self._act("plan", rev=rev)
+
+    def roll_back(self, generation: int) -> Document:
+        return self._act("rollback", generation=generation)
+
+    def shut_down(self, *, force: bool = False) -> Document:
+        return self._act("shutdown", force=force)
+
+    def _act(self, path: str, **body: Any) -> Document:
+        return self._document(self.post(path, {**body, "actor": self._actor}))
+
+    def _document(self, value: Any) -> Document:
+        if not isinstance(value, dict):
+            raise ClientError(f"{self.url} answered with something else than a laboratory does.")
+        return value
+
+    def _call(self, method: str, path: str, body: Document | None) -> Any:
+        try:
+            status, data = self._exchange(method, path, None if body is None else json.dumps(body).encode())
+            answer = json.loads(data)
+        except (OSError, http.client.HTTPException) as error:
+            raise ClientError(f"The lab does not answer at {self.url} ({error}); see whether it runs.") from error
+        except ValueError as error:
+            raise ClientError(f"{self.url} answered with something else than JSON.") from error
+        if status >= 400:
+            raise ClientError(str(answer.get("error", answer)), status)
+        return answer
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        # http.client goes straight to the laboratory: proxies of the environment are for the outside world.
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
+        headers = {"Content-Type": "application/json", "Connection": "close"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            connection.request(method, f"{parts.path}/api/{path}", body, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()

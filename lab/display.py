@@ -1,0 +1,140 @@
+"""What people see of the facts: rich tables and plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Document = dict[str, Any]
+Column = tuple[str, Callable[[Document], object]]
+
+_STYLES: Final = {
+    "COMPLETED": "green",
+    "RUNNING": "cyan",
+    "ERROR": "red",
+    "LOST": "bold red",
+    "CANCELLED": "yellow",
+    "free": "green",
+    "granted": "cyan",
+    "error": "red",
+    "rebinding": "yellow",
+    "current": "green",
+    "draining": "yellow",
+    "rejected": "red",
+}
+
+
+def show_status(console: Console, status: Document) -> None:
+    console.print(f"[bold]{status['lab']}[/] runs {version(status)}, auto_refresh {_switch(status['auto_refresh'])}")
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(status["tasks"].items())) or "none"
+    console.print(f"tasks: {counts}")
+    columns: list[Column] = [
+        ("code version", version),
+        ("", lambda each: "current" if each["current"] else "older"),
+        ("unfinished tasks", lambda each: ", ".join(f"{task['type']} {task['status']}" for task in each["tasks"])),
+    ]
+    show(console, "", status["versions"], columns)
+    show_devices(console, status["devices"])
+
+
+def show_tasks(console: Console, tasks: list[Document]) -> None:
+    columns: list[Column] = [
+        ("task", lambda task: task["id"]),
+        ("type", lambda task: task["type"]),
+        ("status", lambda task: task["status"]),
+        ("code version", lambda task: version(task["pin"]) if task["pin"] else ""),
+        ("attempt", lambda task: task["attempt"]),
+        ("started", lambda task: _time(task["started_at"])),
+        ("ended", lambda task: _time(task["ended_at"])),
+        ("", lambda task: _first_line(task["error"] or task["reason"] or task["message"])),
+    ]
+    show(console, "tasks", tasks, columns)
+
+
+def show_devices(console: Console, devices: list[Document]) -> None:
+    columns: list[Column] = [
+        ("device", lambda device: device["id"]),
+        ("type", lambda device: device["type"].rpartition(":")[2]),
+        ("state", lambda device: "paused" if device["paused"] else device["state"]),
+        ("driver of", lambda device: version(device["binding"]) if device["binding"] else ""),
+        ("held by", lambda device: device["holder"] or ""),
+        ("connects", lambda device: device["connects"]),
+        ("", lambda device: _first_line(device["error"] or device["message"])),
+    ]
+    show(console, "devices", devices, columns)
+
+
+def show_versions(console: Console, versions: list[Document]) -> None:
+    columns: list[Column] = [
+        ("generation", lambda each: each["number"]),
+        ("code version", lambda each: each["snapshot"][:12]),
+        ("commit", _commit),
+        ("state", lambda each: each["state"] if each["current"] or each["state"] != "current" else "older"),
+        ("unfinished tasks", lambda each: each["unfinished_tasks"]),
+        ("since", lambda each: _time(each["activated_at"])),
+        ("by", lambda each: each["actor"]),
+        ("why", lambda each: each["reason"]),
+    ]
+    show(console, "code versions", versions, columns)
+
+
+def show_facts(console: Console, facts: Document) -> None:
+    """A document without a table of its own: one line per entry that says something."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        if value not in (None, [], {}, ""):
+            table.add_row(Text(name.replace("_", " "), style="bold"), Text(_words(value)))
+    console.print(table)
+
+
+def show(console: Console, title: str, rows: Iterable[Document], columns: list[Column]) -> None:
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name, _ in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value(row)) for _, value in columns))
+    if table.row_count:
+        console.print(table)
+
+
+def version(facts: Document) -> str:
+    """``generation 3 (commit 1a2b3c4d)`` from whatever names a generation, snapshot and commit."""
+    if facts.get("generation") is None:
+        return "no code yet"
+    return f"generation {facts['generation']} ({_commit(facts) or 'code ' + str(facts['snapshot'])[:12]})"
+
+
+def _commit(facts: Document) -> str:
+    if not facts.get("commit"):
+        return ""
+    return f"commit {facts['commit'][:8]}{', dirty' if facts.get('dirty') else ''}"
+
+
+def _cell(value: object) -> Text:
+    text = str(value)
+    return Text(text, style=_STYLES.get(text, ""))
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return "\n".join(_words(each) for each in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_words(each)}" for name, each in value.items())
+    return str(value)
+
+
+def _time(value: str | None) -> str:
+    return datetime.fromisoformat(value).astimezone().strftime("%m-%d %H:%M:%S") if value else ""
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"

@@ -1,0 +1,41 @@
+"""What the managers process is told when it is started."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lab.config import LabConfig
+from lab.records import Document
+
+
+class Settings(BaseModel):
+    """The laboratory's own settings, and where the services are that its supervisor started.
+
+    Passed on standard input as JSON, because URIs may hold passwords.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    config: LabConfig
+    mongo_uri: str = Field(repr=False)
+    database: str
+    broker_url: str = Field(repr=False)
+    fleet_address: tuple[str, int]
+
+    @property
+    def token(self) -> str:
+        """The secret shared by the processes and the users of this laboratory."""
+        return (self.config.general.state_dir / "token").read_text().strip()
+
+    def process_arguments(self) -> Document:
+        """What worker and driver processes are started with."""
+        return {
+            "mongo_uri": self.mongo_uri,
+            "database": self.database,
+            "broker_url": self.broker_url,
+            "lab": re.sub(r"[^A-Za-z0-9_-]", "-", self.config.general.name),  # part of a queue's name
+            "simulation": self.config.general.simulation,
+            "capacity": self.config.worker.capacity,
+        }
