@@ -1,0 +1,96 @@
+"""Keeps the documents of devices and positions in step with what the code versions in use define."""
+
+from __future__ import annotations
+
+from pymongo.errors import DuplicateKeyError
+
+from lab.catalog import Catalog, Definitions
+from lab.records import PINNED, Device, DeviceState, Position, Records, TaskStatus
+
+
+class Inventory:
+    def __init__(self, records: Records, catalog: Catalog) -> None:
+        self._records = records
+        self._catalog = catalog
+
+    def pinned(self) -> list[Definitions]:
+        """The definitions that unfinished tasks are pinned to."""
+        bound = {"status": {"$in": [TaskStatus.READY, *PINNED]}, "pin": {"$ne": None}}
+        snapshots = {task["pin"]["snapshot"] for task in self._records.tasks.find(bound, {"pin": 1}) if task["pin"]}
+        return [self._catalog.get(snapshot) for snapshot in sorted(snapshots)]
+
+    def admit(self, current: Definitions) -> None:
+        """Add the devices and positions that are new, and take retired ones into service again."""
+        known = {device["_id"]: device["state"] for device in self._records.devices.find({}, {"state": 1})}
+        for name in current.devices:
+            if name not in known:
+                self._insert_device(name, current)
+            elif known[name] == DeviceState.RETIRED:
+                retired = {"_id": name, "state": DeviceState.RETIRED}
+                self._records.devices.update_one(retired, {"$set": _facts(name, current) | _FRESH})
+        self._admit_positions(current)
+
+    def dismiss(self, current: Definitions) -> bool:
+        """Delete positions that no code in use defines and that are empty; whether some have to wait."""
+        used = {place for each in (current, *self.pinned()) for place in _places(each)}
+        waiting = False
+        for position in self._records.positions.find({"_id": {"$nin": sorted(used)}}):
+            name = position["_id"]
+            if (
+                name in used
+                or self._records.samples.find_one({"position": name}, {"_id": 1})
+                or not self._records.positions.delete_one({"_id": name, "holder": None}).deleted_count
+            ):
+                waiting = True
+        return waiting
+
+    def _insert_device(self, name: str, current: Definitions) -> None:
+        device = Device(
+            _id=name,
+            group=current.devices[name]["group"],
+            type=current.devices[name]["class"],
+            description=current.devices[name]["description"],
+            state=DeviceState.UNBOUND,
+            binding=None,
+            holder=None,
+            request=None,
+            fence=0,
+            paused=False,
+            message="",
+            connects=0,
+            disconnects=0,
+            error=None,
+            rebind_to=None,
+            failed_digest=None,
+        )
+        try:
+            self._records.devices.insert_one(device)
+        except DuplicateKeyError:
+            return  # another managers process is just being replaced by this one
+
+    def _admit_positions(self, current: Definitions) -> None:
+        known = {position["_id"] for position in self._records.positions.find({}, {"_id": 1})}
+        missing = [place for name, place in _places(current).items() if name not in known]
+        if missing:
+            self._records.positions.insert_many(missing, ordered=False)
+
+
+_FRESH = {"state": DeviceState.UNBOUND, "failed_digest": None, "error": None}
+
+
+def _facts(name: str, definitions: Definitions) -> dict[str, object]:
+    defined = definitions.devices[name]
+    return {"group": defined["group"], "type": defined["class"], "description": defined["description"]}
+
+
+def _places(definitions: Definitions) -> dict[str, Position]:
+    places: list[tuple[str | None, str, str]] = [
+        (device, prefix, name)
+        for device in definitions.devices
+        for prefix, name in definitions.device_positions(device)
+    ]
+    places += [(None, prefix, name) for prefix, name in definitions.standalone_positions()]
+    return {
+        name: Position(_id=name, device=device, prefix=prefix, holder=None, request=None)
+        for device, prefix, name in places
+    }

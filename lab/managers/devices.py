@@ -1,0 +1,241 @@
+"""Devices: each free one is connected with the driver its next user needs, and no other is ever touched."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from hotswap.errors import HotswapError
+from hotswap.process import DeathWatch
+from hotswap.wire import WireError
+from lab.catalog import Catalog, Definitions
+from lab.managers._device_group import GroupManager
+from lab.managers._device_plan import Situation, next_step
+from lab.managers._drivers import Driver, Drivers, Fleet
+from lab.managers._inventory import Inventory
+from lab.managers.bus import Bus, Manager
+from lab.records import Device, DeviceState, Document, Pin, Records, RequestStatus
+from lab.refusals import NotFoundError
+
+log = logging.getLogger(__name__)
+
+_SURPLUS_SECONDS: Final = 5.0
+_STOP_SECONDS: Final = 0.5
+_OP_SECONDS: Final = 5.0
+
+Current = Callable[[], Pin | None]
+
+
+class DeviceManager(Manager):
+    """Decides which share groups have something to do, and has each do it on a thread of its own.
+
+    ``current`` reads the generation new tasks bind to; ``driver_arguments`` are given to every driver process.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        catalog: Catalog,
+        bus: Bus,
+        *,
+        fleet: Fleet,
+        watch: DeathWatch,
+        current: Current,
+        secret: str,
+        driver_arguments: Mapping[str, Any],
+    ) -> None:
+        super().__init__("device manager")
+        self._records = records
+        self._catalog = catalog
+        self._current = current
+        self._inventory = Inventory(records, catalog)
+        self._drivers = Drivers(fleet, watch, secret, dict(driver_arguments), lambda _name: self.wake())
+        self._groups: dict[str, GroupManager] = {}
+        self._wanted: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._admitted: str | None = None
+        self._situation: Situation | None = None
+        bus.subscribe("devices", self.wake, {"state", "paused", "binding"})
+        bus.subscribe("current_generation", self.wake)
+
+    def reconcile(self) -> float | None:
+        pin = self._current()
+        if pin is None:
+            return None
+        current = self._catalog.get(pin["snapshot"])
+        if self._admitted != current.snapshot:
+            self._inventory.admit(current)
+            self._admitted = current.snapshot
+        surplus = self._inventory.dismiss(current)
+        devices = list(self._records.devices.find({}))
+        surplus |= any(
+            device["_id"] not in current.devices and device["state"] != DeviceState.RETIRED for device in devices
+        )
+        self._situation = self._assess(current, surplus)
+        if not self._wake_groups(devices, self._situation):
+            self._sweep(devices, self._situation)
+        return _SURPLUS_SECONDS if surplus else None
+
+    def stop(self) -> None:
+        """Stop deciding; devices stay connected."""
+        super().stop()
+        for group in self._groups.values():
+            group.stop()
+
+    def shutdown(self) -> None:
+        """The end of the whole lab: disconnect every device and end the driver processes."""
+        self.stop()
+        threads = [threading.Thread(target=self._close, args=(name,)) for name in self._drivers.names()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        idle = {"state": {"$in": [DeviceState.FREE, DeviceState.REBINDING]}}
+        gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None}
+        self._records.devices.update_many(idle, {"$set": gone, "$inc": {"disconnects": 1}})
+
+    def rebind_wanted(self, device: str, snapshot: str) -> None:
+        """The next request for a device comes from a task of ``snapshot``: bind it accordingly as soon as it is free."""
+        with self._lock:
+            self._wanted[device] = snapshot
+        self.wake()
+
+    def revoke(self, device: str) -> None:
+        """Take a device away from the attempt that holds it: its calls are refused from now on."""
+        document = self._device(device)
+        fence = document["fence"] + 1
+        held = {"_id": device, "fence": document["fence"]}
+        if not self._records.devices.update_one(held, {"$set": {"fence": fence}}).modified_count:
+            self.revoke(device)
+            return
+        driver = self._driver(document)
+        if driver is not None:
+            self._tell(driver, "revoke", device, fence=fence)
+        self._records.log("device.revoked", device, fence=fence)
+
+    def pause(self, device: str) -> None:
+        """Grant the device to nobody, and do not rebind it, until it is released."""
+        self._device(device)
+        self._records.devices.update_one({"_id": device}, {"$set": {"paused": True}})
+        self._records.log("device.paused", device)
+
+    def release(self, device: str) -> None:
+        """End a pause, and try again to connect a device in error."""
+        self._device(device)
+        fields = {"paused": False, "failed_digest": None}
+        self._records.devices.update_one({"_id": device}, {"$set": fields})
+        broken = {"_id": device, "state": DeviceState.ERROR}
+        self._records.devices.update_one(broken, {"$set": {"state": DeviceState.UNBOUND, "error": None}})
+        self._records.log("device.released", device)
+        self.wake()
+
+    def emergency_stop(self, device: str) -> bool:
+        """Stop a device at once and pause it; whether it has stopped already (else it is stopping).
+
+        A driver process that does not react is killed, and the stop is given to a new one.
+        """
+        driver = self._driver(self._device(device))
+        if driver is None:
+            raise NotFoundError(f"Device {device} is not connected, so it cannot be stopped from here; go and look.")
+        try:
+            stopped = bool(driver.call("emergency_stop", device, timeout=_STOP_SECONDS))
+        except (OSError, WireError):
+            stopped = self._stop_by_force(device, driver)
+        self.pause(device)
+        self._records.log("device.emergency_stop", device, stopped=stopped)
+        return stopped
+
+    def _stop_by_force(self, device: str, driver: Driver) -> bool:
+        log.error("Driver process %s does not react; it is killed to stop %s.", driver.name, device)
+        self._drivers.kill(driver.name)
+        binding = self._device(device)["binding"]
+        assert binding is not None, device
+        definitions = self._catalog.get(binding["snapshot"])
+        group = definitions.devices[device]["group"]
+        fresh = self._drivers.ensure(group, definitions, binding["generation"])
+        fresh.call("connect", device)
+        stopped = bool(fresh.call("emergency_stop", device, timeout=_OP_SECONDS))
+        self.wake()
+        return stopped
+
+    def _assess(self, current: Definitions, surplus: bool) -> Situation:
+        with self._lock:
+            wanted = dict(self._wanted)
+        asked = self._asked() if wanted else set()
+        kept = {device: snapshot for device, snapshot in wanted.items() if snapshot in asked}
+        with self._lock:
+            for device, snapshot in wanted.items():
+                if device not in kept and self._wanted.get(device) == snapshot:
+                    del self._wanted[device]
+        return Situation(
+            current=current,
+            wanted={device: self._catalog.get(snapshot) for device, snapshot in kept.items()},
+            verified=self._drivers.living,
+            pinned=self._inventory.pinned() if surplus else (),
+        )
+
+    def _asked(self) -> set[str]:
+        """The snapshots of the tasks that wait for resources."""
+        pending = self._records.requests.find({"status": RequestStatus.PENDING}, {"snapshot": 1})
+        return {request["snapshot"] for request in pending}
+
+    def _wake_groups(self, devices: list[Device], situation: Situation) -> bool:
+        """Wake those with something to do; whether there were any."""
+        groups: dict[str, list[Device]] = {}
+        for device in devices:
+            groups.setdefault(device["group"], []).append(device)
+        busy = [group for group, members in groups.items() if next_step(members, situation) is not None]
+        for group in busy:
+            self._group(group).wake()
+        return bool(busy)
+
+    def _group(self, name: str) -> GroupManager:
+        if name not in self._groups:
+            self._groups[name] = GroupManager(
+                name,
+                self._records,
+                self._catalog,
+                self._drivers,
+                situation=lambda: self._situation,
+                generation=self._generation,
+            )
+            self._groups[name].start()
+        return self._groups[name]
+
+    def _generation(self, snapshot: str) -> int:
+        pin = self._current()
+        if pin is not None and pin["snapshot"] == snapshot:
+            return pin["generation"]
+        document: Document = self._records.database["snapshots"].find_one({"_id": snapshot}) or {}
+        return int(document.get("facts", {}).get("generation", 0))
+
+    def _sweep(self, devices: list[Device], situation: Situation) -> None:
+        """End driver processes that no device is bound to; called when no group has anything to do."""
+        used = {device["binding"]["process"] for device in devices if device["binding"] is not None}
+        for name in set(self._drivers.names()) - used:
+            log.info("Driver process %s is not needed any more.", name)
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        try:
+            self._drivers.stop(name)
+        except (HotswapError, OSError) as error:
+            log.warning("Driver process %s was not stopped: %s", name, error)
+
+    def _driver(self, device: Device) -> Driver | None:
+        return None if device["binding"] is None else self._drivers.at(device["binding"]["process"])
+
+    def _tell(self, driver: Driver, op: str, device: str, **arguments: Any) -> None:
+        """A driver process that is gone has forgotten its grants, so that nothing is left to be told."""
+        try:
+            driver.call(op, device, timeout=_OP_SECONDS, **arguments)
+        except ConnectionError as error:
+            log.info("Driver process %s is gone: %s", driver.name, error)
+
+    def _device(self, name: str) -> Device:
+        device = self._records.devices.find_one({"_id": name})
+        if device is None:
+            raise NotFoundError(f"There is no device {name!r}; `lab devices` lists them.")
+        return device
