@@ -30,14 +30,11 @@ _PERMITTED_DYNAMIC = frozenset({"importlib.import_module", "import_module"})
 class Executed:
     """Reads the effects of nodes that run together.
 
-    ``statement`` is the digest of the module-level statement they belong to and ``context`` the names in it.
     ``local`` are the names the code binds itself (empty at module level), ``fresh`` those of them that only ever hold
     new containers, ``everything`` all module-level names the code mentions: what a local name may stand for.
     """
 
     scope: Scope
-    statement: str = ""
-    context: frozenset[str] = frozenset()
     local: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
     everything: frozenset[str] = frozenset()
@@ -178,7 +175,7 @@ class Executed:
         texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
         strings = frozenset(text for text in texts if isinstance(text, str))
         line = getattr(node, "lineno", 0)
-        self.found.append(Effect(kind, line, self.statement, callee, names, self.context, subject, value, strings))
+        self.found.append(Effect(kind, line, callee, names, subject, value, strings))
 
 
 def is_dynamic(node: ast.AST, scope: Scope) -> bool:

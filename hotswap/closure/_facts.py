@@ -40,19 +40,19 @@ class Effect:
     """Something executed code does that could change more than its own new objects.
 
     Names are dotted chains that start at a module-level name: ``names`` may be changed, ``context`` are all those
-    of the statement. ``subject`` is the definition a decorator receives. A ``value`` is the result of an expression
-    that goes on being used.
+    of the module-level statement, whose digest is ``statement``. ``subject`` is the definition a decorator receives.
+    A ``value`` is the result of an expression that goes on being used.
     """
 
     kind: Kind
     line: int
-    statement: str
     callee: str = ""
     names: frozenset[str] = frozenset()
-    context: frozenset[str] = frozenset()
     subject: str = ""
     value: bool = True
     strings: frozenset[str] = frozenset()
+    statement: str = ""
+    context: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 from blake3 import blake3
 
@@ -14,7 +15,7 @@ from hotswap.closure._facts import Definition, Detail, Effect, Facts, Variable
 from hotswap.closure._imports import imports_of, literal_import
 from hotswap.closure._known import HOOKS, SOURCE_ATTRIBUTES
 from hotswap.closure._scope import Scope
-from hotswap.closure._walk import at_import, bound_names, chain, chains, in_body, root
+from hotswap.closure._walk import at_import, at_module_level, bound_names, chain, chains, root
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DOCSTRING_NAMES = frozenset({"__doc__", "getdoc", "use_attribute_docstrings", "docopt"})
@@ -71,12 +72,14 @@ def _is_text(node: ast.AST) -> bool:
 
 def _only_registers(statement: ast.stmt, scope: Scope, tree: ast.Module) -> bool:
     """True for a statement that calls registration functions, perhaps in a loop, and does nothing else."""
+    if not isinstance(statement, ast.Expr | ast.For | ast.If | ast.Assign):
+        return False
     nodes = list(at_import([statement]))
     if not any(scope.registers(node) for node in nodes) or not _plain_shape(nodes):
         return False
     if Executed(scope).read(_without_registered(nodes, scope)):
         return False
-    bound = bound_names(iter(nodes))
+    bound = bound_names(nodes)
     others = (node for other in tree.body if other is not statement for node in ast.walk(other))
     return not any(isinstance(node, ast.Name) and node.id in bound for node in others)
 
@@ -113,16 +116,16 @@ def _in_statement(statement: ast.stmt, nodes: list[ast.AST], scope: Scope, fresh
     if not effects:
         return ()
     known, context = digest(ast.dump(statement)), scope.used_in(statement)
-    return Executed(scope, statement=known, context=context, fresh=fresh).read(nodes)
+    return tuple(replace(effect, statement=known, context=context) for effect in effects)
 
 
 def _definitions(tree: ast.Module, scope: Scope) -> dict[str, Definition]:
     found: dict[str, Definition] = {}
-    for node in at_import(tree.body):
+    for node in at_module_level(tree.body):
         if isinstance(node, _DEFINITIONS):
             found[node.name] = _merged(found.get(node.name), _definition(node, scope))
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            for name in bound_names(iter(node.targets)):
+            for name in bound_names(node.targets):
                 found[name] = _merged(found.get(name), _body_of([node.value.body], node.value, scope))
     return found
 
@@ -138,11 +141,11 @@ def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, sco
 
 
 def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope) -> Definition:
-    inside = list(in_body(node))
-    names = scope.names_in(node)
-    local = frozenset(bound_names(iter(inside)))
+    inside = [part for child in ast.iter_child_nodes(node) for part in ast.walk(child)]
+    running = [part for top in body for part in ast.walk(top)]
+    names, local = scope.names_in(node), frozenset(bound_names(inside))
     reader = Executed(scope, local=local, fresh=fresh_names(inside), everything=names)
-    return Definition(names, (), reader.read(part for top in body for part in ast.walk(top)))
+    return Definition(names, (), reader.read(running))
 
 
 def _has_hooks(node: ast.ClassDef) -> bool:

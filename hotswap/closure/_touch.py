@@ -147,7 +147,7 @@ class Touches:
 
     def _worldly(self, member: Member, variable: Variable) -> frozenset[Effect]:
         reaches = self._reaches_world(member.module, variable.names)
-        return frozenset({Effect("call", 0, "")}) if reaches else frozenset()
+        return frozenset({Effect("call", 0)}) if reaches else frozenset()
 
     def _deep(self, module: str, names: Iterable[str]) -> frozenset[str]:
         """All modules whose objects can be reached through these names."""

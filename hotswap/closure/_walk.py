@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 type_checking = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"})
 
@@ -66,13 +66,17 @@ def _children_at_import(node: ast.AST) -> list[ast.AST]:
     return list(ast.iter_child_nodes(node))
 
 
-def in_body(definition: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that may run when a function or a class is used, nested definitions included."""
-    for node in ast.iter_child_nodes(definition):
-        yield from ast.walk(node)
+def at_module_level(statements: list[ast.stmt]) -> Iterator[ast.AST]:
+    """As ``at_import``, without what is inside of classes."""
+    stack: list[ast.AST] = list(reversed(statements))
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, ast.ClassDef):
+            stack.extend(reversed(_children_at_import(node)))
 
 
-def bound_names(nodes: Iterator[ast.AST]) -> set[str]:
+def bound_names(nodes: Iterable[ast.AST]) -> set[str]:
     """Names that these nodes bind by assignment, definition, loop, parameter or handler."""
     names: set[str] = set()
     for node in nodes:
