@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _BUSY_SECONDS: Final = 1.0
 _STATUS_TIMEOUT: Final = 5.0
+_ENDING_SECONDS: Final = 5.0
 _FAILURES: Final = (HotswapError, OSError)
 
 Generation = Callable[[str], int]
@@ -48,6 +50,12 @@ class GroupManager(Manager):
         self._situation = situation
         self._generation = generation
 
+    def end(self) -> None:
+        """Stop, waiting for the step it is in, but not for ever: connecting may hang."""
+        ending = threading.Thread(target=self.stop, daemon=True)
+        ending.start()
+        ending.join(_ENDING_SECONDS)
+
     def reconcile(self) -> float | None:
         while True:
             situation = self._situation()
@@ -61,8 +69,7 @@ class GroupManager(Manager):
     def _take(self, step: Step) -> bool:
         """Carry out a step; False when it has to wait for something that no event tells."""
         if isinstance(step, Restore):
-            for device in step.devices:
-                self._restore(device)
+            self._restore(step.device)
             return True
         if isinstance(step, Bind):
             return self._bind(step)
@@ -107,6 +114,7 @@ class GroupManager(Manager):
         self._records.devices.update_one(_same_binding(device), {"$set": {"binding": moved, "error": None}})
         if device["state"] == DeviceState.GRANTED and status["fence"] != device["fence"]:
             self._grant_again(device, driver)
+        self._drivers.verify(driver.name, device["_id"])
 
     def _connect_again(self, device: Device, driver: Driver) -> bool:
         try:
@@ -212,6 +220,7 @@ class GroupManager(Manager):
         }
         at_it = {"_id": name, "state": DeviceState.REBINDING}
         self._records.devices.update_one(at_it, {"$set": fields, "$inc": {"connects": 1}})
+        self._drivers.verify(driver.name, name)
         if old is None:
             self._records.log("device.connected", name, process=driver.name)
         else:
@@ -241,7 +250,8 @@ class GroupManager(Manager):
             fields |= {"state": DeviceState.ERROR, "binding": None, "rebind_to": None}
         at_it = {"_id": device["_id"], "state": {"$in": [device["state"], DeviceState.REBINDING]}}
         self._records.devices.update_one(at_it, {"$set": fields})
-        self._records.log("device.error", device["_id"], reason=reason)
+        if device["error"] != reason:
+            self._records.log("device.error", device["_id"], reason=reason)
 
     # -- retiring ----------------------------------------------------------------------------------------------
 

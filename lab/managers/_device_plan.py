@@ -17,12 +17,13 @@ class Situation:
     """What the plan depends on beside the devices.
 
     ``wanted`` names, by device, the code version of the next request for it; all others should be as in ``current``.
-    ``verified`` tells whether a driver process is known to live. ``pinned`` are the definitions of unfinished tasks.
+    ``verified(process, device)`` tells whether that process is known to live, with that device connected.
+    ``pinned`` are the definitions of unfinished tasks.
     """
 
     current: Definitions
     wanted: Mapping[str, Definitions]
-    verified: Callable[[str], bool]
+    verified: Callable[[str, str], bool]
     pinned: Collection[Definitions]
 
     def target(self, device: str) -> Definitions | None:
@@ -33,9 +34,9 @@ class Situation:
 
 @dataclass(frozen=True)
 class Restore:
-    """Find out how these devices of one driver process are, and connect what is not."""
+    """Find out how a device is after an interruption, and connect it if it is not."""
 
-    devices: list[Device]
+    device: Device
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,16 @@ def next_step(devices: list[Device], situation: Situation) -> Step | None:
 
 def _restore(devices: list[Device], situation: Situation) -> Restore | None:
     for device in devices:
-        binding = device["binding"]
-        if binding is None and device["state"] == DeviceState.REBINDING:
-            return Restore([device])
-        if binding is not None and _doubtful(device, situation):
-            process = binding["process"]
-            return Restore([each for each in devices if each["binding"] and each["binding"]["process"] == process])
+        if _doubtful(device, situation):
+            return Restore(device)
     return None
 
 
 def _doubtful(device: Device, situation: Situation) -> bool:
     if device["state"] == DeviceState.REBINDING:
         return True  # only between two steps: whatever was under way has been interrupted
-    assert device["binding"] is not None
-    return device["state"] != DeviceState.RETIRED and not situation.verified(device["binding"]["process"])
+    binding = device["binding"]
+    return binding is not None and not situation.verified(binding["process"], device["_id"])
 
 
 def _bind(devices: list[Device], situation: Situation) -> Bind | None:

@@ -75,11 +75,19 @@ class Drivers:
         self._arguments = arguments
         self._on_death = on_death
         self._living: dict[str, tuple[Driver, Identity]] = {}
+        self._verified: dict[str, set[str]] = {}
         self._deaths: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def living(self, name: str) -> bool:
-        return name in self._living
+    def verified(self, name: str, device: str) -> bool:
+        """Whether the process lives and is known to have the device connected."""
+        with self._lock:
+            return device in self._verified.get(name, ())
+
+    def verify(self, name: str, device: str) -> None:
+        with self._lock:
+            if name in self._living:
+                self._verified.setdefault(name, set()).add(device)
 
     def ensure(self, group: str, definitions: Definitions, generation: int) -> Driver:
         """The process of a share group in one code version; started if need be, after a pause if it keeps dying."""
@@ -107,15 +115,18 @@ class Drivers:
 
     def stop(self, name: str) -> None:
         """End a process; it disconnects what it holds."""
-        with self._lock:
-            self._living.pop(name, None)
+        self._forget(name)
         self._fleet.stop(name, _GRACE_SECONDS)
 
     def kill(self, name: str) -> None:
         """End a process that hangs; what it holds is left as it is."""
+        self._forget(name)
+        self._fleet.kill(name)
+
+    def _forget(self, name: str) -> None:
         with self._lock:
             self._living.pop(name, None)
-        self._fleet.kill(name)
+            self._verified.pop(name, None)
 
     def _describe(self, group: str, definitions: Definitions, generation: int) -> Document:
         devices = definitions.groups()[group]
@@ -128,6 +139,7 @@ class Drivers:
             if known is None or known[1] != identity:
                 return
             del self._living[name]
+            self._verified.pop(name, None)
             self._deaths.setdefault(name, []).append(time.monotonic())
         log.warning("Driver process %s ended.", name)
         self._on_death(name)

@@ -9,6 +9,8 @@ from lab.records import PINNED, Device, DeviceState, Position, Records, TaskStat
 
 
 class Inventory:
+    """Adds what is new at once, takes away what is gone when nothing needs it any more."""
+
     def __init__(self, records: Records, catalog: Catalog) -> None:
         self._records = records
         self._catalog = catalog
@@ -32,17 +34,19 @@ class Inventory:
 
     def dismiss(self, current: Definitions) -> bool:
         """Delete positions that no code in use defines and that are empty; whether some have to wait."""
-        used = {place for each in (current, *self.pinned()) for place in _places(each)}
+        defined = set(_places(current))
+        used = {place for each in self.pinned() for place in _places(each)}
         waiting = False
-        for position in self._records.positions.find({"_id": {"$nin": sorted(used)}}):
+        for position in self._records.positions.find({"_id": {"$nin": sorted(defined)}}, {"_id": 1}):
             name = position["_id"]
-            if (
-                name in used
-                or self._records.samples.find_one({"position": name}, {"_id": 1})
-                or not self._records.positions.delete_one({"_id": name, "holder": None}).deleted_count
-            ):
-                waiting = True
+            waiting |= name in used or self._is_occupied(name) or not self._delete_position(name)
         return waiting
+
+    def _is_occupied(self, position: str) -> bool:
+        return self._records.samples.find_one({"position": position}, {"_id": 1}) is not None
+
+    def _delete_position(self, name: str) -> bool:
+        return self._records.positions.delete_one({"_id": name, "holder": None}).deleted_count == 1
 
     def _insert_device(self, name: str, current: Definitions) -> None:
         device = Device(

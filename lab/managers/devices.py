@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
@@ -16,7 +16,8 @@ from lab.managers._device_plan import Situation, next_step
 from lab.managers._drivers import Driver, Drivers, Fleet
 from lab.managers._inventory import Inventory
 from lab.managers.bus import Bus, Manager
-from lab.records import Device, DeviceState, Document, Pin, Records, RequestStatus
+from lab.managers.tasks import Current
+from lab.records import Device, DeviceState, Document, Records, RequestStatus
 from lab.refusals import NotFoundError
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,6 @@ log = logging.getLogger(__name__)
 _SURPLUS_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 0.5
 _OP_SECONDS: Final = 5.0
-
-Current = Callable[[], Pin | None]
 
 
 class DeviceManager(Manager):
@@ -57,6 +56,8 @@ class DeviceManager(Manager):
         self._lock = threading.Lock()
         self._admitted: str | None = None
         self._situation: Situation | None = None
+        self._surplus = True
+        self._unswept = True
         bus.subscribe("devices", self.wake, {"state", "paused", "binding"})
         bus.subscribe("current_generation", self.wake)
 
@@ -68,21 +69,23 @@ class DeviceManager(Manager):
         if self._admitted != current.snapshot:
             self._inventory.admit(current)
             self._admitted = current.snapshot
-        surplus = self._inventory.dismiss(current)
+            self._surplus = True
         devices = list(self._records.devices.find({}))
-        surplus |= any(
-            device["_id"] not in current.devices and device["state"] != DeviceState.RETIRED for device in devices
-        )
-        self._situation = self._assess(current, surplus)
-        if not self._wake_groups(devices, self._situation):
-            self._sweep(devices, self._situation)
-        return _SURPLUS_SECONDS if surplus else None
+        if self._surplus:
+            self._surplus = self._inventory.dismiss(current) or _has_surplus(devices, current)
+        self._situation = self._assess(current)
+        if self._wake_groups(devices, self._situation):
+            self._unswept = True
+        elif self._unswept:
+            self._sweep(devices)
+            self._unswept = False
+        return _SURPLUS_SECONDS if self._surplus else None
 
     def stop(self) -> None:
         """Stop deciding; devices stay connected."""
         super().stop()
         for group in self._groups.values():
-            group.stop()
+            group.end()
 
     def shutdown(self) -> None:
         """The end of the whole lab: disconnect every device and end the driver processes."""
@@ -97,19 +100,16 @@ class DeviceManager(Manager):
         self._records.devices.update_many(idle, {"$set": gone, "$inc": {"disconnects": 1}})
 
     def rebind_wanted(self, device: str, snapshot: str) -> None:
-        """The next request for a device comes from a task of ``snapshot``: bind it accordingly as soon as it is free."""
+        """Bind a device for a task of ``snapshot``, whose request is the next for it, as soon as it is free."""
         with self._lock:
             self._wanted[device] = snapshot
         self.wake()
 
     def revoke(self, device: str) -> None:
         """Take a device away from the attempt that holds it: its calls are refused from now on."""
+        self._records.devices.update_one({"_id": device}, {"$inc": {"fence": 1}})
         document = self._device(device)
-        fence = document["fence"] + 1
-        held = {"_id": device, "fence": document["fence"]}
-        if not self._records.devices.update_one(held, {"$set": {"fence": fence}}).modified_count:
-            self.revoke(device)
-            return
+        fence = document["fence"]
         driver = self._driver(document)
         if driver is not None:
             self._tell(driver, "revoke", device, fence=fence)
@@ -154,13 +154,14 @@ class DeviceManager(Manager):
         assert binding is not None, device
         definitions = self._catalog.get(binding["snapshot"])
         group = definitions.devices[device]["group"]
+        self._records.devices.update_one({"_id": device}, {"$inc": {"connects": 1}})
         fresh = self._drivers.ensure(group, definitions, binding["generation"])
         fresh.call("connect", device)
         stopped = bool(fresh.call("emergency_stop", device, timeout=_OP_SECONDS))
         self.wake()
         return stopped
 
-    def _assess(self, current: Definitions, surplus: bool) -> Situation:
+    def _assess(self, current: Definitions) -> Situation:
         with self._lock:
             wanted = dict(self._wanted)
         asked = self._asked() if wanted else set()
@@ -172,8 +173,8 @@ class DeviceManager(Manager):
         return Situation(
             current=current,
             wanted={device: self._catalog.get(snapshot) for device, snapshot in kept.items()},
-            verified=self._drivers.living,
-            pinned=self._inventory.pinned() if surplus else (),
+            verified=self._drivers.verified,
+            pinned=self._inventory.pinned() if self._surplus else (),
         )
 
     def _asked(self) -> set[str]:
@@ -211,7 +212,7 @@ class DeviceManager(Manager):
         document: Document = self._records.database["snapshots"].find_one({"_id": snapshot}) or {}
         return int(document.get("facts", {}).get("generation", 0))
 
-    def _sweep(self, devices: list[Device], situation: Situation) -> None:
+    def _sweep(self, devices: list[Device]) -> None:
         """End driver processes that no device is bound to; called when no group has anything to do."""
         used = {device["binding"]["process"] for device in devices if device["binding"] is not None}
         for name in set(self._drivers.names()) - used:
@@ -239,3 +240,7 @@ class DeviceManager(Manager):
         if device is None:
             raise NotFoundError(f"There is no device {name!r}; `lab devices` lists them.")
         return device
+
+
+def _has_surplus(devices: list[Device], current: Definitions) -> bool:
+    return any(each["_id"] not in current.devices and each["state"] != DeviceState.RETIRED for each in devices)
