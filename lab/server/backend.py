@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from pymongo.database import Database
+
 from hotswap.generations import Generation, Generations
 from hotswap.process import DeathWatch
 from lab.catalog import Catalog, Definitions
@@ -35,6 +37,7 @@ class Devices(_Part, Protocol):
     def pause(self, device: str) -> object: ...
     def release(self, device: str) -> object: ...
     def emergency_stop(self, device: str) -> object: ...
+    def shutdown(self) -> None: ...
 
 
 class Refreshes(_Part, Protocol):
@@ -43,6 +46,21 @@ class Refreshes(_Part, Protocol):
     def request(self, rev: str | None, actor: str, trigger: str) -> Document: ...
     def plan(self, rev: str | None) -> Document: ...
     def roll_back(self, generation: int, actor: str) -> Document: ...
+
+
+class Ground:
+    """What all managers of a process stand on."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self.records = Records(database)
+        self.generations = Generations(database)
+        self.catalog = Catalog(self.records)
+        self.bus = Bus(database)
+
+    def current_pin(self) -> Pin | None:
+        """What a task dispatched now is bound to."""
+        generation = self.generations.current()
+        return None if generation is None else pin_to(generation)
 
 
 @dataclass(frozen=True)
@@ -58,49 +76,38 @@ class Surroundings:
 
 
 class Backend:
-    """All managers of one laboratory; ``make_devices`` and ``make_refreshes`` may subscribe to the bus they get."""
+    """All managers of one laboratory; ``devices`` and ``refreshes`` have subscribed to ``bus`` already."""
 
-    def __init__(
-        self,
-        records: Records,
-        surroundings: Surroundings,
-        make_devices: Callable[[Bus], Devices],
-        make_refreshes: Callable[[Bus], Refreshes],
-    ) -> None:
-        self.records = records
-        self.generations = Generations(records.database)
-        self.catalog = Catalog(records)
-        self.bus = Bus(records.database)
-        self.devices = make_devices(self.bus)
-        self.refreshes = make_refreshes(self.bus)
+    def __init__(self, ground: Ground, surroundings: Surroundings, devices: Devices, refreshes: Refreshes) -> None:
+        self.records = records = ground.records
+        self.generations = ground.generations
+        self.devices = devices
+        self.refreshes = refreshes
         self.processes = surroundings.processes
+        self._catalog = catalog = ground.catalog
+        self._bus = bus = ground.bus
         self._shutdown = surroundings.shutdown
-        self._tasks = TaskManager(records, self.catalog, self.bus, self.current_pin, surroundings.send)
+        self._tasks = TaskManager(records, catalog, bus, ground.current_pin, surroundings.send)
         self._managers: list[Manager] = [
             self._tasks,
-            ExperimentManager(records, self.bus, self._tasks.wake),
-            WorkerManager(records, self.bus, surroundings.watch, self.current_pin, surroundings.ensure_worker),
-            ResourceManager(records, self.catalog, self.bus, surroundings.links, self.devices.rebind_wanted),
+            ExperimentManager(records, bus, self._tasks.wake),
+            WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
+            ResourceManager(records, catalog, bus, surroundings.links, devices.rebind_wanted),
         ]
-        self._parts: list[_Part] = [*self._managers, self.devices, self.refreshes]
-        self.commands = Commands(records, self.devices.revoke, self._wake)
+        self._parts: list[_Part] = [*self._managers, devices, refreshes]
+        self.commands = Commands(records, devices.revoke, self._wake)
 
     def start(self) -> None:
         """Start listening, then all managers: each begins with what the database says."""
         self.records.create_indexes()
-        self.bus.start()
+        self._bus.start()
         for part in self._parts:
             part.start()
 
     def stop(self) -> None:
         for part in reversed(self._parts):
             part.stop()
-        self.bus.stop()
-
-    def current_pin(self) -> Pin | None:
-        """What a task dispatched now is bound to."""
-        generation = self.generations.current()
-        return None if generation is None else pin_to(generation)
+        self._bus.stop()
 
     def submit(self, document: object) -> str:
         """Check an experiment and store it; returns its id. Raises SubmissionError with nothing stored."""
@@ -116,13 +123,19 @@ class Backend:
             if busy:
                 raise ConflictError(f"{busy} tasks are at work; wait for them, or stop all the same with --force.")
         # Later than the answer to whoever asked for it.
-        threading.Timer(0.1, self._shutdown).start()
+        threading.Timer(0.1, self._end_everything).start()
+
+    def _end_everything(self) -> None:
+        try:
+            self.devices.shutdown()
+        finally:
+            self._shutdown()
 
     def _definitions(self) -> Definitions:
         current = self.generations.current()
         if current is None:
             raise ConflictError("No code version is current yet; commit working code, or run `lab refresh`.")
-        return self.catalog.get(current.snapshot)
+        return self._catalog.get(current.snapshot)
 
     def _wake(self) -> None:
         for manager in self._managers:

@@ -1,0 +1,121 @@
+"""Puts the managers process together from its settings."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from pymongo.database import Database
+
+from hotswap.errors import HotswapError
+from hotswap.fleet import FleetClient
+from hotswap.process import DeathWatch, Identity
+from hotswap.routing import make_broker, send
+from lab.config import LabConfig
+from lab.managers.devices import DeviceManager
+from lab.managers.epoch import Epoch
+from lab.managers.links import DriverLinks
+from lab.managers.refresh import RefreshManager
+from lab.records import Document
+from lab.server.app import create_app
+from lab.server.backend import Backend, Ground, Surroundings
+from lab.server.guard import LOOPBACK_NAMES
+from lab.server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Assembly:
+    """``backend`` and ``app``, not yet started; leaving the block closes what they use."""
+
+    def __init__(self, settings: Settings, database: Database[Document]) -> None:
+        self._closing = ExitStack()
+        self._settings = settings
+        self._ground = Ground(database)
+        self._epoch = Epoch(self._ground.records)
+        self._fleet = FleetClient(settings.fleet_address, settings.token)
+        watch = DeathWatch()
+        self._closing.callback(watch.close)
+        devices = DeviceManager(
+            self._ground.records,
+            self._ground.catalog,
+            self._ground.bus,
+            fleet=self._fleet,
+            watch=watch,
+            current=self._ground.current_pin,
+            secret=settings.token,
+            driver_arguments=settings.process_arguments(),
+        )
+        refreshes = RefreshManager(
+            self._ground.records,
+            self._ground.bus,
+            self._ground.generations,
+            config=settings.config,
+            fleet=self._fleet,
+        )
+        self.backend = Backend(self._ground, self._surroundings(watch), devices, refreshes)
+        self.app = create_app(
+            self.backend,
+            lab=settings.config.general.name,
+            token=settings.token,
+            auto_refresh=settings.config.general.auto_refresh,
+            hosts=None if settings.config.server.allow_remote else LOOPBACK_NAMES,
+        )
+
+    def on_superseded(self, end: Callable[[], None]) -> None:
+        """Call ``end`` when another managers process has taken over; before the backend is started."""
+
+        def check() -> None:
+            if self._epoch.superseded():
+                log.warning("Another managers process has taken over; this one ends.")
+                end()
+
+        self._ground.bus.subscribe("meta", check)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.__exit__(kind, error, trace)
+
+    def _surroundings(self, watch: DeathWatch) -> Surroundings:
+        broker = make_broker(self._settings.broker_url)
+        self._closing.callback(broker.close)
+        links = DriverLinks(self._settings.token)
+        self._closing.callback(links.close)
+
+        def hint(queue: str, task: str, attempt: int) -> None:
+            send(broker, queue, "run_task", task, attempt)
+
+        return Surroundings(
+            send=hint,
+            links=links,
+            watch=watch,
+            ensure_worker=self._ensure_worker,
+            processes=self._processes,
+            shutdown=lambda: end_supervisor(self._settings.config),
+        )
+
+    def _ensure_worker(self, snapshot: str) -> None:
+        name = f"worker-{snapshot[:12]}"
+        self._fleet.ensure(name, snapshot, "lab.worker:main", self._settings.process_arguments())
+
+    def _processes(self) -> list[Document]:
+        try:
+            return self._fleet.processes()
+        except (OSError, HotswapError) as error:
+            log.warning("The fleet does not answer: %s", error)
+            return []
+
+
+def end_supervisor(config: LabConfig) -> None:
+    """Have the supervisor of this laboratory end it, with everything it started."""
+    record = json.loads((config.general.state_dir / "run" / "supervisor.json").read_text())
+    Identity.from_dict(record["identity"]).signal(signal.SIGTERM)
