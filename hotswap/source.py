@@ -120,11 +120,12 @@ class GitSource:
 
     def _resolve(self, rev: str) -> git.Commit:
         try:
-            return self._repo.commit(rev)
-        except (ValueError, git.ODBError, git.GitCommandError) as problem:
+            found = self._repo.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{rev}^{{commit}}")
+        except git.GitCommandError as problem:
             raise SourceError(
                 f"The repository {self._home} has no commit {rev!r}: name a branch, a tag or a commit that exists."
             ) from problem
+        return self._repo.commit(found)
 
     def _files(self, root: str) -> Iterator[SourceFile]:
         prefix = self._name(root)

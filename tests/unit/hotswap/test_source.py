@@ -338,9 +338,10 @@ def test_a_missing_folder_is_told(tmp_path: Path) -> None:
         TreeSource(tmp_path / "my_lab")
 
 
-def test_a_missing_revision_is_told(repo: Path) -> None:
-    with pytest.raises(SourceError, match="no commit 'v9'"):
-        GitSource(repo, "my_lab", "v9")
+@pytest.mark.parametrize("rev", ["v9", "", "--help", "HEAD~1000", "HEAD:my_lab", "0" * 40])
+def test_a_missing_revision_is_told(repo: Path, rev: str) -> None:
+    with pytest.raises(SourceError, match="has no commit '"):
+        GitSource(repo, "my_lab", rev)
 
 
 def test_a_package_that_is_not_committed_is_told(repo: Path) -> None:
