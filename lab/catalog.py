@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import json
+from dataclasses import asdict, dataclass, field
 
 from lab.records import Document, Records
 
@@ -12,7 +12,8 @@ from lab.records import Document, Records
 class Definitions:
     """The description of one snapshot; see ``lab.definitions.describe`` for its shape.
 
-    ``drivers`` maps each device to its driver digest: equal digests mean drivers that behave alike.
+    ``drivers`` maps each device to its driver digest, ``code`` each task to the digest of its code: equal digests mean
+    that they behave alike.
     """
 
     snapshot: str
@@ -21,6 +22,7 @@ class Definitions:
     tasks: dict[str, Document]
     positions: list[Document]
     drivers: dict[str, str]
+    code: dict[str, str] = field(default_factory=dict)
 
     def devices_of_class(self, class_name: str) -> list[str]:
         """Names of the devices that are instances of ``module:Qualname`` or of a subclass."""
@@ -51,29 +53,26 @@ class Definitions:
 
 
 class Catalog:
-    """Definitions by snapshot, read once each: what a snapshot defines never changes."""
+    """Definitions by snapshot, read once each: what a snapshot defines never changes.
+
+    They are kept as JSON text, because a parameter schema has keys such as ``$ref`` that a database may refuse.
+    """
 
     def __init__(self, records: Records) -> None:
-        self._snapshots = records.database["snapshots"]
+        self._definitions = records.database["definitions"]
         self._known: dict[str, Definitions] = {}
 
     def get(self, snapshot: str) -> Definitions:
         """Raises KeyError when the snapshot was never described."""
         if snapshot not in self._known:
-            document: dict[str, Any] | None = self._snapshots.find_one({"_id": snapshot})
-            if document is None or "description" not in document:
+            document = self._definitions.find_one({"_id": snapshot})
+            if document is None:
                 raise KeyError(snapshot)
-            self._known[snapshot] = _definitions(document)
+            self._known[snapshot] = Definitions(**json.loads(document["text"]))
         return self._known[snapshot]
 
-
-def _definitions(document: Document) -> Definitions:
-    description = document["description"]
-    return Definitions(
-        snapshot=document["_id"],
-        package=document["package"],
-        devices=description["devices"],
-        tasks=description["tasks"],
-        positions=description["positions"],
-        drivers=document["drivers"],
-    )
+    def put(self, definitions: Definitions) -> None:
+        """Keep what a snapshot defines; again is harmless."""
+        document = {"_id": definitions.snapshot, "text": json.dumps(asdict(definitions))}
+        self._definitions.replace_one({"_id": definitions.snapshot}, document, upsert=True)
+        self._known[definitions.snapshot] = definitions

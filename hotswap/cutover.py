@@ -1,0 +1,225 @@
+"""A refresh, step by step: detect, freeze, describe, plan, warm up, promote. Each step is persisted as it is reached.
+
+It knows the application only as a participant that prepares a snapshot and is told when one is current. Nothing that
+runs is touched before the promotion, so a refresh that fails or is cut off by a crash leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from hotswap.errors import DescribeError, GenerationMovedError, HotswapError
+from hotswap.generations import Generation, Generations, SnapshotState
+from hotswap.snapshot import Snapshot
+
+Document = dict[str, Any]
+
+_ATTEMPTS: Final = 5
+
+
+class Step(StrEnum):
+    """How far a refresh has come."""
+
+    DETECTED = "detected"
+    FROZEN = "frozen"
+    DESCRIBED = "described"
+    PLANNED = "planned"
+    READY = "ready"
+    PROMOTED = "promoted"
+
+
+class Outcome(StrEnum):
+    """How a refresh ended: ``unchanged`` when the code is what is current anyway."""
+
+    LIVE = "live"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    INTERRUPTED = "interrupted"
+
+
+class Participant(Protocol):
+    """What a refresh asks of the application whose code it refreshes. Each may raise HotswapError to reject."""
+
+    def freeze(self, rev: str | None) -> Snapshot:
+        """Freeze what is at ``rev``, or whatever is newest."""
+
+    def describe(self, snapshot: Snapshot) -> None:
+        """Import and describe the snapshot. Raises DescribeError."""
+
+    def plan(self, snapshot: Snapshot) -> Document:
+        """What going live would change, as plain data."""
+
+    def warm_up(self, snapshot: Snapshot) -> None:
+        """Have workers of the snapshot ready; no task is sent to them yet."""
+
+    def promoted(self, generation: Generation) -> None:
+        """The generation is current from now on."""
+
+
+@dataclass
+class Refresh:
+    """One refresh as it is persisted: who wanted what, how far it came, when, and how it ended."""
+
+    actor: str
+    trigger: str
+    rev: str | None = None
+    id: str = field(default_factory=lambda: str(ObjectId()))
+    requested_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: list[Document] = field(default_factory=list)
+    facts: Document = field(default_factory=dict)
+    outcome: Outcome | None = None
+
+    def to_document(self) -> Document:
+        return {
+            "_id": self.id,
+            "actor": self.actor,
+            "trigger": self.trigger,
+            "rev": self.rev,
+            "requested_at": self.requested_at,
+            "steps": self.steps,
+            "outcome": None if self.outcome is None else str(self.outcome),
+            **self.facts,
+        }
+
+
+class Pipeline:
+    """Takes refreshes through their steps, one at a time; the caller sees to it that only one runs."""
+
+    def __init__(self, refreshes: Collection[Document], generations: Generations, participant: Participant) -> None:
+        self._refreshes = refreshes
+        self._generations = generations
+        self._participant = participant
+
+    def recover(self) -> None:
+        """Close what a crash left open: nothing but the promotion itself changes anything, and that is atomic."""
+        self._refreshes.update_many({"outcome": None}, {"$set": {"outcome": str(Outcome.INTERRUPTED)}})
+
+    def run(self, refresh: Refresh, superseded: Callable[[], bool] = lambda: False) -> Document:
+        """Take a refresh to its end; returns the document that was persisted.
+
+        ``superseded`` is asked between the steps: when a newer refresh waits, this one ends.
+        """
+        began = time.monotonic()
+        self._reach(refresh, Step.DETECTED, began)
+        try:
+            refresh.outcome = self._prepare_and_promote(refresh, began, superseded)
+        except HotswapError as error:
+            self._reject(refresh, error)
+        self._save(refresh)
+        return refresh.to_document()
+
+    def roll_back(self, refresh: Refresh, number: int) -> Document:
+        """Make the snapshot of an earlier generation current again, as a new generation; nothing is frozen."""
+        began = time.monotonic()
+        self._reach(refresh, Step.DETECTED, began)
+        try:
+            self._roll_back(refresh, number, began)
+        except HotswapError as error:
+            refresh.outcome = Outcome.REJECTED
+            refresh.facts["error"] = str(error)
+            self._save(refresh)
+            raise
+        refresh.outcome = Outcome.LIVE
+        self._save(refresh)
+        return refresh.to_document()
+
+    def _prepare_and_promote(self, refresh: Refresh, began: float, superseded: Callable[[], bool]) -> Outcome:
+        snapshot = self._participant.freeze(refresh.rev)
+        refresh.facts.update(_facts_of(snapshot))
+        self._reach(refresh, Step.FROZEN, began)
+        if self._is_current(snapshot):
+            return Outcome.UNCHANGED
+        self._generations.states.record(snapshot.id, self._staged(snapshot), package=snapshot.package)
+        self._participant.describe(snapshot)
+        self._reach(refresh, Step.DESCRIBED, began)
+        refresh.facts["plan"] = self._participant.plan(snapshot)
+        self._reach(refresh, Step.PLANNED, began)
+        if superseded():
+            return Outcome.SUPERSEDED
+        self._participant.warm_up(snapshot)
+        self._reach(refresh, Step.READY, began)
+        generation = self._promote(refresh, snapshot)
+        self._announce(refresh, generation, began)
+        return Outcome.LIVE
+
+    def _roll_back(self, refresh: Refresh, number: int, began: float) -> None:
+        for attempt in range(_ATTEMPTS):
+            current = self._generations.current()
+            if current is None:
+                raise HotswapError("There is no generation yet to roll back from; commit working code first.")
+            try:
+                generation = self._generations.roll_back(
+                    number, expected=current.number, actor=refresh.actor, reason=refresh.trigger
+                )
+            except GenerationMovedError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            else:
+                self._announce(refresh, generation, began)
+                return
+
+    def _promote(self, refresh: Refresh, snapshot: Snapshot) -> Generation:
+        current = self._generations.current()
+        return self._generations.promote(
+            snapshot.id,
+            expected=current.number if current else None,
+            commit=snapshot.origin.commit,
+            dirty=snapshot.origin.dirty,
+            environment=snapshot.environment.digest,
+            actor=refresh.actor,
+            reason=refresh.trigger,
+        )
+
+    def _announce(self, refresh: Refresh, generation: Generation, began: float) -> None:
+        refresh.facts.update(generation=generation.number, snapshot=generation.snapshot)
+        self._reach(refresh, Step.PROMOTED, began)
+        self._participant.promoted(generation)
+
+    def _reject(self, refresh: Refresh, error: HotswapError) -> None:
+        refresh.outcome = Outcome.REJECTED
+        refresh.facts["error"] = str(error)
+        if isinstance(error, DescribeError):
+            refresh.facts.update(path=error.path, line=error.line)
+        snapshot = refresh.facts.get("snapshot")
+        if snapshot is not None:
+            self._generations.states.move(
+                snapshot, {SnapshotState.STAGED, SnapshotState.REJECTED}, SnapshotState.REJECTED, error=str(error)
+            )
+
+    def _staged(self, snapshot: Snapshot) -> SnapshotState:
+        """A snapshot that old work still runs stays draining until it is promoted again."""
+        known = self._generations.states.state(snapshot.id)
+        return known if known in {SnapshotState.DRAINING, SnapshotState.CLOSING} else SnapshotState.STAGED
+
+    def _is_current(self, snapshot: Snapshot) -> bool:
+        current = self._generations.current()
+        return current is not None and current.snapshot == snapshot.id
+
+    def _reach(self, refresh: Refresh, step: Step, began: float) -> None:
+        refresh.steps.append({"step": str(step), "at": datetime.now(UTC), "seconds": time.monotonic() - began})
+        self._save(refresh)
+
+    def _save(self, refresh: Refresh) -> None:
+        document = refresh.to_document()
+        self._refreshes.replace_one({"_id": refresh.id}, document, upsert=True)
+
+
+def _facts_of(snapshot: Snapshot) -> Document:
+    origin = snapshot.origin
+    return {
+        "snapshot": snapshot.id,
+        "commit": origin.commit,
+        "dirty": origin.dirty,
+        "author": origin.author,
+        "message": origin.message,
+        "environment": snapshot.environment.digest,
+    }

@@ -1,0 +1,162 @@
+"""The refresh manager: takes requests from triggers and people; one refresh runs at a time, and the newest wins."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Final
+
+from hotswap.cutover import Outcome, Pipeline, Refresh
+from hotswap.errors import HotswapError
+from hotswap.generations import Generations
+from hotswap.triggers import CommitTrigger, SaveTrigger
+from lab.config import LabConfig
+from lab.managers.refresh._code import LabCode
+from lab.managers.refresh._participant import LabParticipant
+from lab.records import Document, Records
+
+_TRIGGER_ACTOR: Final = "trigger"
+
+log = logging.getLogger(__name__)
+
+
+class _Ticket:
+    """A refresh that somebody may wait for."""
+
+    def __init__(self, refresh: Refresh) -> None:
+        self.refresh = refresh
+        self.document: Document | None = None
+        self.error: HotswapError | None = None
+        self._done = threading.Event()
+
+    def finish(self, document: Document) -> None:
+        self.document = document
+        self._done.set()
+
+    def fail(self, error: HotswapError) -> None:
+        self.error = error
+        self._done.set()
+
+    def wait(self) -> Document:
+        self._done.wait()
+        if self.error is not None:
+            raise self.error
+        assert self.document is not None
+        return self.document
+
+
+class RefreshManager:
+    """Runs refreshes on a thread of its own; ``request`` and ``roll_back`` wait for the outcome."""
+
+    def __init__(self, config: LabConfig, records: Records, code: LabCode, participant: LabParticipant) -> None:
+        self._config = config
+        self._records = records
+        self._code = code
+        self._participant = participant
+        self._generations = Generations(records.database)
+        self._pipeline = Pipeline(records.refreshes, self._generations, participant)
+        self._triggers: list[CommitTrigger | SaveTrigger] = []
+        self._changed = threading.Condition()
+        self._waiting: _Ticket | None = None
+        self._running = threading.Lock()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="refresh manager", daemon=True)
+
+    def start(self) -> None:
+        """Close what a crash left open, start the triggers, and go live with the present code where that is meant."""
+        self._pipeline.recover()
+        self._thread.start()
+        automatic = self._config.general.auto_refresh
+        if automatic:
+            self._watch()
+        if automatic or self._generations.current() is None:
+            self._enqueue(Refresh(actor="launch", trigger="launch"))
+
+    def stop(self) -> None:
+        for trigger in self._triggers:
+            trigger.stop()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def request(self, rev: str | None, actor: str, trigger: str) -> Document:
+        """Refresh to ``rev``, or to whatever is newest; returns the persisted refresh with its outcome."""
+        return self._enqueue(Refresh(actor=actor, trigger=trigger, rev=rev)).wait()
+
+    def plan(self, rev: str | None) -> Document:
+        """What a refresh to ``rev`` would do; nothing goes live. Raises HotswapError where it would be rejected."""
+        with self._running:
+            snapshot = self._participant.freeze(rev)
+            self._participant.describe(snapshot)
+            found = {"snapshot": snapshot.id, "commit": snapshot.origin.commit, "dirty": snapshot.origin.dirty}
+            return {**found, **self._participant.plan(snapshot)}
+
+    def roll_back(self, generation: int, actor: str) -> Document:
+        """Go live again with the snapshot of an earlier generation. Raises HotswapError where that cannot be."""
+        snapshot = self._generations.get(generation).snapshot
+        with self._running:
+            self._participant.warm_up_known(snapshot)
+            return self._pipeline.roll_back(Refresh(actor=actor, trigger="rollback"), generation)
+
+    def _watch(self) -> None:
+        if self._config.general.trigger == "save":
+            self._add(SaveTrigger(self._config.general.package, self._on_save, self._config.refresh.debounce_ms))
+            return
+        repo = self._code.repository()
+        if repo is None:
+            log.warning("%s is not in a git repository, so commits cannot refresh it.", self._config.general.package)
+            return
+        with repo:
+            root = Path(str(repo.working_tree_dir))
+        self._add(CommitTrigger(root, self._config.general.branch, self._on_commit))
+
+    def _add(self, trigger: CommitTrigger | SaveTrigger) -> None:
+        trigger.start()
+        self._triggers.append(trigger)
+
+    def _on_commit(self, commit: str) -> None:
+        self._enqueue(Refresh(actor=_TRIGGER_ACTOR, trigger="commit", rev=commit))
+
+    def _on_save(self) -> None:
+        self._enqueue(Refresh(actor=_TRIGGER_ACTOR, trigger="save"))
+
+    def _enqueue(self, refresh: Refresh) -> _Ticket:
+        """Make a refresh the next one; one that was waiting is superseded."""
+        ticket = _Ticket(refresh)
+        with self._changed:
+            passed_over, self._waiting = self._waiting, ticket
+            self._changed.notify_all()
+        if passed_over is not None:
+            passed_over.refresh.outcome = Outcome.SUPERSEDED
+            passed_over.finish(passed_over.refresh.to_document())
+        return ticket
+
+    def _run(self) -> None:
+        while (ticket := self._next()) is not None:
+            with self._running:
+                self._take(ticket)
+
+    def _next(self) -> _Ticket | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._waiting is not None)
+            ticket, self._waiting = self._waiting, None
+            return ticket
+
+    def _take(self, ticket: _Ticket) -> None:
+        try:
+            document = self._pipeline.run(ticket.refresh, lambda: self._waiting is not None)
+        except Exception as error:  # the thread must outlive whatever one refresh runs into
+            log.exception("A refresh failed")
+            ticket.fail(HotswapError(f"The refresh failed: {error}; see the log of the managers."))
+            return
+        self._tell(document)
+        ticket.finish(document)
+
+    def _tell(self, document: Document) -> None:
+        if document["outcome"] == Outcome.REJECTED:
+            log.warning("New code was rejected: %s", document["error"])
+            where = {"path": document.get("path"), "line": document.get("line")}
+            self._records.log("refresh.rejected", document["_id"], error=document["error"], **where)

@@ -1,0 +1,76 @@
+"""The laboratory's part in a refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from hotswap.generations import Generation, Generations
+from hotswap.snapshot import Snapshot
+from hotswap.store import Store
+from lab.catalog import Catalog, Definitions
+from lab.managers.refresh._code import LabCode
+from lab.managers.refresh._digests import Digests
+from lab.managers.refresh._plan import make_plan
+from lab.records import Document, Records
+
+
+class Describes(Protocol):
+    """The part of ``hotswap.fleet.FleetClient`` that is used here."""
+
+    def describe(self, snapshot: str) -> Document: ...
+
+
+class LabParticipant:
+    """Freezes the lab's code, has it described, and readies workers for it; see ``hotswap.cutover.Participant``."""
+
+    def __init__(
+        self,
+        records: Records,
+        catalog: Catalog,
+        store: Store,
+        code: LabCode,
+        fleet: Describes,
+        ensure_worker: Callable[[str], None],
+    ) -> None:
+        self._records = records
+        self._catalog = catalog
+        self._store = store
+        self._code = code
+        self._fleet = fleet
+        self._ensure_worker = ensure_worker
+        self._generations = Generations(records.database)
+
+    def freeze(self, rev: str | None) -> Snapshot:
+        return self._code.freeze(rev)
+
+    def describe(self, snapshot: Snapshot) -> None:
+        told = self._fleet.describe(snapshot.id)["told"]
+        digests = Digests(snapshot, self._store.tree(snapshot.id), self._store.root / "cache" / "closure")
+        definitions = Definitions(
+            snapshot=snapshot.id,
+            package=snapshot.package,
+            devices=told["devices"],
+            tasks=told["tasks"],
+            positions=told["positions"],
+            drivers=digests.drivers(told["devices"]),
+            code=digests.tasks(told["tasks"]),
+        )
+        self._catalog.put(definitions)
+
+    def plan(self, snapshot: Snapshot) -> Document:
+        current = self._generations.current()
+        before = (self._store.open(current.snapshot), self._catalog.get(current.snapshot)) if current else None
+        return make_plan(self._records, before, (snapshot, self._catalog.get(snapshot.id)))
+
+    def warm_up(self, snapshot: Snapshot) -> None:
+        self._ensure_worker(snapshot.id)
+
+    def warm_up_known(self, snapshot: str) -> None:
+        """As ``warm_up``, for a snapshot that was live before."""
+        self._ensure_worker(snapshot)
+
+    def promoted(self, generation: Generation) -> None:
+        self._records.log(
+            "generation.live", str(generation.number), snapshot=generation.snapshot, commit=generation.commit
+        )
