@@ -108,6 +108,11 @@ def did_you_mean(name: str, known: Mapping[str, Any]) -> str:
     return f"; there is {', '.join(sorted(known))}" if 0 < len(known) <= 12 else ""
 
 
+def sentence(text: str) -> str:
+    """The text with a full stop, unless it ends with a question."""
+    return text if text.endswith("?") else f"{text}."
+
+
 def _article(kind: str) -> str:
     if kind == "null":
         return kind

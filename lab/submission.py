@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.catalog import Definitions
-from lab.parameters import complaint, did_you_mean
+from lab.parameters import complaint, did_you_mean, sentence
 from lab.records import Document, Experiment, ExperimentStatus, Records, Sample, Task, TaskStatus, new_id, new_task, now
 from lab.refusals import SubmissionError
 
@@ -73,7 +73,7 @@ def check(document: object, definitions: Definitions) -> Submission:
     try:
         experiment = ExperimentInput.model_validate(document)
     except ValidationError as error:
-        raise SubmissionError(_sentence(error)) from error
+        raise SubmissionError(_fault(error)) from error
     _check_names(experiment)
     for number, task in enumerate(experiment.tasks):
         _check_task(number, task, experiment, definitions)
@@ -83,7 +83,7 @@ def check(document: object, definitions: Definitions) -> Submission:
     return submission
 
 
-def _sentence(error: ValidationError) -> str:
+def _fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     if first["type"] == "missing":
@@ -108,15 +108,15 @@ def _check_task(number: int, task: TaskInput, experiment: ExperimentInput, defin
     where = f"Task {number} ({task.type})"
     if task.type not in definitions.tasks:
         hint = did_you_mean(task.type, definitions.tasks)
-        raise SubmissionError(f"Task {number} is of an unknown type {task.type!r}{hint or '.'}")
+        raise SubmissionError(sentence(f"Task {number} is of an unknown type {task.type!r}{hint}"))
     wrong = complaint(definitions.tasks[task.type]["schema"], task.parameters)
     if wrong is not None:
-        raise SubmissionError(f"{where}: {wrong}{'' if wrong.endswith('?') else '.'}")
+        raise SubmissionError(sentence(f"{where}: {wrong}"))
     names = {sample.name: sample for sample in experiment.samples}
     for name in task.samples:
         if name not in names:
             hint = did_you_mean(name, names)
-            raise SubmissionError(f"{where} names a sample {name!r} that the experiment does not have{hint or '.'}")
+            raise SubmissionError(sentence(f"{where} names a sample {name!r} that the experiment does not have{hint}"))
     if len(set(task.samples)) < len(task.samples):
         raise SubmissionError(f"{where} names a sample twice.")
 

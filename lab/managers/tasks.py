@@ -15,7 +15,7 @@ from typing import Any, Final
 from hotswap.routing import RoutingError
 from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
-from lab.parameters import complaint
+from lab.parameters import complaint, sentence
 from lab.records import CLAIMED, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_AFTER: Final = timedelta(seconds=5)
@@ -89,7 +89,7 @@ class TaskManager(Manager):
         if known is None:
             return f"{version} has no task type {task['type']!r}."
         wrong = complaint(known["schema"], task["parameters"])
-        return None if wrong is None else f"{version} does not take its parameters: {wrong}."
+        return None if wrong is None else sentence(f"{version} does not take its parameters: {wrong}")
 
     def _park(self, task: Task, reason: str) -> None:
         query = {"_id": task["_id"], "status": TaskStatus.READY, "reason": {"$ne": reason}}
