@@ -137,7 +137,7 @@ def submit(folder: Path | None, file: Any, as_json: bool) -> None:
     try:
         experiment = json.load(file)
     except ValueError as error:
-        raise UsageError(f"{file.name} is not JSON: {error}.") from error
+        raise UsageError(f"{getattr(file, 'name', 'Standard input')} is not JSON: {error}.") from error
     identifier = _client(_config(folder)).submit(experiment)
     _tell(as_json, {"id": identifier}, f"Submitted experiment {identifier}.")
 

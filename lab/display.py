@@ -13,6 +13,7 @@ from rich.text import Text
 Document = dict[str, Any]
 Column = tuple[str, Callable[[Document], object]]
 
+_WHOLE: Final = ("task", "device", "status", "state", "code version", "started", "ended", "since")
 _STYLES: Final = {
     "COMPLETED": "green",
     "RUNNING": "cyan",
@@ -95,7 +96,7 @@ def show_facts(console: Console, facts: Document) -> None:
 def show(console: Console, title: str, rows: Iterable[Document], columns: list[Column]) -> None:
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name, _ in columns:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in _WHOLE)
     for row in rows:
         table.add_row(*(_cell(value(row)) for _, value in columns))
     if table.row_count:

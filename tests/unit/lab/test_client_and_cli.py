@@ -1,0 +1,250 @@
+"""The HTTP client and the command line against a small HTTP server that answers as told."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from lab.cli import main
+from lab.client import ClientError, LabClient
+
+VERSION = {"snapshot": "ab" * 32, "commit": "c0ffee" * 6, "generation": 2}
+TASK = {
+    "id": "t1",
+    "type": "Heating",
+    "status": "LOST",
+    "pin": VERSION,
+    "attempt": 1,
+    "started_at": "2030-01-02T03:04:05+00:00",
+    "ended_at": None,
+    "error": None,
+    "reason": None,
+    "message": "Its worker died.",
+}
+DEVICE = {
+    "id": "furnace_1",
+    "type": "my_lab.devices:Furnace",
+    "state": "granted",
+    "paused": False,
+    "binding": VERSION,
+    "holder": "t1",
+    "connects": 3,
+    "error": None,
+    "message": "heating",
+}
+
+
+class FakeLab:
+    """``answers`` maps "METHOD path" to (status, body); ``seen`` keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, tuple[int, Any]] = {}
+        self.seen: list[tuple[str, Any, str | None]] = []
+        lab = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(None)
+
+            def do_POST(self) -> None:
+                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def _answer(self, body: Any) -> None:
+                call = f"{self.command} {self.path}"
+                lab.seen.append((call, body, self.headers["Authorization"]))
+                status, answer = lab.answers.get(call, (404, {"error": f"There is no {self.path}."}))
+                data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                """Keep the test's output clean."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeLab]:
+    lab = FakeLab()
+    thread = threading.Thread(target=lab.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield lab
+    lab.server.shutdown()
+    lab.server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A lab's folder, whose lab does not run."""
+    (tmp_path / "my_lab").mkdir()
+    (tmp_path / "my_lab" / "__init__.py").touch()
+    (tmp_path / "lab.toml").write_text('[general]\nname = "test"\nstate_dir = "state"\n')
+    return tmp_path
+
+
+@pytest.fixture
+def running(folder: Path, fake: FakeLab) -> Path:
+    """A lab's folder that points to the fake lab."""
+    (folder / "state" / "run").mkdir(parents=True)
+    (folder / "state" / "token").write_text("secret\n")
+    (folder / "state" / "run" / "managers.json").write_text(json.dumps({"url": fake.url}))
+    return folder
+
+
+def lab(folder: Path, *arguments: str, stdin: str = "") -> Result:
+    environment = {"COLUMNS": "200"} | {name: "" for name in os.environ if name.startswith("LAB_")}
+    return CliRunner().invoke(main, ["-C", str(folder), *arguments], input=stdin, env=environment)
+
+
+def test_the_client_sends_token_and_actor(fake: FakeLab) -> None:
+    fake.answers["POST /api/refresh"] = (200, {"state": "live"})
+    assert LabClient(fake.url, "secret", actor="ann").refresh("main") == {"state": "live"}
+    assert fake.seen == [("POST /api/refresh", {"rev": "main", "actor": "ann"}, "Bearer secret")]
+
+
+def test_the_client_raises_the_labs_own_sentence(fake: FakeLab) -> None:
+    fake.answers["POST /api/experiments"] = (422, {"error": "Task 0 is wrong."})
+    with pytest.raises(ClientError, match=r"^Task 0 is wrong\.$") as caught:
+        LabClient(fake.url).submit({})
+    assert caught.value.status == 422
+
+
+def test_the_client_leaves_out_what_is_not_asked(fake: FakeLab) -> None:
+    fake.answers["GET /api/tasks?status=RUNNING"] = (200, [])
+    assert LabClient(fake.url).get("tasks", {"status": "RUNNING", "experiment": None}) == []
+
+
+def test_the_client_quotes_ids(fake: FakeLab) -> None:
+    with pytest.raises(ClientError):
+        LabClient(fake.url).task("../status?x=1")
+    assert fake.seen[0][0] == "GET /api/tasks/..%2Fstatus%3Fx%3D1"
+
+
+def test_a_lab_that_is_gone_is_told_in_a_sentence() -> None:
+    with pytest.raises(ClientError, match="does not answer") as caught:
+        LabClient("http://127.0.0.1:1").status()
+    assert caught.value.status == 0
+
+
+def test_an_answer_that_is_no_json_is_told(fake: FakeLab) -> None:
+    fake.answers["GET /api/status"] = (200, b"<html>")
+    with pytest.raises(ClientError, match="something else than JSON"):
+        LabClient(fake.url).status()
+
+
+def test_no_proxy_of_the_environment_is_used(fake: FakeLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    fake.answers["GET /api/status"] = (200, {"lab": "test"})
+    assert LabClient(fake.url).status() == {"lab": "test"}
+
+
+@pytest.mark.parametrize("command", ["status", "tasks", "devices", "versions", "plan", "refresh"])
+def test_a_lab_that_does_not_run_is_told_with_exit_code_2(folder: Path, command: str) -> None:
+    result = lab(folder, command)
+    assert result.exit_code == 2
+    assert result.output == "lab: The lab 'test' does not run; start it with `lab launch`.\n"
+
+
+def test_a_folder_without_a_lab_is_told(tmp_path: Path) -> None:
+    result = lab(tmp_path, "status")
+    assert result.exit_code == 2
+    assert "lab init" in result.output
+
+
+def test_submit_prints_the_id(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/experiments"] = (200, {"id": "e1"})
+    (running / "experiment.json").write_text('{"name": "x"}')
+    result = lab(running, "submit", str(running / "experiment.json"), "--json")
+    assert json.loads(result.output) == {"id": "e1"}
+    assert fake.seen == [("POST /api/experiments", {"name": "x"}, "Bearer secret")]
+
+
+def test_submit_refused_is_one_sentence_and_exit_code_2(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/experiments"] = (422, {"error": "Task 0 is of an unknown type 'Heatin'."})
+    result = lab(running, "submit", "-", stdin="{}")
+    assert (result.exit_code, result.output) == (2, "lab: Task 0 is of an unknown type 'Heatin'.\n")
+
+
+def test_submit_of_no_json_never_reaches_the_lab(running: Path, fake: FakeLab) -> None:
+    result = lab(running, "submit", "-", stdin="{name: x}")
+    assert result.exit_code == 2
+    assert "is not JSON" in result.output
+    assert fake.seen == []
+
+
+def test_status_tells_versions_tasks_and_devices(running: Path, fake: FakeLab) -> None:
+    unfinished = {**VERSION, "current": True, "tasks": [TASK]}
+    facts = {
+        **VERSION,
+        "lab": "test",
+        "auto_refresh": True,
+        "tasks": {"LOST": 1},
+        "versions": [unfinished],
+        "devices": [DEVICE],
+    }
+    fake.answers["GET /api/status"] = (200, facts)
+    shown = lab(running, "status").output
+    for expected in ("test", "generation 2 (commit c0ffeec0)", "1 LOST", "Heating LOST", "furnace_1", "granted"):
+        assert expected in shown
+    assert json.loads(lab(running, "status", "--json").output) == facts
+
+
+def test_tasks_are_filtered_by_status(running: Path, fake: FakeLab) -> None:
+    fake.answers["GET /api/tasks?status=LOST"] = (200, [TASK])
+    shown = lab(running, "tasks", "--status", "lost").output
+    assert "Heating" in shown
+    assert "Its worker died." in shown
+
+
+def test_devices_and_versions_are_tables(running: Path, fake: FakeLab) -> None:
+    generation = {
+        **VERSION,
+        "number": 2,
+        "state": "current",
+        "current": True,
+        "unfinished_tasks": 1,
+        "activated_at": "2030-01-02T03:04:05+00:00",
+        "actor": "ann",
+        "reason": "commit",
+    }
+    fake.answers["GET /api/devices"] = (200, [DEVICE])
+    fake.answers["GET /api/versions"] = (200, [generation])
+    assert "furnace_1" in lab(running, "devices").output
+    assert "abababababab" in lab(running, "versions").output
+
+
+def test_cancel_falls_back_to_an_experiment(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/experiments/e1/cancel"] = (200, {"status": "RUNNING"})
+    result = lab(running, "cancel", "e1")
+    assert (result.exit_code, result.output) == (0, "e1 was asked to stop.\n")
+
+
+def test_retry_tells_the_next_attempt(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/tasks/t1/retry"] = (200, {"status": "READY", "attempt": 1})
+    assert lab(running, "retry", "t1").output == "Task t1 is READY for attempt 2.\n"
+
+
+def test_a_rejected_refresh_exits_with_2(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/refresh"] = (200, {"state": "rejected", "error": "tasks.py:3: invalid syntax"})
+    result = lab(running, "refresh")
+    assert result.exit_code == 2
+    assert "tasks.py:3: invalid syntax" in result.output
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    for name in main.commands:
+        shown = CliRunner().invoke(main, [name, "--help"]).output
+        assert "Example" in shown, name
+        assert f"lab {name}" in shown, name
