@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hotswap import _bytecode
 from hotswap._objects import Objects
@@ -15,22 +15,33 @@ from hotswap.source import Source, SourceFile
 _WORTH_SAVING = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a source holds: its files, the byte-code made of them, and the top-level modules they import."""
-
-    files: tuple[FileEntry, ...]
-    bytecode: tuple[FileEntry, ...]
-    imports: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Code:
-    """What is remembered of a source file: digest (None: it does not compile) and size of its byte-code."""
+class Code(NamedTuple):
+    """What is remembered of a source file: digest (None: it does not compile) and size of its byte-code, imports."""
 
     digest: str | None
     size: int
     imports: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a source holds: its files, and what compiling them told, by path."""
+
+    files: tuple[FileEntry, ...]
+    code: dict[str, Code]
+
+    def imports(self) -> frozenset[str]:
+        """Top-level names of the modules that are imported from elsewhere."""
+        ours = {entry.path.partition("/")[0] for entry in self.files}
+        return frozenset().union(*(one.imports for one in self.code.values())) - ours
+
+    def bytecode(self) -> tuple[FileEntry, ...]:
+        """The files that the tree holds beside those of the source."""
+        return tuple(
+            FileEntry(_bytecode.cached_path(path), 0o644, one.size, one.digest)
+            for path, one in self.code.items()
+            if one.digest is not None
+        )
 
 
 class Reader:
@@ -49,9 +60,7 @@ class Reader:
         files = tuple(sorted(self._entry(file) for file in source.files()))
         source.check()
         code = {entry.path: self._compiled(entry.digest) for entry in files if entry.path.endswith(".py")}
-        ours = {entry.path.partition("/")[0] for entry in files}
-        imports = frozenset(name for one in code.values() for name in one.imports)
-        return Content(files, tuple(_bytecode_entries(code)), imports - ours)
+        return Content(files, code)
 
     def remember(self, *, always: bool) -> None:
         """Keep what the last ``read`` learned, once its objects are published.
@@ -79,12 +88,12 @@ class Reader:
                 self._new_digests[file.key] = [digest, size]
         return FileEntry(file.path, file.mode, int(str(size)), str(digest))
 
-    def _compiled(self, digest: str) -> _Code:
+    def _compiled(self, digest: str) -> Code:
         known = self._code.get(digest) or self._new_code.get(digest)
         if not isinstance(known, list):
             known = self._compile(digest)
             self._new_code[digest] = known
-        return _Code(*known)  # type: ignore[arg-type]  # as _compile wrote it
+        return Code(*known)  # type: ignore[arg-type]  # as _compile wrote it
 
     def _compile(self, digest: str) -> list[Json]:
         compiled = _bytecode.compile_source(self._objects.read(digest))
@@ -92,9 +101,3 @@ class Reader:
         if compiled.bytecode is None:
             return [None, 0, imports]
         return [self._objects.stage(compiled.bytecode), len(compiled.bytecode), imports]
-
-
-def _bytecode_entries(code: dict[str, _Code]) -> Iterator[FileEntry]:
-    for path, one in code.items():
-        if one.digest is not None:
-            yield FileEntry(_bytecode.cached_path(path), 0o644, one.size, one.digest)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -86,7 +87,7 @@ class Store:
 
     def ensure(self, source: Source, environment: Environment | None = None) -> Frozen:
         """As ``freeze``, and tell whether the snapshot is new."""
-        with self._writing():
+        with self._writing(), _no_collection():
             try:
                 return self._freeze(source, environment)
             except DamagedError as problem:
@@ -238,12 +239,12 @@ class Store:
     def _freeze(self, source: Source, environment: Environment | None) -> Frozen:
         content = self._reader.read(source)
         if environment is None:
-            environment = fingerprint(content.imports)
+            environment = fingerprint(content.imports())
         snapshot = Snapshot.of(source.package, content.files, environment, source.origin)
         new = not self._manifest(snapshot.id).exists()
         self._objects.publish()
         if new:
-            self._publish(_Record(snapshot, content.bytecode))
+            self._publish(_Record(snapshot, content.bytecode()))
         else:
             snapshot = replace(self._load(snapshot.id).snapshot, origin=snapshot.origin)
         self._reader.remember(always=new)
@@ -259,3 +260,15 @@ class Store:
         unfinished.rename(tree)
         flush_folders([str(self._trees)])
         write_durably(self._manifest(identity), record.to_json(), self._staging)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without this the garbage collector walks the tens of thousands of entries of a large tree again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE
@@ -78,6 +79,16 @@ def everything(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in folder.rglob("*")}
 
 
+@contextmanager
+def temporary_store() -> Iterator[Store]:
+    """For hypothesis, which cannot have a fixture for each example."""
+    folder = Path(tempfile.mkdtemp())
+    try:
+        yield Store(folder)
+    finally:
+        _tree.discard(folder)
+
+
 names = st.sampled_from(["__init__.py", "a.py", "b.py", "data.csv", "tool", "lib.so", "sub/c.py", "sub/deep/d.json"])
 packages = st.dictionaries(
     names.map("my_lab/{}".format), st.binary(max_size=40) | st.just(b"x = 1\n"), min_size=1, max_size=6
@@ -87,8 +98,7 @@ packages = st.dictionaries(
 @given(packages, st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_what_goes_in_comes_out(contents: dict[str, bytes], executable: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Store(Path(folder))
+    with temporary_store() as kept:
         mode = 0o755 if executable else 0o644
         snapshot = kept.freeze(Held(contents, modes=dict.fromkeys(contents, mode)), EMPTY)
         assert {entry.path: kept.read(snapshot.id, entry.path) for entry in snapshot.files} == contents
@@ -100,9 +110,9 @@ def test_what_goes_in_comes_out(contents: dict[str, bytes], executable: bool) ->
 @given(packages, packages)
 @settings(max_examples=20, deadline=None)
 def test_ids_depend_on_content_only(one: dict[str, bytes], other: dict[str, bytes]) -> None:
-    with tempfile.TemporaryDirectory() as here, tempfile.TemporaryDirectory() as there:
-        first = Store(Path(here)).freeze(Held(one), EMPTY)
-        second = Store(Path(there)).freeze(Held(other, origin=Origin(commit="c" * 40, dirty=False)), EMPTY)
+    with temporary_store() as here, temporary_store() as there:
+        first = here.freeze(Held(one), EMPTY)
+        second = there.freeze(Held(other, origin=Origin(commit="c" * 40, dirty=False)), EMPTY)
         assert (first.id == second.id) == (one == other)
 
 
