@@ -45,9 +45,9 @@ class Detailed(Protocol):
     def wire_detail(self) -> Document: ...
 
 
-def listen() -> socket.socket:
-    """A listening socket on a free loopback port; it can be made before the process that will serve it."""
-    return socket.create_server(("127.0.0.1", 0), backlog=64)
+def listen(port: int = 0) -> socket.socket:
+    """A listening socket on loopback, on a free port unless given; it can be made before the process that serves it."""
+    return socket.create_server(("127.0.0.1", port), backlog=64)
 
 
 def address_of(listener: socket.socket) -> Address:

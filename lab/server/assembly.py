@@ -15,12 +15,13 @@ from pymongo.database import Database
 from hotswap.errors import HotswapError
 from hotswap.fleet import FleetClient
 from hotswap.process import DeathWatch, Identity
-from hotswap.routing import make_broker, send
+from hotswap.routing import make_broker, purge, queue_name, send
+from hotswap.store import Store
 from lab.config import LabConfig
 from lab.managers.devices import DeviceManager
 from lab.managers.epoch import Epoch
 from lab.managers.links import DriverLinks
-from lab.managers.refresh import RefreshManager
+from lab.managers.refresh import LabCode, LabParticipant, RefreshManager, RetirementManager
 from lab.records import Document
 from lab.server.app import create_app
 from lab.server.backend import Backend, Ground, Surroundings
@@ -39,6 +40,8 @@ class Assembly:
         self._ground = Ground(database)
         self._epoch = Epoch(self._ground.records)
         self._fleet = FleetClient(settings.fleet_address, settings.token)
+        self._broker = make_broker(settings.broker_url)
+        self._closing.callback(self._broker.close)
         watch = DeathWatch()
         self._closing.callback(watch.close)
         devices = DeviceManager(
@@ -51,14 +54,8 @@ class Assembly:
             secret=settings.token,
             driver_arguments=settings.process_arguments(),
         )
-        refreshes = RefreshManager(
-            self._ground.records,
-            self._ground.bus,
-            self._ground.generations,
-            config=settings.config,
-            fleet=self._fleet,
-        )
-        self.backend = Backend(self._ground, self._surroundings(watch), devices, refreshes)
+        surroundings = self._surroundings(watch)
+        self.backend = Backend(self._ground, surroundings, devices, self._refreshes(), [self._retirement()])
         self.app = create_app(
             self.backend,
             lab=settings.config.general.name,
@@ -85,9 +82,24 @@ class Assembly:
     ) -> None:
         self._closing.__exit__(kind, error, trace)
 
+    def _refreshes(self) -> RefreshManager:
+        config = self._settings.config
+        store = Store(config.general.state_dir / "store")
+        code = LabCode(config, store)
+        ground = self._ground
+        participant = LabParticipant(ground.records, ground.catalog, store, code, self._fleet, self._ensure_worker)
+        return RefreshManager(config, ground.records, code, participant)
+
+    def _retirement(self) -> RetirementManager:
+        name = self._settings.config.general.name
+
+        def purge_queue(snapshot: str) -> None:
+            purge(self._broker, queue_name(name, snapshot))
+
+        return RetirementManager(self._ground.records, self._ground.bus, self._fleet, purge_queue, worker_name)
+
     def _surroundings(self, watch: DeathWatch) -> Surroundings:
-        broker = make_broker(self._settings.broker_url)
-        self._closing.callback(broker.close)
+        broker = self._broker
         links = DriverLinks(self._settings.token)
         self._closing.callback(links.close)
 
@@ -104,8 +116,7 @@ class Assembly:
         )
 
     def _ensure_worker(self, snapshot: str) -> None:
-        name = f"worker-{snapshot[:12]}"
-        self._fleet.ensure(name, snapshot, "lab.worker:main", self._settings.process_arguments())
+        self._fleet.ensure(worker_name(snapshot), snapshot, "lab.worker:main", self._settings.process_arguments())
 
     def _processes(self) -> list[Document]:
         try:
@@ -113,6 +124,11 @@ class Assembly:
         except (OSError, HotswapError) as error:
             log.warning("The fleet does not answer: %s", error)
             return []
+
+
+def worker_name(snapshot: str) -> str:
+    """The name of the process that runs the tasks of a code version on this host."""
+    return f"worker-{snapshot[:12]}"
 
 
 def end_supervisor(config: LabConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,9 +76,16 @@ class Surroundings:
 
 
 class Backend:
-    """All managers of one laboratory; ``devices`` and ``refreshes`` have subscribed to ``bus`` already."""
+    """All managers of one laboratory; those given have subscribed to ``bus`` already."""
 
-    def __init__(self, ground: Ground, surroundings: Surroundings, devices: Devices, refreshes: Refreshes) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        surroundings: Surroundings,
+        devices: Devices,
+        refreshes: Refreshes,
+        others: Sequence[Manager] = (),
+    ) -> None:
         self.records = records = ground.records
         self.generations = ground.generations
         self.devices = devices
@@ -94,7 +101,7 @@ class Backend:
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.rebind_wanted),
         ]
-        self._parts: list[_Part] = [*self._managers, devices, refreshes]
+        self._parts: list[_Part] = [*self._managers, *others, devices, refreshes]
         self.commands = Commands(records, devices.revoke, self._wake)
 
     def start(self) -> None:
