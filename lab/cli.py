@@ -38,16 +38,19 @@ class _Group(click.Group):
             sys.exit(2)
 
 
+in_lab = click.option(
+    "-c",
+    "--config",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="The lab's folder or lab.toml (default: the nearest one from here upwards).",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hotswap-lab")
-@click.option(
-    "-C", "--lab", "folder", type=click.Path(path_type=Path), help="The lab's folder or lab.toml (default: here)."
-)
-@click.pass_context
-def main(context: click.Context, folder: Path | None) -> None:
+def main() -> None:
     """A laboratory whose code can change while it runs.
 
     \b
@@ -57,7 +60,6 @@ def main(context: click.Context, folder: Path | None) -> None:
       lab submit experiment.json
       lab status
     """
-    context.obj = folder
 
 
 @main.command()
@@ -80,7 +82,7 @@ def init(folder: Path, package: str | None, auto_refresh: bool, as_json: bool) -
 
 @main.command()
 @click.option("-d", "--detach", is_flag=True, help="Return once it runs.")
-@click.pass_obj
+@in_lab
 def launch(folder: Path | None, detach: bool) -> None:
     """Start database, broker, managers, drivers and workers, and keep them running.
 
@@ -97,7 +99,7 @@ def launch(folder: Path | None, detach: bool) -> None:
 @main.command()
 @click.option("-f", "--force", is_flag=True, help="Stop although tasks are at work; they are LOST.")
 @as_json
-@click.pass_obj
+@in_lab
 def stop(folder: Path | None, force: bool, as_json: bool) -> None:
     """Stop everything that `lab launch` started.
 
@@ -117,15 +119,14 @@ def stop(folder: Path | None, force: bool, as_json: bool) -> None:
         if error.status:
             raise
         ended = False
-    if not ended:
-        supervisor.stop(config)
-    _tell(as_json, {"stopped": True}, "The lab has stopped.")
+    stopped = ended or supervisor.stop(config)
+    _tell(as_json, {"stopped": stopped}, "The lab has stopped." if stopped else "The lab does not run.")
 
 
 @main.command()
 @click.argument("file", type=click.File("rb"))
 @as_json
-@click.pass_obj
+@in_lab
 def submit(folder: Path | None, file: Any, as_json: bool) -> None:
     """Submit the experiment in FILE, JSON; `-` reads standard input.
 
@@ -145,7 +146,7 @@ def submit(folder: Path | None, file: Any, as_json: bool) -> None:
 @main.command()
 @click.argument("experiment", required=False)
 @as_json
-@click.pass_obj
+@in_lab
 def status(folder: Path | None, experiment: str | None, as_json: bool) -> None:
     """Show the lab at a glance, or one EXPERIMENT.
 
@@ -171,7 +172,7 @@ def status(folder: Path | None, experiment: str | None, as_json: bool) -> None:
 @click.option("--status", "wanted", help="Only those in this status, such as RUNNING.")
 @click.option("--experiment", help="Only those of this experiment.")
 @as_json
-@click.pass_obj
+@in_lab
 def tasks(folder: Path | None, task: str | None, wanted: str | None, experiment: str | None, as_json: bool) -> None:
     """List tasks, the newest first, or show everything about one TASK.
 
@@ -192,7 +193,7 @@ def tasks(folder: Path | None, task: str | None, wanted: str | None, experiment:
 
 @main.command()
 @as_json
-@click.pass_obj
+@in_lab
 def devices(folder: Path | None, as_json: bool) -> None:
     """List devices: state, driver version, holder, how often connected.
 
@@ -207,7 +208,7 @@ def devices(folder: Path | None, as_json: bool) -> None:
 
 @main.command()
 @as_json
-@click.pass_obj
+@in_lab
 def versions(folder: Path | None, as_json: bool) -> None:
     """List code versions: generations, their commits, and how many tasks still need each.
 
@@ -223,7 +224,7 @@ def versions(folder: Path | None, as_json: bool) -> None:
 @main.command()
 @click.argument("rev", required=False)
 @as_json
-@click.pass_obj
+@in_lab
 def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
     """Tell what a refresh to REV would change, drain and break; changes nothing.
 
@@ -240,7 +241,7 @@ def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
 @main.command()
 @click.argument("rev", required=False)
 @as_json
-@click.pass_obj
+@in_lab
 def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
     """Take new code live: REV, or what the lab watches. Running tasks keep theirs.
 
@@ -260,7 +261,7 @@ def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
 @main.command()
 @click.argument("generation", type=int)
 @as_json
-@click.pass_obj
+@in_lab
 def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
     """Make the code of an earlier GENERATION current again, as a new generation.
 
@@ -276,7 +277,7 @@ def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
 @main.command()
 @click.argument("task_or_experiment")
 @as_json
-@click.pass_obj
+@in_lab
 def cancel(folder: Path | None, task_or_experiment: str, as_json: bool) -> None:
     """Cancel a task, or all unfinished tasks of an experiment.
 
@@ -300,7 +301,7 @@ def cancel(folder: Path | None, task_or_experiment: str, as_json: bool) -> None:
 @main.command()
 @click.argument("task")
 @as_json
-@click.pass_obj
+@in_lab
 def retry(folder: Path | None, task: str, as_json: bool) -> None:
     """Run a LOST or failed TASK again from its start, with the code it is pinned to.
 
@@ -361,3 +362,7 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -91,10 +91,8 @@ class Assembly:
         return RefreshManager(config, ground.records, code, participant)
 
     def _retirement(self) -> RetirementManager:
-        name = self._settings.config.general.name
-
         def purge_queue(snapshot: str) -> None:
-            purge(self._broker, queue_name(name, snapshot))
+            purge(self._broker, queue_name(self._settings.queue_prefix, snapshot))
 
         return RetirementManager(self._ground.records, self._ground.bus, self._fleet, purge_queue, worker_name)
 

@@ -29,13 +29,18 @@ class Settings(BaseModel):
         """The secret shared by the processes and the users of this laboratory."""
         return (self.config.general.state_dir / "token").read_text().strip()
 
+    @property
+    def queue_prefix(self) -> str:
+        """What tells this laboratory's queues from those of others on the same broker."""
+        return re.sub(r"[^A-Za-z0-9_-]", "-", self.database)
+
     def process_arguments(self) -> Document:
         """What worker and driver processes are started with."""
         return {
             "mongo_uri": self.mongo_uri,
             "database": self.database,
             "broker_url": self.broker_url,
-            "lab": re.sub(r"[^A-Za-z0-9_-]", "-", self.config.general.name),  # part of a queue's name
+            "lab": self.queue_prefix,
             "simulation": self.config.general.simulation,
             "capacity": self.config.worker.capacity,
         }

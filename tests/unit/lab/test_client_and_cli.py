@@ -105,7 +105,7 @@ def running(folder: Path, fake: FakeLab) -> Path:
 
 def lab(folder: Path, *arguments: str, stdin: str = "") -> Result:
     environment = {"COLUMNS": "200"} | {name: "" for name in os.environ if name.startswith("LAB_")}
-    return CliRunner().invoke(main, ["-C", str(folder), *arguments], input=stdin, env=environment)
+    return CliRunner().invoke(main, [*arguments, "--config", str(folder)], input=stdin, env=environment)
 
 
 def test_the_client_sends_token_and_actor(fake: FakeLab) -> None:
