@@ -361,7 +361,8 @@ def _show(as_json: bool, facts: Any, table: Callable[[Console, Any], None]) -> N
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    # In a file or a pipe there is no edge to wrap lines at.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,19 @@ from rich.text import Text
 Document = dict[str, Any]
 Column = tuple[str, Callable[[Document], object]]
 
-_WHOLE: Final = ("task", "device", "status", "state", "code version", "started", "ended", "since")
+_WHOLE: Final = (
+    "task",
+    "type",
+    "device",
+    "status",
+    "state",
+    "code version",
+    "code",
+    "driver",
+    "held by",
+    "started",
+    "since",
+)
 _STYLES: Final = {
     "COMPLETED": "green",
     "RUNNING": "cyan",
@@ -48,10 +60,8 @@ def show_tasks(console: Console, tasks: list[Document]) -> None:
         ("task", lambda task: task["id"]),
         ("type", lambda task: task["type"]),
         ("status", lambda task: task["status"]),
-        ("code version", lambda task: version(task["pin"]) if task["pin"] else ""),
-        ("attempt", lambda task: task["attempt"]),
+        ("code", lambda task: _brief(task["pin"])),
         ("started", lambda task: _time(task["started_at"])),
-        ("ended", lambda task: _time(task["ended_at"])),
         ("", lambda task: _first_line(task["error"] or task["reason"] or task["message"])),
     ]
     show(console, "tasks", tasks, columns)
@@ -60,9 +70,8 @@ def show_tasks(console: Console, tasks: list[Document]) -> None:
 def show_devices(console: Console, devices: list[Document]) -> None:
     columns: list[Column] = [
         ("device", lambda device: device["id"]),
-        ("type", lambda device: device["type"].rpartition(":")[2]),
         ("state", lambda device: "paused" if device["paused"] else device["state"]),
-        ("driver of", lambda device: version(device["binding"]) if device["binding"] else ""),
+        ("driver", lambda device: _brief(device["binding"])),
         ("held by", lambda device: device["holder"] or ""),
         ("connects", lambda device: device["connects"]),
         ("", lambda device: _first_line(device["error"] or device["message"])),
@@ -74,9 +83,9 @@ def show_versions(console: Console, versions: list[Document]) -> None:
     columns: list[Column] = [
         ("generation", lambda each: each["number"]),
         ("code version", lambda each: each["snapshot"][:12]),
-        ("commit", _commit),
+        ("commit", lambda each: _commit(each).removeprefix("commit ")),
         ("state", lambda each: each["state"] if each["current"] or each["state"] != "current" else "older"),
-        ("unfinished tasks", lambda each: each["unfinished_tasks"]),
+        ("tasks", lambda each: each["unfinished_tasks"]),
         ("since", lambda each: _time(each["activated_at"])),
         ("by", lambda each: each["actor"]),
         ("why", lambda each: each["reason"]),
@@ -110,6 +119,13 @@ def version(facts: Document) -> str:
     return f"generation {facts['generation']} ({_commit(facts) or 'code ' + str(facts['snapshot'])[:12]})"
 
 
+def _brief(facts: Document | None) -> str:
+    """``3 c0ffeec0``: generation and commit, or generation and code version."""
+    if not facts:
+        return ""
+    return f"{facts['generation']} {(facts.get('commit') or facts['snapshot'])[:8]}"
+
+
 def _commit(facts: Document) -> str:
     if not facts.get("commit"):
         return ""
@@ -130,7 +146,10 @@ def _words(value: object) -> str:
 
 
 def _time(value: str | None) -> str:
-    return datetime.fromisoformat(value).astimezone().strftime("%m-%d %H:%M:%S") if value else ""
+    if not value:
+        return ""
+    at = datetime.fromisoformat(value).astimezone()
+    return at.strftime("%H:%M:%S" if at.date() == datetime.now().astimezone().date() else "%m-%d %H:%M:%S")
 
 
 def _first_line(text: str | None) -> str:
