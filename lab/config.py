@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
@@ -99,6 +100,18 @@ class LabConfig(_Section):
     def path(self) -> Path:
         """The file the settings came from."""
         return self.lab_dir / FILE_NAME
+
+    @cached_property
+    def slug(self) -> str:
+        """The lab's name as databases and queues take it: 40 letters, digits, ``-`` and ``_`` at most."""
+        name = self.general.name
+        plain = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:40]
+        return plain if plain == name else f"{plain[:31]}_{blake3(name.encode()).hexdigest(length=4)}"
+
+    @property
+    def database(self) -> str:
+        """Simulated work has a database of its own."""
+        return f"{self.slug}_sim" if self.general.simulation else self.slug
 
     @cached_property
     def package_name(self) -> str:

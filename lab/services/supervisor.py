@@ -27,7 +27,7 @@ from hotswap.errors import HotswapError
 from hotswap.fleet import Fleet, Limits, restart_delay, serve_fleet
 from hotswap.process import DeathWatch, Identity
 from hotswap.store import Store
-from lab.config import LabConfig
+from lab.config import LabConfig, load
 from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
@@ -162,11 +162,10 @@ class Supervisor:
             fleet.close(end=True, grace=_GRACE_SECONDS)
 
     def _settings(self, fleet_address: wire.Address) -> Settings:
-        general = self._config.general
         return Settings(
             config=self._config,
             mongo_uri=self._config.mongodb.uri or self._services["database"].url,
-            database=f"{general.name}_sim" if general.simulation else general.name,
+            database=self._config.database,
             broker_url=self._config.broker.url or self._services["broker"].url,
             fleet_address=fleet_address,
         )
@@ -270,7 +269,7 @@ def _launch_detached(config: LabConfig, say: Say) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "lab.cli", "launch", "--config", str(config.path)],
+            [sys.executable, "-P", "-m", "lab.services.supervisor", str(config.path)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -354,3 +353,16 @@ def _all_at_once(actions: list[Callable[[], None]]) -> None:
         thread.join()
     if errors:
         raise errors[0]
+
+
+def main() -> None:
+    """Run the laboratory whose ``lab.toml`` is named in the argument, as ``launch(detach=True)`` starts it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        launch(load(Path(sys.argv[1])), say=log.info)
+    except HotswapError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

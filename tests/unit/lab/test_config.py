@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -163,3 +164,15 @@ def test_a_port_that_is_no_number_is_refused(write: Write) -> None:
 def test_passwords_do_not_show(write: Write) -> None:
     config = loaded(write('[mongodb]\nuri = "mongodb://me:secret@localhost"'))
     assert "secret" not in repr(config)
+
+
+@pytest.mark.parametrize("name", ["a lab: with everything!", "Labor für Öfen", "x" * 80, "plain-name_1"])
+def test_any_name_gives_one_that_databases_and_queues_take(write: Write, name: str) -> None:
+    slug = loaded(write(f'[general]\nname = "{name}"\n')).slug
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}", slug)
+    assert (slug == name) == bool(re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name))
+
+
+def test_simulation_has_a_database_of_its_own(write: Write) -> None:
+    simulated = loaded(write('[general]\nname = "one"\n')).database
+    assert loaded(write('[general]\nname = "one"\nsimulation = false\n')).database != simulated
