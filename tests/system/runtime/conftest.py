@@ -42,7 +42,7 @@ print(json.dumps(wire.address_of(listener)), flush=True)
 pkgutil.resolve_name(birth["entry"])(context)
 """
 
-PACKAGE = '''
+PACKAGE = """
 import os, time
 from lab import BaseDevice, BaseTask, SamplePosition, add_device, add_standalone_sample_position, add_task
 
@@ -113,7 +113,7 @@ TRACE = os.path.join(os.path.dirname(__file__), "trace")
 add_device(Furnace, name="furnace", trace=TRACE)
 add_device(Furnace, name="other", trace=TRACE)
 add_standalone_sample_position(SamplePosition("table", number=2))
-'''
+"""
 
 
 @dataclass
@@ -201,10 +201,21 @@ def write_version(folder: Path, version: str, more: str = "") -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def make_children(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Children]:
+    """Two code versions of the tiny laboratory, with ``more`` code in both; the caller closes the result."""
+
+    def make(more: str) -> Children:
+        folder = tmp_path_factory.mktemp("lab")
+        trees = {OLD: write_version(folder / "old", "old", more), NEW: write_version(folder / "new", "new", more)}
+        return Children(trees)
+
+    return make
+
+
 @pytest.fixture
-def children(tmp_path: Path) -> Iterator[Children]:
-    trees = {OLD: write_version(tmp_path / "old", "old"), NEW: write_version(tmp_path / "new", "new")}
-    made = Children(trees)
+def children(make_children: Callable[[str], Children]) -> Iterator[Children]:
+    made = make_children("")
     yield made
     made.close()
 
