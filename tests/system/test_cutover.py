@@ -1,0 +1,197 @@
+"""A refresh goes through its steps, leaves a record of each, and changes nothing before the promotion."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from hotswap.cutover import Outcome, Pipeline, Refresh
+from hotswap.environment import Environment
+from hotswap.errors import DescribeError, HotswapError, SourceError
+from hotswap.generations import Generation, Generations, SnapshotState, UnknownGenerationError
+from hotswap.snapshot import FileEntry, Origin, Snapshot
+
+pytestmark = pytest.mark.system
+
+
+def snapshot(content: str) -> Snapshot:
+    return Snapshot.of(
+        package="app",
+        files=(FileEntry("app/__init__.py", 0o644, 1, content * 64),),
+        environment=Environment("cp311", ()),
+        origin=Origin(commit=content * 40, dirty=False),
+    )
+
+
+class Application:
+    """Freezes what it is told to; fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.next = snapshot("a")
+        self.failures: dict[str, HotswapError] = {}
+        self.seen: list[str] = []
+        self.live: list[int] = []
+
+    def freeze(self, rev: str | None) -> Snapshot:
+        self._note("freeze")
+        return self.next
+
+    def describe(self, snapshot: Snapshot) -> None:
+        self._note("describe")
+
+    def plan(self, snapshot: Snapshot) -> dict[str, Any]:
+        self._note("plan")
+        return {"drain_set": []}
+
+    def warm_up(self, snapshot: Snapshot) -> None:
+        self._note("warm_up")
+
+    def promoted(self, generation: Generation) -> None:
+        self.live.append(generation.number)
+
+    def _note(self, step: str) -> None:
+        self.seen.append(step)
+        if step in self.failures:
+            raise self.failures[step]
+
+
+@pytest.fixture
+def application() -> Application:
+    return Application()
+
+
+@pytest.fixture
+def generations(database: Database[dict[str, Any]]) -> Generations:
+    return Generations(database)
+
+
+@pytest.fixture
+def pipeline(database: Database[dict[str, Any]], generations: Generations, application: Application) -> Pipeline:
+    return Pipeline(database["refreshes"], generations, application)
+
+
+def refresh() -> Refresh:
+    return Refresh(actor="ada", trigger="test")
+
+
+def test_new_code_goes_live_after_every_step(
+    pipeline: Pipeline, application: Application, generations: Generations, database: Database[dict[str, Any]]
+) -> None:
+    told = pipeline.run(refresh())
+    assert application.seen == ["freeze", "describe", "plan", "warm_up"]
+    assert (told["outcome"], told["generation"], application.live) == (Outcome.LIVE, 1, [1])
+    current = generations.current()
+    assert current is not None
+    assert (current.snapshot, current.actor, current.commit) == (application.next.id, "ada", "a" * 40)
+    kept = database["refreshes"].find_one({"_id": told["_id"]})
+    assert kept is not None
+    assert [step["step"] for step in kept["steps"]] == [
+        "detected", "frozen", "described", "planned", "ready", "promoted",
+    ]  # fmt: skip
+
+
+def test_the_same_code_again_changes_nothing(pipeline: Pipeline, application: Application) -> None:
+    pipeline.run(refresh())
+    application.seen.clear()
+    assert pipeline.run(refresh())["outcome"] == Outcome.UNCHANGED
+    assert (application.seen, application.live) == (["freeze"], [1])
+
+
+@pytest.mark.parametrize("step", ["freeze", "describe", "plan", "warm_up"])
+def test_a_failure_before_the_promotion_leaves_what_is_current(
+    pipeline: Pipeline, application: Application, generations: Generations, step: str
+) -> None:
+    pipeline.run(refresh())
+    before = generations.current()
+    application.next = snapshot("b")
+    application.failures[step] = SourceError("not like this")
+    told = pipeline.run(refresh())
+    assert (told["outcome"], told["error"]) == (Outcome.REJECTED, "not like this")
+    assert generations.current() == before
+
+
+def test_code_that_does_not_describe_itself_is_rejected_with_file_and_line(
+    pipeline: Pipeline, application: Application, generations: Generations
+) -> None:
+    application.failures["describe"] = DescribeError("broken", "app/x.py", 3)
+    told = pipeline.run(refresh())
+    assert (told["path"], told["line"]) == ("app/x.py", 3)
+    assert generations.states.state(application.next.id) is SnapshotState.REJECTED
+    assert generations.current() is None
+
+
+def test_what_was_rejected_can_go_live_later(pipeline: Pipeline, application: Application) -> None:
+    application.failures["describe"] = DescribeError("broken")
+    pipeline.run(refresh())
+    application.failures.clear()
+    assert pipeline.run(refresh())["outcome"] == Outcome.LIVE
+
+
+def test_a_refresh_gives_way_to_a_newer_one(
+    pipeline: Pipeline, application: Application, generations: Generations
+) -> None:
+    assert pipeline.run(refresh(), superseded=lambda: True)["outcome"] == Outcome.SUPERSEDED
+    assert "warm_up" not in application.seen
+    assert generations.current() is None
+
+
+def test_a_refresh_that_a_crash_cut_off_is_closed_as_interrupted(
+    pipeline: Pipeline, database: Database[dict[str, Any]], application: Application
+) -> None:
+    class Crash(BaseException):
+        pass
+
+    def crash(_snapshot: Snapshot) -> None:
+        raise Crash
+
+    application.warm_up = crash  # type: ignore[method-assign]
+    cut_off = refresh()
+    with pytest.raises(Crash):
+        pipeline.run(cut_off)
+    pipeline.recover()
+    kept = database["refreshes"].find_one({"_id": cut_off.id})
+    assert kept is not None
+    assert kept["outcome"] == Outcome.INTERRUPTED
+
+
+def test_rolling_back_is_a_new_generation_of_old_code(
+    pipeline: Pipeline, application: Application, generations: Generations
+) -> None:
+    pipeline.run(refresh())
+    application.next = snapshot("b")
+    pipeline.run(refresh())
+    told = pipeline.roll_back(refresh(), 1)
+    current = generations.current()
+    assert current is not None
+    assert (told["outcome"], current.number, current.rolled_back_to) == (Outcome.LIVE, 3, 1)
+    assert current.snapshot == snapshot("a").id
+
+
+def test_rolling_back_to_what_never_was_is_refused(pipeline: Pipeline) -> None:
+    pipeline.run(refresh())
+    with pytest.raises(UnknownGenerationError):
+        pipeline.roll_back(refresh(), 7)
+
+
+def test_rolling_back_holds_against_a_promotion_at_the_same_time(
+    pipeline: Pipeline, application: Application, generations: Generations
+) -> None:
+    pipeline.run(refresh())
+    barrier = threading.Barrier(2)
+
+    def back() -> None:
+        barrier.wait()
+        pipeline.roll_back(refresh(), 1)
+
+    thread = threading.Thread(target=back)
+    thread.start()
+    application.next = snapshot("b")
+    barrier.wait()
+    pipeline.run(refresh())
+    thread.join()
+    numbers = [generation.number for generation in generations.history()]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) == len(numbers)
