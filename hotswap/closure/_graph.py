@@ -31,6 +31,7 @@ class Graph:
     modules: Modules
     _uses: dict[str, Uses] = field(default_factory=dict)
     _reach: dict[str, frozenset[str]] = field(default_factory=dict)
+    _imported: dict[tuple[str, bool], list[str]] = field(default_factory=dict)
 
     def uses(self, module: str) -> Uses:
         """What the whole text of one module uses, names resolved through the packages that pass them on."""
@@ -91,7 +92,13 @@ class Graph:
     def _before(self, module: str) -> list[str]:
         return [*ancestors(module), *self._imports(module, eager=True)]
 
-    def _imports(self, module: str, *, eager: bool) -> Iterator[str]:
+    def _imports(self, module: str, *, eager: bool) -> list[str]:
+        key = (module, eager)
+        if key not in self._imported:
+            self._imported[key] = list(dict.fromkeys(self._each_import(module, eager=eager)))
+        return self._imported[key]
+
+    def _each_import(self, module: str, *, eager: bool) -> Iterator[str]:
         facts = self.modules.facts(module)
         for entry in facts.imports:
             if entry.eager or not eager:

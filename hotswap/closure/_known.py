@@ -56,9 +56,10 @@ HARMLESS_METHODS = _words(
     """as_posix capitalize casefold copy count decode encode endswith exists expanduser format get
     index is_dir is_file isdigit isoformat items join joinpath keys ljust lower lstrip most_common partition
     read_bytes read_text replace resolve rjust rsplit rstrip split splitlines startswith strftime strip timestamp
-    title tolist total_seconds translate upper values with_name with_suffix zfill"""
+    title debug info warning error exception critical tolist total_seconds translate upper values with_name
+    with_suffix zfill"""
 )
-"""Methods of plain values (text, containers, paths) that do not change them."""
+"""Methods of plain values (text, containers, paths) and of loggers that do not change them."""
 
 CONTAINER_METHODS = _words(
     """add append appendleft clear discard extend extendleft insert pop popleft popitem remove reverse

@@ -168,9 +168,11 @@ def _variables(tree: ast.Module, scope: Scope) -> dict[str, Variable]:
     """What each variable may stand for: every name of every statement that mentions it."""
     found: dict[str, Variable] = {}
     fresh = fresh_names(at_import(tree.body))
-    for statement in _statements(tree.body):
+    statements = list(_statements(tree.body))
+    assigned = bound_names(at_import(statements))
+    for statement in statements:
         names = scope.names_in(statement)
-        for name in {root(dotted) for dotted in names} & scope.own:
+        for name in {root(dotted) for dotted in names} & assigned:
             before = found.get(name)
             maker = "[]" if name in fresh else _maker(statement, name, before)
             found[name] = Variable((before.names if before else frozenset()) | names, maker)

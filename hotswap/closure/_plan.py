@@ -42,14 +42,15 @@ class Planner:
         uses = self._graph.closure(start | self._worldly_modules)
         doubts = {*uses.doubts, *self._undefined(names), *self._undecided(uses.modules)}
         doubts |= set(self._changed_from_outside(uses.modules))
-        doubts |= set(self._busy_ancestors(uses.modules))
+        doubts |= {*self._busy_ancestors(uses.modules), *self._raced(uses)}
         if not doubts:
             return self._made("reachable", doubts, uses)
+        if any(doubt.deep for doubt in doubts):
+            return self._made("package", doubts, Uses(self._every))
         wide = self._graph.imported(start | self._worldly_modules) | uses.modules
         doubts |= set(self._undecided(wide)) | set(self._changed_beyond(start, wide))
         if any(doubt.deep for doubt in doubts):
-            wide = frozenset(self._modules.paths)
-            return self._made("package", doubts, Uses(wide))
+            return self._made("package", doubts, Uses(self._every))
         return self._made("imports", doubts, Uses(wide))
 
     def _made(self, scheme: Scheme, doubts: Iterable[Doubt], uses: Uses) -> Plan:
@@ -88,8 +89,9 @@ class Planner:
                 continue
             if touch.everything:
                 yield Doubt(f"importing {name} may change anything", deep=True)
-            for changed in sorted(touch.modules & modules):
-                yield Doubt(f"importing {name} may change {changed}")
+            changed = touch.modules & modules
+            if changed:
+                yield Doubt(f"importing {name} may change {min(changed)}")
 
     def _changed_beyond(self, start: frozenset[str], modules: frozenset[str]) -> Iterator[Doubt]:
         """Changes by modules that importing the class does not surely import."""
@@ -104,6 +106,16 @@ class Planner:
         for name in {above for module in modules for above in ancestors(module)} - modules:
             if name in self._active:
                 yield Doubt(f"the __init__ of {name} does more than import and register")
+
+    def _raced(self, uses: Uses) -> Iterator[Doubt]:
+        """A package copies a value when it imports it: before or after another module changes it."""
+        for name in uses.modules & self._active.keys():
+            if uses.links and self._active[name].modules & uses.modules:
+                yield Doubt(f"importing {name} may change what a package passes on")
+
+    @cached_property
+    def _every(self) -> frozenset[str]:
+        return frozenset(self._modules.paths)
 
     @cached_property
     def _active(self) -> dict[str, Touch]:
@@ -134,7 +146,7 @@ class Planner:
         return self._graph.order()
 
     def _order_of(self, modules: frozenset[str]) -> tuple[str, ...]:
-        """The order in which modules that change something are imported, when there are several."""
-        worldly = {name for name, _ in self._world}
-        acting = {name for name in self._active if name in modules or name in worldly}
-        return tuple(name for name in self._order if name in acting) if len(acting) > 1 else ()
+        """The order in which these modules are imported, when one of them changes something outside itself."""
+        acting = {name for name, touch in self._active.items() if name in modules and touch.modules & modules}
+        acting |= {name for name, _ in self._world}
+        return tuple(name for name in self._order if name in acting | modules) if acting else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hotswap.closure._facts import Definition, Effect, Variable
+from hotswap.closure._facts import Effect, Variable
 from hotswap.closure._graph import Graph
 from hotswap.closure._known import pure
 from hotswap.closure._tree import Found, Member
@@ -39,6 +39,16 @@ def union(touches: Iterable[Touch]) -> Touch:
     return result
 
 
+@dataclass(frozen=True)
+class _Body:
+    """What the body of a definition changes itself, the names it passes to calls, and the definitions it calls."""
+
+    module: str
+    touch: Touch
+    passed: frozenset[str]
+    calls: frozenset[tuple[str, str]]
+
+
 @dataclass
 class Touches:
     """Judges effects with the definitions of the whole tree at hand; answers are kept."""
@@ -46,6 +56,8 @@ class Touches:
     graph: Graph
     _of_modules: dict[str, Touch] = field(default_factory=dict)
     _of_members: dict[tuple[str, str], Touch] = field(default_factory=dict)
+    _bodies: dict[tuple[str, str], _Body] = field(default_factory=dict)
+    _beyond: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def of(self, module: str) -> Touch:
         """What importing a module may change, its own objects left out."""
@@ -75,7 +87,7 @@ class Touches:
         return Touch(self._deep(module, effect.names) | found.modules, world, dirty=True)
 
     def _variables_among(self, found: Found) -> bool:
-        return any(self.graph.modules.definition(member) is None for member in found.members)
+        return any(self._variable_of(member) for member in found.members)
 
     def _subclass(self, module: str, effect: Effect, base: Found) -> Touch:
         if effect.callee and not any(self._hooked(member, set()) for member in base.members):
@@ -94,16 +106,23 @@ class Touches:
 
     def _call(self, module: str, effect: Effect, callee: Found) -> Touch:
         names = effect.names | ({effect.subject} - {""})
-        if callee.members:
-            called = union(self._member(module, member) for member in callee.members)
-            if not called.dirty:
-                return NOTHING
-            world = frozenset({effect}) if called.world else frozenset[Effect]()
-            return Touch(called.modules | self._deep(module, names), world, called.everything, dirty=True)
-        if callee.external and not callee.modules and not callee.packages:
-            return self._foreign(module, effect, callee)
-        world = frozenset({effect}) if self._reaches_world(module, names) else frozenset[Effect]()
-        return Touch(self._deep(module, names), world, dirty=True)
+        definitions = (self._definition(key) for key in self._definitions(callee))
+        called = union(definitions) | self._not_defined(module, effect, callee)
+        if not called.dirty:
+            return NOTHING
+        world = frozenset({effect}) if called.world else frozenset[Effect]()
+        return Touch(called.modules | self._deep(module, names), world, called.everything, dirty=True)
+
+    def _not_defined(self, module: str, effect: Effect, callee: Found) -> Touch:
+        """What a call may change as far as it may go to something that is no function or class of the tree."""
+        variables = [member for member in callee.members if self._variable_of(member)]
+        touch = union(self._variable(module, member) for member in variables)
+        if callee.external:
+            touch |= self._foreign(module, effect, callee)
+        if variables or callee.external or self._definitions(callee):
+            return touch
+        world = frozenset({effect}) if self._reaches_world(module, effect.names) else frozenset[Effect]()
+        return Touch(self._deep(module, effect.names), world, dirty=True)
 
     def _foreign(self, module: str, effect: Effect, callee: Found) -> Touch:
         """A call of a library: its arguments may change, and so may the library unless the call makes a value."""
@@ -113,31 +132,58 @@ class Touches:
         dirty = bool(touched or world)
         return Touch(touched, world, dirty=dirty)
 
-    def _member(self, user: str, member: Member) -> Touch:
-        """What calling something defined in the tree may change."""
-        key = (member.module, member.name)
-        if key in self._of_members:
-            return self._of_members[key]
-        facts = self.graph.modules.facts(member.module)
-        variable = facts.variables.get(member.name)
-        definition = facts.definitions.get(member.name)
-        self._of_members[key] = NOTHING
-        parts = []
-        if definition is not None:
-            parts.append(self._definition(member, definition))
-        if variable is not None:
-            parts.append(self._variable(user, member, variable))
-        self._of_members[key] = union(parts)
+    def _definition(self, key: tuple[str, str]) -> Touch:
+        """What a call may change through all that it calls in turn; names it passes on count once one is dirty."""
+        if key not in self._of_members:
+            bodies = self._called(key)
+            touch = union(body.touch for body in bodies)
+            if touch.dirty:
+                touch |= Touch(frozenset[str]().union(*(self._passed(body) for body in bodies)))
+            self._of_members[key] = touch
         return self._of_members[key]
 
-    def _definition(self, member: Member, definition: Definition) -> Touch:
-        lookups = (self.graph.modules.lookup(member.module, base) for base in definition.bases)
-        bases = [base for found in lookups for base in found.members]
-        above = union(self._member(member.module, base) for base in bases)
-        return above | union(self._effect(member.module, effect) for effect in definition.effects)
+    def _passed(self, body: _Body) -> frozenset[str]:
+        return self._deep(body.module, body.passed)
 
-    def _variable(self, user: str, member: Member, variable: Variable) -> Touch:
+    def _called(self, start: tuple[str, str]) -> list[_Body]:
+        """The body of a definition and of all it calls."""
+        seen = {start}
+        waiting = [start]
+        found = []
+        while waiting:
+            body = self._body(waiting.pop())
+            found.append(body)
+            waiting.extend(body.calls - seen)
+            seen |= body.calls
+        return found
+
+    def _body(self, key: tuple[str, str]) -> _Body:
+        if key not in self._bodies:
+            module, lookup = key[0], self.graph.modules.lookup
+            definition = self.graph.modules.facts(module).definitions[key[1]]
+            calls = {each for base in definition.bases for each in self._definitions(lookup(module, base))}
+            touch, passed = NOTHING, set[str]()
+            for effect in definition.effects:
+                if effect.kind in {"call", "decorate"}:
+                    callee = lookup(module, effect.callee) if effect.callee else Found()
+                    calls |= self._definitions(callee)
+                    passed |= effect.names
+                    touch |= self._not_defined(module, effect, callee)
+                else:
+                    touch |= self._effect(module, effect)
+            self._bodies[key] = _Body(module, touch, frozenset(passed), frozenset(calls))
+        return self._bodies[key]
+
+    def _definitions(self, found: Found) -> set[tuple[str, str]]:
+        members = (member for member in found.members if self.graph.modules.definition(member))
+        return {(member.module, member.name) for member in members}
+
+    def _variable_of(self, member: Member) -> Variable | None:
+        return self.graph.modules.facts(member.module).variables.get(member.name)
+
+    def _variable(self, user: str, member: Member) -> Touch:
         """A method of an object made by a library changes that object only."""
+        variable = self._variable_of(member) or Variable()
         if user == member.module and variable.maker not in {"", "?", "[]"}:
             made = self.graph.modules.lookup(member.module, variable.maker)
             if made.external and not made.members and all(_makes_object(name) for name in made.external):
@@ -167,6 +213,12 @@ class Touches:
         return frozenset(touched)
 
     def _outside(self, module: str, dotted: str) -> frozenset[str]:
+        key = (module, dotted)
+        if key not in self._beyond:
+            self._beyond[key] = self._reached(module, dotted)
+        return self._beyond[key]
+
+    def _reached(self, module: str, dotted: str) -> frozenset[str]:
         found = self.graph.modules.lookup(module, dotted)
         others = (found.modules | {member.module for member in found.members}) - {module}
         reached = frozenset[str]().union(*(self.graph.reach(other) for other in others))
