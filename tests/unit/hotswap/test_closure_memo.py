@@ -14,7 +14,8 @@ from hotswap.closure import Closure, _memo
 SOURCE = {
     "p/__init__.py": "from .dev import Dev\n",
     "p/base.py": "import numpy\nclass Base:\n    limits = {'high': 3}\n",
-    "p/dev.py": "from .base import Base\n@property\ndef f(x): return x\nclass Dev(Base):\n    def run(self): return f(1)\n",
+    "p/dev.py": "from .base import Base\n@property\ndef f(x): return x\n"
+    "class Dev(Base):\n    def run(self): return f(1)\n",
 }
 
 
