@@ -39,10 +39,11 @@ class Planner:
 
     def plan(self, start: frozenset[str], names: Iterable[str]) -> Plan:
         """The plan for ``module:Class`` names that all lie in the tree, in the modules ``start``."""
+        own = self._graph.closure(start).modules
         uses = self._graph.closure(start | self._worldly_modules)
         doubts = {*uses.doubts, *self._undefined(names), *self._undecided(uses.modules)}
-        doubts |= set(self._changed_from_outside(uses.modules))
-        doubts |= {*self._busy_ancestors(start), *self._raced(uses)}
+        doubts |= {*self._changed_from_outside(own), *self._changed_from_outside(uses.modules)}
+        doubts |= {*self._busy_ancestors(own), *self._raced(uses)}
         if not doubts:
             return self._made("reachable", doubts, uses)
         if any(doubt.deep for doubt in doubts):
@@ -102,8 +103,7 @@ class Planner:
             if name not in surely and touch.modules & modules:
                 yield Doubt(f"importing {name} may change what the class imports", deep=True)
 
-    def _busy_ancestors(self, start: frozenset[str]) -> Iterator[Doubt]:
-        modules = self._graph.closure(start).modules
+    def _busy_ancestors(self, modules: frozenset[str]) -> Iterator[Doubt]:
         for name in {above for module in modules for above in ancestors(module)} - modules:
             if name in self._active:
                 yield Doubt(f"the __init__ of {name} does more than import and register")

@@ -104,6 +104,8 @@ def _behaviour(folder: Path) -> str | None:
         return None
     finally:
         sys.path.remove(str(folder))
+        for path in [path for path in sys.path_importer_cache if path.startswith(str(folder))]:
+            del sys.path_importer_cache[path]
         for name in [name for name in sys.modules if name.partition(".")[0] == "q"]:
             del sys.modules[name]
 

@@ -78,6 +78,14 @@ USES_TABLE = (
     "from .reg import table\nclass Dev:\n    def run(self):\n        return {k: v.__name__ for k, v in table.items()}\n"
 )
 
+COPIED = {
+    "bb.py": "X = 1\n",
+    "yy.py": "from .bb import X\n",
+    "zz.py": "from . import bb\nbb.X = 2\n",
+    "dev.py": "from . import bb, yy, zz\nclass Dev:\n    def run(self):\n        import p\n"
+    "        return getattr(p, 'X', None), yy.X\n",
+}
+
 REAL = {
     "own method": _change({"dev.py": DEV}, "dev.py", "rate = 1", "rate = 2", "reachable"),
     "base class elsewhere": _change(
@@ -335,6 +343,34 @@ REAL = {
         _patched("from .dev import Dev\nDev.rate += 1\n", ya="from .dev import Dev\nDev.rate *= 5\n")
         | {"__init__.py": "from . import zz\nfrom . import ya\n"},
         "imports",
+    ),
+    "a package copies a value before or after it is changed": Change(
+        {**COPIED, "__init__.py": "from .bb import X\nfrom . import zz\n"},
+        {**COPIED, "__init__.py": "from . import zz\nfrom .bb import X\n"},
+        "imports",
+    ),
+    "a module copies a value before or after it is changed": Change(
+        {**COPIED, "__init__.py": "from . import yy\nfrom . import zz\n"},
+        {**COPIED, "__init__.py": "from . import zz\nfrom . import yy\n"},
+        "imports",
+    ),
+    "recursion between helpers": _change(
+        _patched(
+            "from .dev import Dev\nfrom .aa import f\nx = f(Dev, 2)\n",
+            aa="def f(c, n):\n    return g(c, n)\ndef g(c, n):\n    if n:\n        f(c, n - 1)\n    c.rate = n + 4\n",
+        ),
+        "aa.py",
+        "4",
+        "5",
+    ),
+    "a helper that may be missing": _change(
+        _patched(
+            "from .dev import Dev\ntry:\n    from nowhere import f\nexcept ImportError:\n"
+            "    def f(c):\n        c.rate = 2\n        return c\nx = f(Dev)\n"
+        ),
+        "zz.py",
+        "2",
+        "3",
     ),
     "environment variable": _change(
         {
