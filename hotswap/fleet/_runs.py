@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hotswap.files import write_private
 from hotswap.process.identity import Identity
 from hotswap.wire import Address
 
@@ -48,12 +48,7 @@ class Runs:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def save(self, run: Run) -> None:
-        path = self._path(run.name)
-        temporary = path.with_suffix(".new")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(run), file)
-        temporary.replace(path)
+        write_private(self._path(run.name), json.dumps(asdict(run)))
 
     def forget(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)

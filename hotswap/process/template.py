@@ -41,9 +41,14 @@ class Children:
         self._ended: dict[int, int] = {}
         signal.signal(signal.SIGCHLD, lambda *_: self._reap())
 
-    def add(self, pid: int) -> None:
+    def add(self, pid: int, listener: socket.socket) -> Document:
+        """Take charge of a child that serves on ``listener``; tells who and where it is."""
+        address = wire.address_of(listener)
+        listener.close()
+        identity = Identity.of(pid)
         self._running.add(pid)
         self._reap()
+        return {"identity": identity.to_dict(), "address": list(address)}
 
     def exit_code(self, pid: int) -> int | None:
         """Exit code of an ended child, negative for a signal; None while it runs or for another's child."""
@@ -114,20 +119,19 @@ class _Template:
             raise self._error
         child = Birth(**birth, secret=self._birth.secret)
         listener = wire.listen()
-        pid = self._fork(child, listener) if hygiene.single_threaded() else _spawn(child, listener)
-        self._children.add(pid)
-        address = wire.address_of(listener)
-        listener.close()
-        return {"identity": Identity.of(pid).to_dict(), "address": list(address)}
+        pid = fork_to_live(child, listener) if hygiene.single_threaded() else _spawn(child, listener)
+        return self._children.add(pid, listener)
 
     def stop(self) -> None:
         raise wire.EndServing
 
-    def _fork(self, birth: Birth, listener: socket.socket) -> int:
-        pid = os.fork()
-        if pid == 0:
-            raise Become(birth, listener)
-        return pid
+
+def fork_to_live(birth: Birth, listener: socket.socket) -> int:
+    """Fork; the child leaves through ``Become``, the parent gets its pid."""
+    pid = os.fork()
+    if pid == 0:
+        raise Become(birth, listener)
+    return pid
 
 
 def _spawn(birth: Birth, listener: socket.socket) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-import os
 import socket
 import sys
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from hotswap import wire
 from hotswap.process.context import Birth
 from hotswap.process.identity import Identity
-from hotswap.process.template import Become, Children, run_template
+from hotswap.process.template import Become, Children, fork_to_live, run_template
 
 Document = dict[str, Any]
 
@@ -44,13 +43,7 @@ class _Zygote:
 
     def template(self, birth: Document) -> Document:
         listener = wire.listen()
-        pid = os.fork()
-        if pid == 0:
-            raise Become(Birth(**birth, secret=self._secret), listener)
-        self._children.add(pid)
-        address = wire.address_of(listener)
-        listener.close()
-        return {"identity": Identity.of(pid).to_dict(), "address": list(address)}
+        return self._children.add(fork_to_live(Birth(**birth, secret=self._secret), listener), listener)
 
     def stop(self) -> None:
         raise wire.EndServing

@@ -15,11 +15,11 @@ from pymongo import MongoClient
 from starlette.applications import Starlette
 
 from hotswap.errors import HotswapError
+from hotswap.files import write_private
 from hotswap.process import Identity
 from lab.records import Document
 from lab.server.assembly import Assembly
 from lab.server.settings import Settings
-from lab.services.service import write_private
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,8 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.services.service import LOOPBACK, Endpoint, Service, ServiceError, start, write_private
+from hotswap.files import write_private
+from lab.services.service import LOOPBACK, Endpoint, Service, ServiceError, start
 
 # ``hz 1``: an idle server wakes once a second; blocked consumers are served at once all the same.
 _CONFIG = """\

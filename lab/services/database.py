@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab.services.service import LOOPBACK, Endpoint, Service, ServiceError, start, write_private
+from hotswap.files import write_private
+from lab.services.service import LOOPBACK, Endpoint, Service, ServiceError, start
 
 
 def start_database(state_dir: Path) -> Service:

@@ -6,7 +6,6 @@ The server outlives whoever started it. Its record, ``<state>/run/<name>.json``,
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import signal
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hotswap.errors import HotswapError
+from hotswap.files import write_private
 from hotswap.process import Identity
 from lab.services.health import answers
 
@@ -115,17 +115,6 @@ def collect_children() -> None:
     for pid, child in list(_children.items()):
         if child.poll() is not None:
             _children.pop(pid, None)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file as a whole; only its owner can read it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _spawn(state_dir: Path, name: str, command: Sequence[str]) -> Identity:

@@ -17,28 +17,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from hotswap import wire
 from hotswap.errors import HotswapError
-from hotswap.fleet import Fleet, Limits, restart_delay, serve_fleet
+from hotswap.files import write_private
+from hotswap.fleet import Fleet, Limits, serve_fleet
 from hotswap.process import DeathWatch, Identity
 from hotswap.store import Store
 from lab.config import LabConfig, load
 from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
-from lab.services.service import Service, ServiceError, write_private
+from lab.services.managers import READY_SECONDS, ManagersProcess, last_line
+from lab.services.service import Service, ServiceError
 from lab.services.service import stop as stop_service
 
 PRELOAD: Final = ("lab.worker", "lab.drivers", "lab.definitions")
 DESCRIBE: Final = "lab.definitions:describe"
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
-_READY_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0
 
 Say = Callable[[str], None]
@@ -69,7 +71,7 @@ def stop(config: LabConfig) -> bool:
 
 
 def running(config: LabConfig) -> Identity | None:
-    """The supervisor of this laboratory, if it runs."""
+    """The supervisor of this laboratory, if it runs and has started everything."""
     try:
         record = json.loads(_record(config).read_text())
     except FileNotFoundError:
@@ -96,8 +98,6 @@ class Supervisor:
         self._ended = threading.Event()
         self._watch = DeathWatch()
         self._services: dict[str, Service] = {}
-        self._managers: Identity | None = None
-        self._deaths = 0
 
     def run(self) -> None:
         """Start everything, then wait for a signal; end everything, whatever happened."""
@@ -107,25 +107,23 @@ class Supervisor:
         secret = token(self._config)
         try:
             self._start_services()
-            with self._fleet(secret) as address:
-                self._start_managers(address)
-                self._say(f"{self._config.general.name} answers at {self._url()}")
+            with self._fleet(secret) as address, self._managers(address) as managers:
+                self._say(f"{self._config.general.name} answers at {managers.url()}")
                 self._ended.wait()
                 self._say("Stopping.")
-                self._stop_managers()
         finally:
+            self._ended.set()
             self._stop_services()
             self._watch.close()
-            for name in ("supervisor", "managers"):
-                (self._state / "run" / f"{name}.json").unlink(missing_ok=True)
+            _record(self._config).unlink(missing_ok=True)
 
     def _start_services(self) -> None:
-        starts: list[tuple[str, Callable[[Path], Service]]] = []
+        starts: list[Callable[[], None]] = []
         if self._config.mongodb.uri is None:
-            starts.append(("database", start_database))
+            starts.append(partial(self._start_service, "database", start_database))
         if self._config.broker.url is None:
-            starts.append(("broker", start_broker))
-        _all_at_once([lambda start=start: self._start_service(*start) for start in starts])  # type: ignore[misc]
+            starts.append(partial(self._start_service, "broker", start_broker))
+        _all_at_once(starts)
 
     def _start_service(self, name: str, start: Callable[[Path], Service]) -> None:
         service = start(self._state)
@@ -140,7 +138,7 @@ class Supervisor:
         threading.Thread(target=self._start_service, args=(name, start), name=f"start {name}").start()
 
     def _stop_services(self) -> None:
-        _all_at_once([lambda service=service: stop_service(service) for service in self._services.values()])  # type: ignore[misc]
+        _all_at_once([partial(stop_service, service) for service in self._services.values()])
 
     @contextmanager
     def _fleet(self, secret: str) -> Iterator[wire.Address]:
@@ -161,6 +159,18 @@ class Supervisor:
             thread.join()
             fleet.close(end=True, grace=_GRACE_SECONDS)
 
+    @contextmanager
+    def _managers(self, fleet_address: wire.Address) -> Iterator[ManagersProcess]:
+        managers = ManagersProcess(self._settings(fleet_address), self._watch)
+        managers.start(adopt=_fleet_address_before(self._config) == fleet_address)
+        record = {"identity": Identity.mine().to_dict(), "fleet_address": list(fleet_address)}
+        write_private(_record(self._config), json.dumps(record))
+        try:
+            yield managers
+        finally:
+            self._ended.set()
+            managers.stop()
+
     def _settings(self, fleet_address: wire.Address) -> Settings:
         return Settings(
             config=self._config,
@@ -170,96 +180,14 @@ class Supervisor:
             fleet_address=fleet_address,
         )
 
-    def _start_managers(self, fleet_address: wire.Address) -> None:
-        settings = self._settings(fleet_address)
-        identity = self._adoptable_managers(fleet_address) or self._spawn_managers(settings)
-        self._managers = identity
-        self._watch.watch(identity, lambda: self._managers_died(fleet_address))
-        write_private(
-            _record(self._config),
-            json.dumps({"identity": Identity.mine().to_dict(), "fleet_address": list(fleet_address)}),
-        )
 
-    def _adoptable_managers(self, fleet_address: wire.Address) -> Identity | None:
-        """The managers that an earlier supervisor left running, if they still reach the fleet."""
-        try:
-            before = json.loads(_record(self._config).read_text())
-            known = Identity.from_dict(json.loads(self._managers_record().read_text())["identity"])
-        except (FileNotFoundError, KeyError):
-            return None
-        if not known.alive():
-            return None
-        if tuple(before.get("fleet_address", ())) == fleet_address:
-            return known
-        known.signal(signal.SIGTERM)
-        known.wait(_GRACE_SECONDS) or known.kill()
-        return None
-
-    def _spawn_managers(self, settings: Settings) -> Identity:
-        self._managers_record().unlink(missing_ok=True)
-        log_path = self._state / "logs" / "managers.log"
-        with log_path.open("ab") as output:
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "lab.server"],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self._state,
-                start_new_session=True,
-            )
-        assert child.stdin
-        with child.stdin as pipe:
-            pipe.write(settings.model_dump_json().encode())
-        identity = Identity.of(child.pid)
-        child.returncode = 0  # reaped where its death is noticed
-        self._wait_for_managers(identity, log_path)
-        return identity
-
-    def _wait_for_managers(self, identity: Identity, log_path: Path) -> None:
-        deadline = time.monotonic() + _READY_SECONDS
-        while not self._managers_record().exists():
-            if identity.wait(0.02):
-                lines = log_path.read_text(errors="replace").strip().splitlines()
-                raise ServiceError(f"The managers ended while starting, saying {lines[-1:]!r}; see {log_path}.")
-            if time.monotonic() > deadline:
-                identity.kill()
-                raise ServiceError(f"The managers do not answer after {_READY_SECONDS:g} s; see {log_path}.")
-
-    def _managers_died(self, fleet_address: wire.Address) -> None:
-        if self._managers is not None:
-            _reap(self._managers.pid)
-        if self._ended.is_set():
-            return
-        self._deaths += 1
-        delay = restart_delay(self._deaths)
-        log.warning("The managers ended; they are started again in %g s.", delay)
-        timer = threading.Timer(delay, self._restart_managers, [fleet_address])
-        timer.daemon = True
-        timer.start()
-
-    def _restart_managers(self, fleet_address: wire.Address) -> None:
-        if self._ended.is_set():
-            return
-        try:
-            self._start_managers(fleet_address)
-        except ServiceError as error:
-            log.error("%s", error)  # noqa: TRY400 - the sentence says it
-            self._managers_died(fleet_address)
-
-    def _stop_managers(self) -> None:
-        if self._managers is None:
-            return
-        self._managers.signal(signal.SIGTERM)
-        if not self._managers.wait(_GRACE_SECONDS):
-            self._managers.kill()
-            self._managers.wait(_GRACE_SECONDS)
-        _reap(self._managers.pid)
-
-    def _managers_record(self) -> Path:
-        return self._state / "run" / "managers.json"
-
-    def _url(self) -> str:
-        return str(json.loads(self._managers_record().read_text())["url"])
+def main() -> None:
+    """Run the laboratory whose ``lab.toml`` is named in the argument, as ``launch(detach=True)`` starts it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        launch(load(Path(sys.argv[1])), say=log.info)
+    except HotswapError as error:
+        sys.exit(str(error))
 
 
 def _launch_detached(config: LabConfig, say: Say) -> None:
@@ -275,11 +203,10 @@ def _launch_detached(config: LabConfig, say: Say) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + _READY_SECONDS
+    deadline = time.monotonic() + READY_SECONDS
     while running(config) is None:
         if child.poll() is not None or time.monotonic() > deadline:
-            lines = path.read_text(errors="replace").strip().splitlines()
-            raise ServiceError(f"The laboratory did not start, saying {''.join(lines[-1:])!r}; see {path}.")
+            raise ServiceError(f"The laboratory did not start, saying {last_line(path)!r}; see {path}.")
         time.sleep(0.02)
     child.returncode = 0  # it outlives us
     url = json.loads((config.general.state_dir / "run" / "managers.json").read_text())["url"]
@@ -309,6 +236,19 @@ def _already_running(config: LabConfig) -> ServiceError:
     )
 
 
+def _record(config: LabConfig) -> Path:
+    return config.general.state_dir / "run" / "supervisor.json"
+
+
+def _fleet_address_before(config: LabConfig) -> wire.Address | None:
+    """Where the managers that an earlier supervisor left running look for the fleet."""
+    try:
+        host, port = json.loads(_record(config).read_text())["fleet_address"]
+    except (FileNotFoundError, KeyError):
+        return None
+    return host, port
+
+
 def _listen_as_before(path: Path) -> socket.socket:
     """Listen where the fleet listened last time, so that managers that run on find it again."""
     try:
@@ -325,18 +265,7 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        log.debug("Process %d was the child of another supervisor.", pid)
-
-
-def _record(config: LabConfig) -> Path:
-    return config.general.state_dir / "run" / "supervisor.json"
-
-
-def _all_at_once(actions: list[Callable[[], None]]) -> None:
+def _all_at_once(actions: Sequence[Callable[[], None]]) -> None:
     """Run the actions at the same time and wait for all; raises the first error."""
     errors: list[HotswapError] = []
 
@@ -353,15 +282,6 @@ def _all_at_once(actions: list[Callable[[], None]]) -> None:
         thread.join()
     if errors:
         raise errors[0]
-
-
-def main() -> None:
-    """Run the laboratory whose ``lab.toml`` is named in the argument, as ``launch(detach=True)`` starts it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        launch(load(Path(sys.argv[1])), say=log.info)
-    except HotswapError as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":

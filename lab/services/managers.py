@@ -1,0 +1,143 @@
+"""The managers process as its supervisor sees it: adopted or started, waited for, started again, ended."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from hotswap.fleet import restart_delay
+from hotswap.process import DeathWatch, Identity
+from lab.server.settings import Settings
+from lab.services.service import ServiceError
+
+READY_SECONDS: Final = 60.0
+_GRACE_SECONDS: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class ManagersProcess:
+    """``python -m lab.server`` with these settings; it writes its own record once it answers."""
+
+    def __init__(self, settings: Settings, watch: DeathWatch) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._state = settings.config.general.state_dir
+        self._log = self._state / "logs" / "managers.log"
+        self._identity: Identity | None = None
+        self._deaths = 0
+        self._ended = threading.Event()
+
+    def start(self, *, adopt: bool) -> None:
+        """Start it and wait until it answers; with ``adopt``, a living one is taken as it is, else ended."""
+        known = self._known()
+        if known is not None and not adopt:
+            _end(known)
+            known = None
+        identity = known or self._spawn()
+        self._identity = identity
+        self._watch.watch(identity, lambda: self._died(identity))
+
+    def stop(self) -> None:
+        self._ended.set()
+        if self._identity is not None:
+            _end(self._identity)
+            _reap(self._identity.pid)
+        record_of(self._state).unlink(missing_ok=True)
+
+    def url(self) -> str:
+        """Where its HTTP API answers."""
+        return str(json.loads(record_of(self._state).read_text())["url"])
+
+    def _known(self) -> Identity | None:
+        try:
+            identity = Identity.from_dict(json.loads(record_of(self._state).read_text())["identity"])
+        except FileNotFoundError:
+            return None
+        return identity if identity.alive() else None
+
+    def _spawn(self) -> Identity:
+        record_of(self._state).unlink(missing_ok=True)
+        with self._log.open("ab") as output:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "lab.server"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._state,
+                start_new_session=True,
+            )
+        assert child.stdin
+        with child.stdin as pipe:
+            pipe.write(self._settings.model_dump_json().encode())
+        identity = Identity.of(child.pid)
+        child.returncode = 0  # reaped where its death is noticed
+        self._wait_until_it_answers(identity)
+        return identity
+
+    def _wait_until_it_answers(self, identity: Identity) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not record_of(self._state).exists():
+            if identity.wait(0.02):
+                _reap(identity.pid)
+                raise ServiceError(
+                    f"The managers ended while starting, saying {last_line(self._log)!r}; see {self._log}."
+                )
+            if time.monotonic() > deadline:
+                identity.kill()
+                raise ServiceError(f"The managers do not answer after {READY_SECONDS:g} s; see {self._log}.")
+
+    def _died(self, identity: Identity) -> None:
+        _reap(identity.pid)
+        if not self._ended.is_set():
+            self._start_again_later()
+
+    def _start_again_later(self) -> None:
+        self._deaths += 1
+        delay = restart_delay(self._deaths)
+        log.warning("The managers ended; they are started again in %g s.", delay)
+        timer = threading.Timer(delay, self._start_again)
+        timer.daemon = True
+        timer.start()
+
+    def _start_again(self) -> None:
+        if self._ended.is_set():
+            return
+        try:
+            self.start(adopt=True)
+        except ServiceError as error:
+            log.error("%s", error)  # noqa: TRY400 - the sentence says it
+            self._start_again_later()
+
+
+def record_of(state_dir: Path) -> Path:
+    """Where the managers say who and where they are."""
+    return state_dir / "run" / "managers.json"
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log, empty when there is none."""
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return lines[-1] if lines else ""
+
+
+def _end(identity: Identity) -> None:
+    identity.signal(signal.SIGTERM)
+    if not identity.wait(_GRACE_SECONDS):
+        identity.kill()
+        identity.wait(_GRACE_SECONDS)
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        log.debug("Process %d was the child of another supervisor.", pid)
