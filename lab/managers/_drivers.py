@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
+from blake3 import blake3
+
 from hotswap.process import DeathWatch, Identity
 from hotswap.wire import Client
 from lab.catalog import Definitions
@@ -19,6 +21,7 @@ from lab.records import Document
 log = logging.getLogger(__name__)
 
 ENTRY: Final = "lab.drivers:main"
+_SAFE: Final = re.compile(r"[\w-]{1,80}", re.ASCII)
 _NAME: Final = re.compile(r"driver-.+-[0-9a-f]{12}")
 _GRACE_SECONDS: Final = 15.0
 _CRASH_WINDOW_SECONDS: Final = 60.0
@@ -60,7 +63,9 @@ class Driver:
 
 
 def process_name(group: str, snapshot: str) -> str:
-    return f"driver-{group}-{snapshot[:12]}"
+    """Also the name of its files, so a group's name that cannot name a file is replaced by its digest."""
+    safe = group if _SAFE.fullmatch(group) else blake3(group.encode()).hexdigest(8)
+    return f"driver-{safe}-{snapshot[:12]}"
 
 
 class Drivers:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -145,13 +146,13 @@ class Children:
 
     trees: dict[str, Path]
     running: dict[str, Child] = field(default_factory=dict)
-    started: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ensure(self, name: str, snapshot: str, entry: str, arguments: dict[str, Any]) -> Child:
-        if name not in self.running or not self.running[name].alive():
-            self.running[name] = self._start(name, snapshot, entry, arguments)
-            self.started.append(name)
-        return self.running[name]
+        with self._lock:
+            if name not in self.running or not self.running[name].alive():
+                self.running[name] = self._start(name, snapshot, entry, arguments)
+            return self.running[name]
 
     def stop(self, name: str, grace: float) -> None:
         child = self.running.pop(name)

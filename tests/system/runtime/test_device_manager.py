@@ -1,0 +1,340 @@
+"""The device manager with real driver processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hotswap.errors import RemoteError
+from hotswap.process import DeathWatch
+from lab.catalog import Catalog, Definitions
+from lab.managers.bus import Bus
+from lab.managers.devices import DeviceManager
+from lab.records import Pin, Records, Request, new_id, new_task, now
+
+pytestmark = pytest.mark.system
+SECRET, OLD, NEW = "correct horse", "a" * 64, "b" * 64
+SLOTS = [{"name": "slot", "number": 2, "description": ""}]
+
+
+def device(group: str) -> dict[str, Any]:
+    facts = {"class": "tiny_lab:Furnace", "bases": ["tiny_lab:Furnace"], "description": "a box"}
+    return {**facts, "group": group, "positions": SLOTS}
+
+
+class Managed:
+    """A device manager and the documents that decide what it does."""
+
+    def __init__(self, records: Records, children: Any, arguments: dict[str, Any], eventually: Any) -> None:
+        self.records = records
+        self.children = children
+        self.eventually = eventually
+        self.pin = Pin(snapshot=OLD, generation=1, commit=None, dirty=False, environment="e")
+        self._arguments = arguments
+        self._watch = DeathWatch()
+        self.describe(OLD, {"furnace": "d1", "other": "o1"})
+        self.describe(NEW, {"furnace": "d2", "other": "o1"})
+
+    def describe(self, snapshot: str, drivers: dict[str, str], group: str | None = None) -> None:
+        devices = {name: device(group or name) for name in drivers}
+        definitions = Definitions(snapshot, "tiny_lab", devices=devices, tasks={}, positions=[], drivers=drivers)
+        Catalog(self.records).put(definitions)
+
+    def start(self) -> None:
+        self.bus = Bus(self.records.database)
+        self.manager = DeviceManager(
+            self.records,
+            Catalog(self.records),
+            self.bus,
+            fleet=self.children,
+            watch=self._watch,
+            current=lambda: self.pin,
+            secret=SECRET,
+            driver_arguments=self._arguments,
+        )
+        self.bus.start()
+        self.manager.start()
+
+    def stop(self) -> None:
+        self.manager.stop()
+        self.bus.stop()
+
+    def close(self) -> None:
+        self.stop()
+        self._watch.close()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def promote(self, snapshot: str) -> None:
+        self.pin = Pin(**{**self.pin, "snapshot": snapshot, "generation": self.pin["generation"] + 1})
+        self.manager.wake()
+
+    def device(self, name: str) -> Any:
+        return self.records.devices.find_one({"_id": name})
+
+    def bound(self, name: str, snapshot: str) -> Any:
+        free = {"_id": name, "state": "free", "binding.snapshot": snapshot}
+        return self.eventually(lambda: self.records.devices.find_one(free))
+
+    def driver(self, name: str) -> Any:
+        return self.children.running[self.device(name)["binding"]["process"]]
+
+    def grant(self, name: str) -> str:
+        """Do what the resource manager does; returns the request."""
+        request_id, fence = new_id(), self.device(name)["fence"] + 1
+        binding = self.device(name)["binding"]
+        entry = {"key": name, "device": name, "fence": fence, "address": binding["address"]}
+        request = Request(
+            _id=request_id,
+            task="t1",
+            attempt=1,
+            snapshot=OLD,
+            wants=[],
+            priority=20,
+            status="FULFILLED",
+            created_at=now(),
+            grant={"devices": [{**entry, "snapshot": OLD, "digest": "d1"}], "positions": {}},  # type: ignore[typeddict-item]
+            waits_for=None,
+            error=None,
+        )
+        self.records.requests.insert_one(request)
+        held = {"state": "granted", "holder": "t1", "request": request_id, "fence": fence}
+        self.records.devices.update_one({"_id": name}, {"$set": held})
+        self.driver(name).call("grant", device=name, fence=fence, task="t1")
+        return request_id
+
+    def free(self, name: str) -> None:
+        self.records.devices.update_one({"_id": name}, {"$set": {"state": "free", "holder": None, "request": None}})
+
+    def which(self, name: str, fence: int) -> Any:
+        call = {"method": "which", "args": [], "kwargs": {}, "task": "t1", "attempt": 1}
+        return self.driver(name).call("call", device=name, fence=fence, **call)
+
+
+@pytest.fixture
+def managed(records: Records, children: Any, arguments: dict[str, Any], eventually: Any) -> Iterator[Managed]:
+    made = Managed(records, children, arguments, eventually)
+    made.start()
+    try:
+        made.bound("furnace", OLD)
+        made.bound("other", OLD)
+        yield made
+    finally:
+        made.close()
+
+
+def events(managed: Managed, kind: str) -> list[Any]:
+    return list(managed.records.events.find({"kind": kind}))
+
+
+def test_new_devices_are_connected_and_get_their_positions(managed: Managed) -> None:
+    furnace = managed.device("furnace")
+    assert (furnace["connects"], furnace["group"], furnace["type"]) == (1, "furnace", "tiny_lab:Furnace")
+    assert furnace["binding"]["digest"] == "d1"
+    assert managed.records.positions.distinct("_id", {"device": "furnace"}) == ["furnace/slot/1", "furnace/slot/2"]
+
+
+def test_a_changed_driver_is_rebound_and_an_unchanged_one_is_left_alone(
+    managed: Managed, trace: Callable[[str], list[str]]
+) -> None:
+    managed.promote(NEW)
+    furnace = managed.bound("furnace", NEW)
+    assert (furnace["connects"], furnace["disconnects"], furnace["binding"]["generation"]) == (2, 1, 2)
+    assert (managed.device("other")["connects"], managed.device("other")["disconnects"]) == (1, 0)
+    assert sorted(trace(OLD)) == ["furnace old connect", "furnace old disconnect", "other old connect"]
+    assert trace(NEW) == ["furnace new connect"]
+
+
+def test_the_driver_process_nobody_is_bound_to_any_more_ends(managed: Managed) -> None:
+    managed.promote(NEW)
+    managed.bound("furnace", NEW)
+    managed.eventually(
+        lambda: sorted(managed.children.running) == [f"driver-furnace-{'b' * 12}", f"driver-other-{'a' * 12}"]
+    )
+
+
+def test_a_granted_device_is_rebound_after_its_release(managed: Managed) -> None:
+    managed.grant("furnace")
+    managed.describe("c" * 64, {"furnace": "d2", "other": "o2"})
+    managed.children.trees["c" * 64] = managed.children.trees[NEW]
+    managed.promote("c" * 64)
+    managed.bound("other", "c" * 64)
+    assert managed.device("furnace")["binding"]["snapshot"] == OLD
+    managed.free("furnace")
+    managed.bound("furnace", "c" * 64)
+
+
+def test_a_device_that_is_running_is_not_rebound_until_it_says_otherwise(managed: Managed) -> None:
+    mark = managed.children.trees[OLD] / "tiny_lab" / "trace.running"
+    mark.touch()
+    managed.promote(NEW)
+    managed.eventually(lambda: f"driver-furnace-{'b' * 12}" in managed.children.running)
+    assert managed.device("furnace")["binding"]["snapshot"] == OLD
+    mark.unlink()
+    managed.bound("furnace", NEW)
+
+
+def test_a_paused_device_is_rebound_after_its_release(managed: Managed) -> None:
+    managed.manager.pause("furnace")
+    managed.describe("c" * 64, {"furnace": "d2", "other": "o2"})
+    managed.children.trees["c" * 64] = managed.children.trees[NEW]
+    managed.promote("c" * 64)
+    managed.bound("other", "c" * 64)
+    assert managed.device("furnace")["binding"]["snapshot"] == OLD
+    managed.manager.release("furnace")
+    managed.bound("furnace", "c" * 64)
+
+
+def test_a_driver_that_does_not_connect_leaves_the_old_one_in_place(managed: Managed) -> None:
+    (managed.children.trees[NEW] / "tiny_lab" / "trace.broken-new").touch()
+    managed.promote(NEW)
+    managed.eventually(lambda: events(managed, "device.rebind_failed"))
+    furnace = managed.bound("furnace", OLD)
+    assert "no such port" in furnace["error"]
+    assert managed.driver("furnace").call("status", device="furnace")["connected"]
+
+
+def test_a_device_that_connects_with_neither_driver_is_in_error_until_it_is_released(managed: Managed) -> None:
+    new, old = managed.children.trees[NEW] / "tiny_lab", managed.children.trees[OLD] / "tiny_lab"
+    (new / "trace.broken-new").touch()
+    (old / "trace.broken-old").touch()
+    managed.promote(NEW)
+    managed.eventually(lambda: managed.device("furnace")["state"] == "error")
+    managed.eventually(lambda: len(events(managed, "device.error")) == 1)
+    (new / "trace.broken-new").unlink()
+    managed.manager.release("furnace")
+    managed.bound("furnace", NEW)
+
+
+def test_the_next_request_decides_which_driver_a_free_device_has(managed: Managed) -> None:
+    managed.promote(NEW)
+    managed.bound("furnace", NEW)
+    waiting = {"_id": "r1", "task": "t1", "snapshot": OLD, "status": "PENDING"}
+    managed.records.database["requests"].insert_one(waiting)
+    managed.manager.rebind_wanted("furnace", OLD)
+    managed.bound("furnace", OLD)
+    managed.records.requests.update_one({"_id": "r1"}, {"$set": {"status": "CANCELLED"}})
+    managed.manager.wake()
+    managed.bound("furnace", NEW)
+
+
+def test_devices_that_share_a_handle_move_together(managed: Managed) -> None:
+    managed.describe("c" * 64, {"furnace": "d1", "other": "o1"}, group="door")
+    managed.children.trees["c" * 64] = managed.children.trees[NEW]
+    managed.describe("d" * 64, {"furnace": "d1", "other": "o9"}, group="door")
+    managed.children.trees["d" * 64] = managed.children.trees[OLD]
+    managed.describe(OLD, {"furnace": "d0", "other": "o0"})
+    managed.restart()
+    managed.records.devices.update_many({}, {"$set": {"binding.digest": "stale"}})
+    managed.promote("c" * 64)
+    assert (
+        managed.bound("furnace", "c" * 64)["binding"]["process"]
+        == managed.bound("other", "c" * 64)["binding"]["process"]
+    )
+    managed.promote("d" * 64)
+    managed.bound("other", "d" * 64)
+    managed.bound("furnace", "d" * 64)
+
+
+def test_after_a_crash_of_its_driver_a_free_device_is_connected_again(managed: Managed) -> None:
+    before = managed.device("furnace")["binding"]["address"]
+    managed.driver("furnace").kill()
+    managed.eventually(lambda: managed.device("furnace")["connects"] == 2)
+    managed.eventually(lambda: managed.device("furnace")["binding"]["address"] != before)
+    assert managed.device("other")["connects"] == 1
+
+
+def test_after_a_crash_of_its_driver_the_holder_goes_on_with_a_new_fence(managed: Managed) -> None:
+    request = managed.grant("furnace")
+    managed.driver("furnace").kill()
+    renewed = {"_id": request, "grant.devices.fence": 2}
+    document: Any = managed.eventually(lambda: managed.records.requests.find_one(renewed))
+    furnace = managed.device("furnace")
+    assert (furnace["state"], furnace["holder"], furnace["fence"]) == ("granted", "t1", 2)
+    assert document["grant"]["devices"][0]["address"] == furnace["binding"]["address"]
+    assert managed.which("furnace", 2) == "old"
+
+
+def test_a_restart_of_the_managers_touches_no_device(managed: Managed, trace: Callable[[str], list[str]]) -> None:
+    managed.grant("furnace")
+    managed.restart()
+    managed.promote(NEW)
+    managed.free("furnace")
+    managed.bound("furnace", NEW)
+    assert sorted(trace(OLD)) == ["furnace old connect", "furnace old disconnect", "other old connect"]
+    assert managed.device("other")["connects"] == 1
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_a_rebinding_cut_off_by_a_crash_is_finished_or_undone(managed: Managed, connected: bool) -> None:
+    managed.stop()
+    managed.records.devices.update_one({"_id": "furnace"}, {"$set": {"state": "rebinding", "rebind_to": NEW}})
+    managed.driver("furnace").call("disconnect", device="furnace")
+    name = f"driver-furnace-{'b' * 12}"
+    half = managed.children.ensure(name, NEW, "lab.drivers:main", {**managed._arguments, "devices": ["furnace"]})
+    if connected:
+        half.call("connect", device="furnace")
+    managed.start()
+    furnace = managed.bound("furnace", NEW if connected else OLD)
+    assert furnace["connects"] == 2
+
+
+def test_a_driver_that_died_while_the_managers_were_down_is_replaced(managed: Managed) -> None:
+    managed.stop()
+    managed.driver("furnace").kill()
+    managed.start()
+    managed.eventually(lambda: managed.device("furnace")["connects"] == 2)
+    assert managed.device("other")["connects"] == 1
+
+
+def test_a_removed_device_retires_when_no_unfinished_task_knows_it(managed: Managed) -> None:
+    managed.describe("c" * 64, {"other": "o1"})
+    task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": "RUNNING", "pin": managed.pin}
+    managed.records.tasks.insert_one(task)  # type: ignore[arg-type]
+    managed.promote("c" * 64)
+    managed.manager.reconcile()
+    assert managed.device("furnace")["state"] == "free"
+    managed.records.tasks.update_one({"_id": task["_id"]}, {"$set": {"status": "COMPLETED"}})
+    managed.manager.wake()
+    managed.eventually(lambda: managed.device("furnace")["state"] == "retired")
+    managed.manager.wake()
+    managed.eventually(lambda: managed.records.positions.count_documents({"device": "furnace"}) == 0)
+
+
+def test_a_revoked_holder_is_refused_by_the_driver(managed: Managed) -> None:
+    managed.grant("furnace")
+    assert managed.which("furnace", 1) == "old"
+    managed.manager.revoke("furnace")
+    assert managed.device("furnace")["fence"] == 2
+    with pytest.raises(RemoteError) as caught:
+        managed.which("furnace", 1)
+    assert caught.value.kind == "FenceError"
+
+
+def test_emergency_stop_stops_and_pauses(managed: Managed, trace: Callable[[str], list[str]]) -> None:
+    assert managed.manager.emergency_stop("furnace") is True
+    assert "furnace old emergency_stop" in trace(OLD)
+    assert managed.device("furnace")["paused"]
+
+
+def test_emergency_stop_replaces_a_driver_process_that_does_not_react(
+    managed: Managed, trace: Callable[[str], list[str]]
+) -> None:
+    hanging = managed.driver("furnace")
+    hanging.process.send_signal(19)  # stopped, it answers nothing
+    assert managed.manager.emergency_stop("furnace") is True
+    assert not hanging.alive()
+    assert trace(OLD)[-2:] == ["furnace old connect", "furnace old emergency_stop"]
+
+
+def test_shutdown_disconnects_everything_and_leaves_no_process(
+    managed: Managed, trace: Callable[[str], list[str]]
+) -> None:
+    managed.manager.shutdown()
+    assert managed.children.running == {}
+    assert sorted(trace(OLD))[1::2] == ["furnace old disconnect", "other old disconnect"]
+    assert {each["state"] for each in managed.records.devices.find()} == {"unbound"}

@@ -1,0 +1,102 @@
+"""What the device manager decides to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.catalog import Definitions
+from lab.managers._device_plan import Bind, Restore, Retire, Situation, next_step
+from lab.managers._drivers import process_name
+from lab.records import Device
+
+
+def definitions(snapshot: str, group: str | None = None, **drivers: str) -> Definitions:
+    devices = {name: {"group": group or name, "class": "m:C", "positions": []} for name in drivers}
+    return Definitions(snapshot, "lab", devices=devices, tasks={}, positions=[], drivers=drivers)
+
+
+def situation(current: Definitions, **changes: Any) -> Situation:
+    return Situation(**{"current": current, "wanted": {}, "verified": lambda *_: True, "pinned": (), **changes})
+
+
+def device(name: str = "f", state: str = "free", digest: str | None = "d1", **changes: Any) -> Device:
+    binding = None if digest is None else {"snapshot": "s1", "digest": digest, "process": f"driver-{name}-s1"}
+    plain: Any = {"_id": name, "group": name, "state": state, "binding": binding, "paused": False, **changes}
+    return plain
+
+
+CURRENT = definitions("s2", f="d2")
+
+
+def test_nothing_is_done_when_the_driver_is_the_same() -> None:
+    assert next_step([device()], situation(definitions("s2", f="d1"))) is None
+
+
+def test_a_free_device_with_another_driver_is_bound() -> None:
+    assert next_step([device()], situation(CURRENT)) == Bind([device()], CURRENT)
+
+
+def test_an_unbound_device_is_bound() -> None:
+    unbound = device(state="unbound", digest=None)
+    assert next_step([unbound], situation(CURRENT)) == Bind([unbound], CURRENT)
+
+
+@pytest.mark.parametrize("changes", [{"state": "granted"}, {"state": "retired"}, {"paused": True}])
+def test_a_device_that_is_held_retired_or_paused_is_left_alone(changes: dict[str, Any]) -> None:
+    assert next_step([device(**changes)], situation(CURRENT)) is None
+
+
+def test_the_next_request_counts_more_than_the_current_version() -> None:
+    wanted = definitions("s0", f="d1")
+    assert next_step([device()], situation(CURRENT, wanted={"f": wanted})) is None
+
+
+def test_a_driver_that_failed_is_not_tried_again() -> None:
+    assert next_step([device(failed_digest="d2")], situation(CURRENT)) is None
+
+
+def test_another_driver_than_the_one_that_failed_is_tried() -> None:
+    broken = device(state="error", digest=None, failed_digest="d1")
+    assert next_step([broken], situation(CURRENT)) == Bind([broken], CURRENT)
+
+
+def test_devices_that_share_a_handle_are_bound_together() -> None:
+    pair = [device("a", group="door"), device("b", group="door")]
+    target = definitions("s2", "door", a="d1", b="d2")
+    step = next_step(pair, situation(target))
+    assert isinstance(step, Bind)
+    assert [each["_id"] for each in step.devices] == ["b", "a"]
+
+
+def test_a_shared_handle_waits_for_all_its_devices() -> None:
+    pair = [device("a", "granted", group="door"), device("b", group="door")]
+    assert next_step(pair, situation(definitions("s2", "door", a="d1", b="d2"))) is None
+
+
+@pytest.mark.parametrize("state", ["free", "granted"])
+def test_a_device_whose_process_is_not_known_to_live_is_restored_first(state: str) -> None:
+    doubtful = device(state=state)
+    assert next_step([doubtful], situation(CURRENT, verified=lambda *_: False)) == Restore(doubtful)
+
+
+@pytest.mark.parametrize("digest", ["d1", None])
+def test_an_interrupted_rebinding_is_resolved_first(digest: str | None) -> None:
+    interrupted = device(state="rebinding", digest=digest)
+    assert next_step([interrupted], situation(CURRENT)) == Restore(interrupted)
+
+
+def test_a_removed_device_retires() -> None:
+    assert next_step([device()], situation(definitions("s2"))) == Retire(device())
+
+
+def test_a_removed_device_stays_while_an_unfinished_task_knows_it() -> None:
+    pinned = (definitions("s1", f="d1"),)
+    assert next_step([device()], situation(definitions("s2"), pinned=pinned)) is None
+
+
+def test_process_names_can_name_files() -> None:
+    assert process_name("furnace_1", "a" * 64) == "driver-furnace_1-aaaaaaaaaaaa"
+    odd = process_name("rack/left door", "a" * 64)
+    assert "/" not in odd and odd != process_name("rack/right door", "a" * 64)
