@@ -9,7 +9,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import bson
-import numpy as np
 import pytest
 from bson.codec_options import CodecOptions
 from hypothesis import given
@@ -34,6 +33,11 @@ class Colour(Enum):
     RED = "red"
 
 
+def numpy_like(value: Any) -> Any:
+    """What NumPy's arrays and scalars look like from outside; the laboratory does not depend on NumPy."""
+    return type("ndarray", (), {"__module__": "numpy", "tolist": lambda _self: value})()
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text() | st.binary(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text().filter(lambda key: "\0" not in key), inner),
@@ -51,13 +55,10 @@ def test_plain_data_arrives_as_it_was(value: Any) -> None:
     ("value", "plain"),
     [
         ((1, (2,)), [1, [2]]),
-        (np.float64(1.5), 1.5),
-        (np.int32(7), 7),
-        (np.bool_(True), True),
-        (np.arange(3), [0, 1, 2]),
-        (np.eye(2), [[1.0, 0.0], [0.0, 1.0]]),
+        (numpy_like(1.5), 1.5),
+        (numpy_like([[1.0, 0.0], [0.0, 1.0]]), [[1.0, 0.0], [0.0, 1.0]]),
         (Colour.RED, "red"),
-        ({"a": np.array([1])}, {"a": [1]}),
+        ({"a": numpy_like([1])}, {"a": [1]}),
         (datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)),
     ],
 )
@@ -102,7 +103,7 @@ def test_a_structure_that_contains_itself_is_refused() -> None:
         (timedelta(minutes=1), 60.0),
         (bson.ObjectId("0" * 24), "0" * 24),
         ({1: "a", 2.5: "b"}, {"1": "a", "2.5": "b"}),
-        ([np.float32(0.5)], [0.5]),
+        ([numpy_like(0.5)], [0.5]),
     ],
 )
 def test_results_may_be_richer(value: Any, record: Any) -> None:
