@@ -31,6 +31,7 @@ class ExperimentManager(Manager):
     def reconcile(self) -> float | None:
         if not self._swept:
             sweep_leftovers(self._records)
+            resume_interrupted(self._records)
             self._swept = True
         running = self._records.experiments.find({"status": ExperimentStatus.RUNNING}, {"_id": 1})
         for experiment, tasks in self._tasks_of([each["_id"] for each in running]).items():
@@ -107,3 +108,11 @@ def sweep_leftovers(records: Records) -> int:
         return 0
     query = {"experiment": {"$in": orphaned}}
     return records.samples.delete_many(query).deleted_count + records.tasks.delete_many(query).deleted_count
+
+
+def resume_interrupted(records: Records) -> None:
+    """Let experiments go on that ended, but whose tasks wait again because a retry was cut short by a crash."""
+    waiting = {"status": {"$in": [TaskStatus.WAITING, TaskStatus.READY]}, "parent": None}
+    experiments = sorted({task["experiment"] for task in records.tasks.find(waiting, {"experiment": 1})})
+    ended = {"_id": {"$in": experiments}, "status": {"$ne": ExperimentStatus.RUNNING}}
+    records.experiments.update_many(ended, {"$set": {"status": ExperimentStatus.RUNNING, "completed_at": None}})

@@ -128,7 +128,8 @@ class Backend:
         if not force:
             busy = self.records.tasks.count_documents({"claim": {"$ne": None}, "ended_at": None, "parent": None})
             if busy:
-                raise ConflictError(f"{busy} tasks are at work; wait for them, or stop all the same with --force.")
+                tasks = "1 task is" if busy == 1 else f"{busy} tasks are"
+                raise ConflictError(f"{tasks} at work; wait, or stop all the same with --force.")
         # Later than the answer to whoever asked for it.
         threading.Timer(0.1, self._end_everything).start()
 

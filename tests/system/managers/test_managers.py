@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.managers.bus import Bus, Manager
+from lab.managers.bus import Bus
 from lab.managers.epoch import Epoch
 from lab.managers.experiments import sweep_leftovers
 from lab.managers.tasks import TaskManager
@@ -277,6 +277,16 @@ def test_a_retry_after_an_error_revives_what_came_after(started: Lab) -> None:
     started.until(lambda: experiment_of(started, first)["status"] == ExperimentStatus.COMPLETED)
 
 
+def test_a_retry_that_a_crash_cut_short_goes_on(lab: Lab) -> None:
+    lab.promote(NEW)
+    lab.add_worker()
+    (task_id,) = lab.submit([])
+    lab.records.experiments.update_one({}, {"$set": {"status": ExperimentStatus.ERROR, "completed_at": now()}})
+    lab.start()
+    assert lab.run() == task_id
+    assert experiment_of(lab, task_id)["completed_at"] is None
+
+
 def test_a_task_that_a_person_cancelled_is_not_revived(started: Lab) -> None:
     first, second = started.submit([], [0])
     started.run()
@@ -357,21 +367,3 @@ def test_the_bus_tells_only_of_fields_of_interest(lab: Lab) -> None:
         assert woken.get(timeout=20) == "capacity"
     finally:
         lab.ground.bus.stop()
-
-
-def test_a_manager_that_raises_tries_again() -> None:
-    runs: queue.Queue[int] = queue.Queue()
-
-    class Faulty(Manager):
-        def reconcile(self) -> None:
-            runs.put(1)
-            if runs.qsize() < 3:
-                raise ValueError("not yet")
-
-    manager = Faulty("faulty manager")
-    manager.start()
-    try:
-        for _ in range(3):
-            runs.get(timeout=20)
-    finally:
-        manager.stop()

@@ -1,0 +1,242 @@
+"""Granting devices and places on a real database, with a driver that notes every broken rule."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.records import DeviceState, GrantedDevice, RequestStatus, TaskStatus, Want
+
+if TYPE_CHECKING:
+    from .conftest import Lab
+
+pytestmark = pytest.mark.system
+
+OLD, NEW = "0" * 64, "1" * 64
+FURNACE = "my_lab:Furnace"
+
+
+@pytest.fixture
+def furnished(lab: Lab) -> Lab:
+    lab.promote(NEW)
+    lab.add_worker()
+    lab.furnish()
+    return lab
+
+
+@pytest.fixture
+def started(furnished: Lab) -> Lab:
+    furnished.start()
+    return furnished
+
+
+def want(name: str, **positions: int) -> Want:
+    return Want(key=name, kind="class" if ":" in name else "device", name=name, positions=positions)
+
+
+def granted(lab: Lab, request: str) -> list[GrantedDevice]:
+    grant = lab.reaches(request, RequestStatus.FULFILLED)["grant"]
+    assert grant is not None
+    return grant["devices"]
+
+
+def test_a_grant_is_complete_when_the_driver_has_acknowledged_it(started: Lab) -> None:
+    task = started.running_task()
+    (device,) = granted(started, started.request(task, want("arm")))
+    assert (device["device"], device["fence"], device["digest"]) == ("arm", 1, "new")
+    assert started.driver.granted == {"arm": (1, task)}
+    held = started.device("arm")
+    assert (held["state"], held["holder"], held["fence"]) == (DeviceState.GRANTED, task, 1)
+
+
+def test_places_are_held_with_their_device_and_given_back(started: Lab) -> None:
+    task = started.running_task()
+    request = started.request(task, want(FURNACE, slot=2))
+    granted(started, request)
+    grant = started.asked(request)["grant"]
+    assert grant is not None
+    assert grant["positions"] == {FURNACE: {"slot": ["furnace_1/slot/1", "furnace_1/slot/2"]}}
+    assert started.records.positions.count_documents({"holder": task}) == 2
+    started.give_back(request)
+    started.reaches(request, RequestStatus.RELEASED)
+    assert started.records.positions.count_documents({"holder": None, "request": None}) == 4
+    assert started.driver.granted == {}
+
+
+def test_a_release_wakes_the_most_urgent_then_the_oldest(started: Lab) -> None:
+    first = started.request(started.running_task(), want("arm"))
+    granted(started, first)
+    late = started.request(started.running_task(), want("arm"))
+    later = started.request(started.running_task(), want("arm"))
+    urgent = started.request(started.running_task(), want("arm"), priority=30)
+    before = first
+    for expected in (urgent, late, later):
+        started.give_back(before)
+        granted(started, expected)
+        before = expected
+    assert started.driver.violations == []
+
+
+def test_a_waiting_request_says_what_it_lacks(started: Lab) -> None:
+    holder = started.running_task()
+    granted(started, started.request(holder, want("arm")))
+    waiting = started.request(started.running_task(), want("arm"))
+    reason = started.until(lambda: started.asked(waiting)["waits_for"])
+    assert f"arm is held by task {holder}" in reason
+
+
+def test_a_nested_request_shares_what_the_task_holds(started: Lab) -> None:
+    task = started.running_task()
+    outer = started.request(task, want("furnace_1", slot=2))
+    (device,) = granted(started, outer)
+    inner = started.request(task, want(FURNACE, slot=1), want("arm"))
+    shared = {each["device"]: each["fence"] for each in granted(started, inner)}
+    assert shared == {"furnace_1": device["fence"], "arm": 1}
+    started.give_back(inner)
+    started.reaches(inner, RequestStatus.RELEASED)
+    assert started.device("arm")["holder"] is None
+    assert started.device("furnace_1")["holder"] == task
+    assert started.driver.granted == {"furnace_1": (1, task)}
+    started.give_back(outer)
+    started.reaches(outer, RequestStatus.RELEASED)
+    assert started.device("furnace_1")["holder"] is None
+
+
+def test_when_one_driver_refuses_nothing_is_held(started: Lab) -> None:
+    started.driver.refuse.add("furnace_1")
+    request = started.request(started.running_task(), want("arm"), want("furnace_1", slot=1))
+    started.until(lambda: ("revoke", "arm", 1) in started.driver.log)
+    started.until(lambda: started.device("furnace_1")["holder"] is None)
+    started.until(lambda: started.records.positions.count_documents({"holder": None}) == 4)
+    assert started.asked(request)["status"] == RequestStatus.PENDING
+    started.driver.refuse.clear()
+    assert {each["device"] for each in granted(started, request)} == {"arm", "furnace_1"}
+    assert started.driver.violations == []
+
+
+def test_no_device_is_ever_granted_twice(started: Lab) -> None:
+    requests = [
+        started.request(started.running_task(), want(FURNACE, slot=1), *([want("arm")] if number % 3 else []))
+        for number in range(12)
+    ]
+    left = set(requests)
+    while left:
+        held = started.until(lambda: [one for one in left if started.asked(one)["grant"] is not None])
+        names = [each["device"] for one in held for each in granted(started, one)]
+        assert len(names) == len(set(names))
+        for one in held:
+            started.give_back(one)
+            started.reaches(one, RequestStatus.RELEASED)
+            left.discard(one)
+    assert started.driver.violations == []
+    assert started.driver.granted == {}
+    assert started.records.devices.count_documents({"holder": None, "state": DeviceState.FREE}) == 3
+
+
+def test_what_the_code_does_not_define_is_refused(started: Lab) -> None:
+    request = started.request(started.running_task(), want("my_lab:Oven"))
+    assert "defines no device 'Oven'" in (started.reaches(request, RequestStatus.ERROR)["error"] or "")
+
+
+def test_another_driver_is_asked_for_and_granted_once_it_is_there(started: Lab) -> None:
+    started.records.devices.update_one({"_id": "arm"}, {"$set": {"binding.digest": "old"}})
+    request = started.request(started.running_task(), want("arm"))
+    assert started.devices.rebinds.get(timeout=20) == ("arm", NEW)
+    assert started.asked(request)["status"] == RequestStatus.PENDING
+    started.records.devices.update_one({"_id": "arm"}, {"$set": {"binding.digest": "new"}})
+    granted(started, request)
+
+
+def test_a_paused_device_is_granted_after_its_release(started: Lab) -> None:
+    started.devices.pause("arm")
+    request = started.request(started.running_task(), want("arm"))
+    started.until(lambda: "is paused" in (started.asked(request)["waits_for"] or ""))
+    started.devices.release("arm")
+    granted(started, request)
+
+
+def test_an_ended_task_keeps_nothing(started: Lab) -> None:
+    task = started.running_task()
+    held = started.request(task, want("arm"))
+    granted(started, held)
+    other = started.request(started.running_task(), want("arm"))
+    started.end(task, TaskStatus.ERROR)
+    granted(started, other)
+    assert started.asked(held)["status"] == RequestStatus.RELEASED
+
+
+def test_a_lost_task_keeps_its_devices_and_its_retry_takes_them_over(started: Lab) -> None:
+    task = started.running_task()
+    first = started.request(task, want("arm"))
+    granted(started, first)
+    started.records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.LOST, "claim": None}})
+    other = started.request(started.running_task(), want("arm"))
+    started.until(lambda: started.asked(other)["waits_for"])
+    started.new_backend.commands.retry(task, "ann")
+    running = {"status": TaskStatus.RUNNING, "attempt": 2, "claim": {"worker": "worker-1", "token": "t"}}
+    started.records.tasks.update_one({"_id": task}, {"$set": running})
+    second = started.request(task, want("arm"), attempt=2)
+    (device,) = granted(started, second)
+    assert device["fence"] == 3
+    assert started.device("arm")["request"] == second
+    started.give_back(second)
+    granted(started, other)
+    assert started.driver.violations == []
+
+
+def test_a_request_of_a_dead_attempt_is_withdrawn(started: Lab) -> None:
+    task = started.running_task()
+    started.records.tasks.update_one({"_id": task}, {"$set": {"attempt": 2}})
+    started.reaches(started.request(task, want("arm"), attempt=1), RequestStatus.CANCELLED)
+    assert started.device("arm")["holder"] is None
+
+
+def test_a_grant_that_a_crash_cut_short_is_completed_with_a_new_fence(furnished: Lab) -> None:
+    task = furnished.running_task()
+    request = furnished.request(task, want("arm"), want("furnace_1", slot=1))
+    mine = {"holder": task, "request": request}
+    furnished.records.devices.update_one({"_id": "arm"}, {"$set": {**mine, "state": DeviceState.GRANTED, "fence": 1}})
+    furnished.records.positions.update_one({"_id": "furnace_1/slot/2"}, {"$set": mine})
+    furnished.start()
+    fences = {each["device"]: each["fence"] for each in granted(furnished, request)}
+    assert fences == {"arm": 2, "furnace_1": 1}
+    furnished.give_back(request)
+    furnished.reaches(request, RequestStatus.RELEASED)
+    assert furnished.records.positions.count_documents({"holder": None}) == 4
+
+
+def test_what_a_crash_left_held_by_nobody_is_freed(furnished: Lab) -> None:
+    task = furnished.running_task()
+    request = furnished.request(task, want("arm"))
+    furnished.records.requests.update_one({"_id": request}, {"$set": {"status": RequestStatus.CANCELLED}})
+    mine = {"holder": task, "request": request}
+    furnished.records.devices.update_one({"_id": "arm"}, {"$set": {**mine, "state": DeviceState.GRANTED}})
+    furnished.records.positions.update_one({"_id": "furnace_1/slot/2"}, {"$set": mine})
+    furnished.start()
+    furnished.until(lambda: furnished.device("arm")["state"] == DeviceState.FREE)
+    furnished.until(lambda: furnished.records.positions.count_documents({"holder": None}) == 4)
+
+
+def test_a_driver_that_hangs_keeps_its_device_until_it_answers(started: Lab) -> None:
+    request = started.request(started.running_task(), want("arm"))
+    granted(started, request)
+    started.driver.hang = threading.Event()
+    started.give_back(request)
+    other = started.request(started.running_task(), want("furnace_1"))
+    granted(started, other)
+    assert started.asked(request)["status"] == RequestStatus.NEED_RELEASE
+    assert started.device("arm")["state"] == DeviceState.GRANTED
+    started.driver.hang.set()
+    started.reaches(request, RequestStatus.RELEASED)
+    assert started.device("arm")["state"] == DeviceState.FREE
+
+
+def test_a_driver_that_is_gone_holds_up_nothing(started: Lab) -> None:
+    request = started.request(started.running_task(), want("arm"))
+    granted(started, request)
+    started.records.devices.update_one({"_id": "arm"}, {"$set": {"binding.address": ["127.0.0.1", 1]}})
+    started.give_back(request)
+    started.reaches(request, RequestStatus.RELEASED)
+    assert started.device("arm")["state"] == DeviceState.FREE
