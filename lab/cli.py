@@ -235,7 +235,7 @@ def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
     """
     from lab import display
 
-    _show(as_json, _client(_config(folder)).plan(rev), display.show_facts)
+    _show(as_json, _client(_config(folder)).plan(rev), display.show_plan)
 
 
 @main.command()
@@ -253,7 +253,7 @@ def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
     from lab import display
 
     facts = _client(_config(folder)).refresh(rev)
-    _show(as_json, facts, display.show_facts)
+    _show(as_json, facts, display.show_refresh)
     if facts.get("error"):
         sys.exit(2)
 
@@ -271,7 +271,7 @@ def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
     """
     from lab import display
 
-    _show(as_json, _client(_config(folder)).roll_back(generation), display.show_facts)
+    _show(as_json, _client(_config(folder)).roll_back(generation), display.show_refresh)
 
 
 @main.command()

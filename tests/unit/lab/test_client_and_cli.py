@@ -236,11 +236,55 @@ def test_retry_tells_the_next_attempt(running: Path, fake: FakeLab) -> None:
     assert lab(running, "retry", "t1").output == "Task t1 is READY for attempt 2.\n"
 
 
+REFRESH = {
+    **VERSION,
+    "outcome": "live",
+    "steps": [{"step": "promoted", "seconds": 0.25}],
+    "plan": {
+        "files": {"added": [], "changed": ["helpers.py"], "environment": [["numpy", "1.0", None]]},
+        "tasks": {"changed": ["Heating"]},
+        "devices": None,
+        "drain_set": [
+            {"device": "arm", "holder": None, "task": None},
+            {"device": "furnace_1", "holder": "t1", "task": "Heating"},
+        ],
+        "queued": [{"task": "t2", "type": "Dosing", "reason": "parameter 'mass' is missing"}],
+    },
+}
+
+
+def test_a_refresh_tells_what_it_changed(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/refresh"] = (200, REFRESH)
+    result = lab(running, "refresh")
+    assert result.exit_code == 0
+    for expected in (
+        "Live: generation 2 (commit c0ffeec0), after 0.25 s.",
+        "helpers.py",
+        "numpy 1.0 -> absent",
+        "arm at once",
+        "furnace_1 when Heating t1 releases it",
+        "Dosing t2: parameter 'mass' is missing",
+    ):
+        assert expected in result.output
+
+
+def test_a_plan_without_changes_says_so(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/plan"] = (200, {"drain_set": [], "queued": [], "files": None})
+    assert lab(running, "plan").output == "Nothing changes.\n"
+
+
 def test_a_rejected_refresh_exits_with_2(running: Path, fake: FakeLab) -> None:
-    fake.answers["POST /api/refresh"] = (200, {"state": "rejected", "error": "tasks.py:3: invalid syntax"})
+    rejected = {"outcome": "rejected", "steps": [], "error": "tasks.py:3: invalid syntax [here]"}
+    fake.answers["POST /api/refresh"] = (200, rejected)
     result = lab(running, "refresh")
     assert result.exit_code == 2
-    assert "tasks.py:3: invalid syntax" in result.output
+    assert "Rejected, the lab goes on as it was: tasks.py:3: invalid syntax [here]" in result.output
+
+
+@pytest.mark.parametrize("outcome", ["unchanged", "superseded", "interrupted"])
+def test_other_outcomes_are_told(running: Path, fake: FakeLab, outcome: str) -> None:
+    fake.answers["POST /api/rollback"] = (200, {**VERSION, "outcome": outcome, "steps": []})
+    assert lab(running, "rollback", "1").exit_code == 0
 
 
 def test_every_command_has_help_with_an_example() -> None:
