@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import importlib
+import logging
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from hotswap.errors import HotswapError, RemoteError
 from lab.errors import DeviceError, FenceError
 from lab.plain import to_plain
 from lab.tracebacks import relative_traceback
+
+log = logging.getLogger(__name__)
 
 _TRUSTED: Final = frozenset({"builtins", "lab", "hotswap"})
 
@@ -59,7 +62,8 @@ def _same_class(detail: dict[str, Any], package: str) -> Exception | None:
     try:
         # Not cls(*args): an __init__ of its own may take other arguments than the ones it passed on.
         raised = cls(*detail["args"]) if detail["module"] == "builtins" else cls.__new__(cls, *detail["args"])
-    except Exception:  # noqa: BLE001 - whatever a foreign class does when it is built, the caller gets a stand-in
+    except Exception:  # whatever a foreign class does when it is built, the caller gets a stand-in
+        log.info("%s could not be built again", detail["qualname"], exc_info=True)
         return None
     raised.__dict__.update(detail["state"])
     return raised

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from bson.errors import BSONError
 from pymongo import UpdateOne
-from pymongo.errors import PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from lab.records import Document, Records
 
@@ -69,6 +70,9 @@ class Journal:
             messages, self._messages = self._messages, {}
         try:
             self._write(calls, messages)
+        except (BulkWriteError, BSONError, ValueError):
+            # Written by an earlier try whose answer was lost, or not writable at all: no use in trying again.
+            log.exception("Some device calls are not in the journal, or are there already.")
         except PyMongoError as error:
             log.warning("The journal of device calls waits for the database: %s", error)
             with self._lock:
@@ -78,6 +82,8 @@ class Journal:
         return True
 
     def _write(self, calls: list[Document], messages: dict[str, str]) -> None:
+        if not calls and not messages:
+            return
         if self._records is None:
             self._records = self._open()
         if calls:

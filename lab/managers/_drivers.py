@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ENTRY: Final = "lab.drivers:main"
 _SAFE: Final = re.compile(r"[\w-]{1,80}", re.ASCII)
 _NAME: Final = re.compile(r"driver-.+-[0-9a-f]{12}")
-_GRACE_SECONDS: Final = 15.0
+_GRACE_SECONDS: Final = 5.0
 _CRASH_WINDOW_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = 30.0
 
