@@ -131,8 +131,7 @@ class Fleet:
         for timer in list(self._timers.values()):
             timer.cancel()
         if end:
-            for name in list(self._processes):
-                self.stop(name, grace)
+            self._stop_all(grace)
             self._templates.end()
             for run in list(self._runs.load()):
                 run.identity.wait(grace)
@@ -141,6 +140,13 @@ class Fleet:
         self._templates.close()
         for claim in self._claims.values():
             claim.close()
+
+    def _stop_all(self, grace: float) -> None:
+        threads = [threading.Thread(target=self.stop, args=(name, grace)) for name in list(self._processes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     def _start(self, name: str, snapshot: str, entry: str, arguments: Document) -> Run:
         birth = self._templates.birth(name, snapshot, entry, arguments)

@@ -29,12 +29,19 @@ def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
         "commit": current.commit if current else None,
         "dirty": current.dirty if current else None,
         "auto_refresh": auto_refresh,
+        "refresh": _last_refresh(backend.records),
         "tasks": _counts(backend.records),
         "versions": unfinished(backend.records, current.number if current else None),
         "devices": devices(backend.records),
         "workers": list(backend.records.workers.find({}, {"identity.boot_id": 0})),
         "processes": backend.processes(),
     }
+
+
+def _last_refresh(records: Records) -> Document | None:
+    """How the newest refresh went."""
+    fields = {"outcome": 1, "error": 1, "path": 1, "line": 1, "commit": 1, "requested_at": 1}
+    return next(records.refreshes.find({}, fields, sort=[("_id", -1)]).limit(1), None)
 
 
 def _counts(records: Records) -> dict[str, int]:

@@ -64,13 +64,17 @@ class RefreshManager:
         self._thread = threading.Thread(target=self._run, name="refresh manager", daemon=True)
 
     def start(self) -> None:
-        """Close what a crash left open, start the triggers, and go live with the present code where that is meant."""
+        """Close what a crash left open, start the triggers, and go live with the present code where that is meant.
+
+        Without any generation yet, this returns when the first one is live, or rejected.
+        """
         self._pipeline.recover()
         self._thread.start()
-        automatic = self._config.general.auto_refresh
-        if automatic:
+        if self._config.general.auto_refresh:
             self._watch()
-        if automatic or self._generations.current() is None:
+        if self._generations.current() is None:
+            self._enqueue(Refresh(actor="launch", trigger="launch")).wait()
+        elif self._config.general.auto_refresh:
             self._enqueue(Refresh(actor="launch", trigger="launch"))
 
     def stop(self) -> None:
