@@ -65,7 +65,8 @@ class RetirementManager(Manager):
         if self._needed_by_tasks(snapshot):
             states.move(snapshot, {SnapshotState.CLOSING}, SnapshotState.DRAINING)
             return
-        self._end_processes(snapshot)
+        if snapshot not in self._ended_workers:
+            self._end_processes(snapshot)
         state = SnapshotState.DRAINING if self._bound(snapshot) else SnapshotState.DRAINED
         states.move(snapshot, {SnapshotState.CLOSING}, state)
 

@@ -1,0 +1,168 @@
+"""One refresh runs at a time, the newest wins, and nobody who waits for one is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from hotswap.cutover import Outcome
+from hotswap.environment import Environment
+from hotswap.errors import DescribeError, HotswapError, SourceError
+from hotswap.generations import Generations
+from hotswap.snapshot import FileEntry, Origin, Snapshot
+from hotswap.store import Store
+from lab.config import load
+from lab.managers.refresh import LabCode, RefreshManager
+from lab.records import Records
+
+pytestmark = pytest.mark.system
+
+
+class Participant:
+    """Every revision is a snapshot; describing one named ``slow`` waits for the gate."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.describing = threading.Event()
+        self.described: list[str] = []
+        self.failure: HotswapError | None = None
+
+    def freeze(self, rev: str | None) -> Snapshot:
+        content = (rev or "head").encode().hex().ljust(64, "0")[:64]
+        entry = FileEntry("app/__init__.py", 0o644, 1, content)
+        return Snapshot.of("app", (entry,), Environment("cp311", ()), Origin(commit=rev, dirty=False))
+
+    def describe(self, snapshot: Snapshot) -> None:
+        self.described.append(str(snapshot.origin.commit))
+        if self.failure is not None:
+            raise self.failure
+        if snapshot.origin.commit == "slow":
+            self.describing.set()
+            assert self.gate.wait(10)
+
+    def plan(self, snapshot: Snapshot) -> dict[str, Any]:
+        return {"drain_set": []}
+
+    def warm_up(self, snapshot: Snapshot) -> None:
+        pass
+
+    def warm_up_known(self, snapshot: str) -> None:
+        pass
+
+    def promoted(self, generation: object) -> None:
+        pass
+
+
+@pytest.fixture
+def participant() -> Participant:
+    return Participant()
+
+
+@pytest.fixture
+def records(database: Database[dict[str, Any]]) -> Records:
+    return Records(database)
+
+
+@pytest.fixture
+def manager(tmp_path: Path, records: Records, participant: Participant) -> Iterator[RefreshManager]:
+    (tmp_path / "my_lab").mkdir()
+    (tmp_path / "my_lab" / "__init__.py").touch()
+    (tmp_path / "lab.toml").touch()
+    config = load(tmp_path, {"LAB_STATE_DIR": str(tmp_path / "state")})
+    code = LabCode(config, Store(tmp_path / "store"))
+    manager = RefreshManager(config, records, code, participant)  # type: ignore[arg-type]
+    yield manager
+    participant.gate.set()
+    manager.stop()
+
+
+def test_the_first_generation_is_live_when_the_manager_has_started(manager: RefreshManager, records: Records) -> None:
+    manager.start()
+    current = Generations(records.database).current()
+    assert current is not None
+    assert current.actor == "launch"
+
+
+def test_first_code_that_does_not_work_does_not_keep_the_lab_from_starting(
+    manager: RefreshManager, participant: Participant, records: Records
+) -> None:
+    participant.failure = DescribeError("broken", "app/x.py", 3)
+    manager.start()
+    assert Generations(records.database).current() is None
+    rejected = records.events.find_one({"kind": "refresh.rejected"})
+    assert rejected is not None
+    assert (rejected["facts"]["path"], rejected["facts"]["line"]) == ("app/x.py", 3)
+
+
+def test_without_auto_refresh_a_restart_keeps_the_current_generation(
+    manager: RefreshManager, participant: Participant, records: Records
+) -> None:
+    Generations(records.database).promote(
+        "f" * 64, expected=None, commit=None, dirty=False, environment="", actor="a", reason="r"
+    )
+    manager.start()
+    assert manager.request("next", "ada", "test")["generation"] == 2
+    assert participant.described == ["next"]
+
+
+def test_the_newest_of_those_that_wait_wins(manager: RefreshManager, participant: Participant) -> None:
+    manager.start()
+    with ThreadPoolExecutor(4) as pool:
+        running = pool.submit(manager.request, "slow", "ada", "test")
+        assert participant.describing.wait(10)
+        waiting = []
+        for rev in ("b", "c"):
+            waiting.append(pool.submit(manager.request, rev, "ada", "test"))
+            _until_waiting(manager, rev)
+        assert waiting[0].result(10)["outcome"] == Outcome.SUPERSEDED
+        participant.gate.set()
+        assert running.result(10)["outcome"] == Outcome.SUPERSEDED
+        assert waiting[1].result(10)["outcome"] == Outcome.LIVE
+    assert "b" not in participant.described
+
+
+def _until_waiting(manager: RefreshManager, rev: str) -> None:
+    with manager._changed:
+        assert manager._changed.wait_for(
+            lambda: manager._waiting is not None and manager._waiting.refresh.rev == rev, timeout=10
+        )
+
+
+def test_a_plan_makes_nothing_live(manager: RefreshManager, records: Records) -> None:
+    manager.start()
+    before = Generations(records.database).current()
+    assert manager.plan("next")["commit"] == "next"
+    assert Generations(records.database).current() == before
+
+
+def test_what_is_rejected_is_told_to_who_asked(manager: RefreshManager, participant: Participant) -> None:
+    manager.start()
+    participant.failure = SourceError("no such revision")
+    told = manager.request("x", "ada", "test")
+    assert (told["outcome"], told["error"]) == (Outcome.REJECTED, "no such revision")
+
+
+def test_an_unexpected_error_fails_one_refresh_only(
+    manager: RefreshManager, participant: Participant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.start()
+
+    def broken(snapshot: Snapshot) -> dict[str, Any]:
+        raise RuntimeError("a bug of ours")
+
+    with monkeypatch.context() as patch, pytest.raises(HotswapError, match="a bug of ours"):
+        patch.setattr(participant, "plan", broken)
+        manager.request("x", "ada", "test")
+    assert manager.request("y", "ada", "test")["outcome"] == Outcome.LIVE
+
+
+def test_rolling_back_makes_a_new_generation(manager: RefreshManager) -> None:
+    manager.start()
+    manager.request("next", "ada", "test")
+    assert manager.roll_back(1, "ada")["generation"] == 3

@@ -1,0 +1,119 @@
+"""Old code loses its workers when no task is pinned to it, and its state when nothing refers to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from hotswap.generations import Generations, SnapshotState
+from lab.managers.bus import Bus
+from lab.managers.refresh import RetirementManager
+from lab.records import Records, TaskStatus, new_task
+
+pytestmark = pytest.mark.system
+
+OLD, NEW = "0" * 64, "1" * 64
+
+
+class FakeFleet:
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.while_stopping: Callable[[], None] = lambda: None
+
+    def stop(self, name: str, grace: float) -> None:
+        self.while_stopping()
+        self.done.append(("stop", name))
+
+    def release(self, snapshot: str) -> None:
+        self.done.append(("release", snapshot))
+
+
+@pytest.fixture
+def records(database: Database[dict[str, Any]]) -> Records:
+    return Records(database)
+
+
+@pytest.fixture
+def generations(records: Records) -> Generations:
+    generations = Generations(records.database)
+    for number, snapshot in enumerate([OLD, NEW]):
+        generations.promote(
+            snapshot, expected=number or None, commit=None, dirty=False, environment="", actor="a", reason="r"
+        )
+    return generations
+
+
+@pytest.fixture
+def fleet() -> FakeFleet:
+    return FakeFleet()
+
+
+@pytest.fixture
+def retirement(records: Records, generations: Generations, fleet: FakeFleet) -> RetirementManager:
+    return RetirementManager(records, Bus(records.database), fleet, lambda s: fleet.done.append(("purge", s)), str)
+
+
+def pin(records: Records, status: TaskStatus) -> str:
+    task = new_task("Heating", {}, samples=[], experiment="e")
+    task["status"] = status
+    task["pin"] = {"snapshot": OLD, "generation": 1, "commit": None, "dirty": False, "environment": ""}
+    records.tasks.insert_one(task)
+    return task["_id"]
+
+
+def bind(records: Records) -> None:
+    records.database["devices"].insert_one({"_id": "furnace", "binding": {"snapshot": OLD}})
+
+
+def test_nothing_refers_to_it_so_all_of_it_goes(
+    retirement: RetirementManager, generations: Generations, fleet: FakeFleet
+) -> None:
+    retirement.reconcile()
+    assert fleet.done == [("stop", OLD), ("purge", OLD), ("release", OLD)]
+    assert generations.states.state(OLD) is SnapshotState.DRAINED
+    assert generations.states.state(NEW) is SnapshotState.CURRENT
+
+
+@pytest.mark.parametrize("status", [TaskStatus.INITIATED, TaskStatus.RUNNING, TaskStatus.LOST, TaskStatus.READY])
+def test_a_pinned_task_keeps_its_workers(
+    retirement: RetirementManager, records: Records, generations: Generations, fleet: FakeFleet, status: TaskStatus
+) -> None:
+    task = pin(records, status)
+    retirement.reconcile()
+    assert (fleet.done, generations.states.state(OLD)) == ([], SnapshotState.DRAINING)
+    records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.COMPLETED}})
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINED
+
+
+def test_a_device_bound_to_it_needs_no_worker_but_keeps_the_snapshot(
+    retirement: RetirementManager, records: Records, generations: Generations, fleet: FakeFleet
+) -> None:
+    bind(records)
+    retirement.reconcile()
+    retirement.reconcile()
+    assert fleet.done == [("stop", OLD), ("purge", OLD), ("release", OLD)]
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+    records.database["devices"].update_one({"_id": "furnace"}, {"$set": {"binding.snapshot": NEW}})
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINED
+
+
+def test_a_crash_while_closing_is_made_good(
+    retirement: RetirementManager, records: Records, generations: Generations
+) -> None:
+    generations.states.move(OLD, {SnapshotState.DRAINING}, SnapshotState.CLOSING)
+    pin(records, TaskStatus.RUNNING)
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+
+
+def test_what_goes_live_again_while_it_is_retired_stays_live(
+    retirement: RetirementManager, generations: Generations, fleet: FakeFleet
+) -> None:
+    fleet.while_stopping = lambda: [None, generations.roll_back(1, expected=2, actor="a", reason="r")][0]
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.CURRENT
