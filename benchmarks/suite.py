@@ -1,0 +1,39 @@
+"""All benchmarks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from benchmarks import dispatch, freezing, idle, memory, refresh, startup
+from benchmarks.results import Benchmark
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    "refresh": refresh.BENCHMARK,
+    "dispatch": dispatch.BENCHMARK,
+    "memory": memory.BENCHMARK,
+    "startup": startup.BENCHMARK,
+    "freezing": freezing.BENCHMARK,
+    "idle": idle.BENCHMARK,
+}
+
+
+class UnknownNameError(Exception):
+    """No benchmark and no figure is called so."""
+
+
+def chosen(names: Sequence[str]) -> dict[str, Benchmark]:
+    """The benchmarks that measure ``names``, each a benchmark or one of its figures; all for no names.
+
+    Raises UnknownNameError.
+    """
+    for name in names:
+        if not any(_measures(key, one, name) for key, one in BENCHMARKS.items()):
+            raise UnknownNameError(f"There is no benchmark and no figure called {name!r}; --list shows them.")
+    return {
+        key: one for key, one in BENCHMARKS.items() if not names or any(_measures(key, one, name) for name in names)
+    }
+
+
+def _measures(key: str, benchmark: Benchmark, name: str) -> bool:
+    return name == key or name in benchmark.names
