@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from pymongo import DESCENDING
+
 from hotswap.cutover import Outcome, Pipeline, Refresh
 from hotswap.errors import HotswapError
 from hotswap.generations import Generations
@@ -17,6 +19,7 @@ from lab.managers.refresh._participant import LabParticipant
 from lab.records import Document, Records
 
 _TRIGGER_ACTOR: Final = "trigger"
+_ROLLBACK: Final = "rollback"
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ class RefreshManager:
             self._watch()
         if self._generations.current() is None:
             self._enqueue(Refresh(actor="launch", trigger="launch")).wait()
-        elif self._config.general.auto_refresh:
+        elif self._config.general.auto_refresh and self._is_news():
             self._enqueue(Refresh(actor="launch", trigger="launch"))
 
     def stop(self) -> None:
@@ -103,7 +106,18 @@ class RefreshManager:
         snapshot = self._generations.get(generation).snapshot
         with self._running:
             self._participant.warm_up_known(snapshot)
-            return self._pipeline.roll_back(Refresh(actor=actor, trigger="rollback"), generation)
+            return self._pipeline.roll_back(Refresh(actor=actor, trigger=_ROLLBACK), generation)
+
+    def _is_news(self) -> bool:
+        """Whether the present code was not live before: what was rolled back must not come back with a restart."""
+        looked = {"trigger": {"$ne": _ROLLBACK}}
+        last = self._records.refreshes.find_one(looked, sort=[("requested_at", DESCENDING)])
+        if last is None or last["outcome"] not in (Outcome.LIVE, Outcome.UNCHANGED):
+            return True
+        try:
+            return bool(self._participant.freeze(None).id != last["snapshot"])
+        except HotswapError:
+            return True  # the refresh will tell why
 
     def _watch(self) -> None:
         if self._config.general.trigger == "save":

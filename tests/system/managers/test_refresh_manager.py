@@ -71,15 +71,19 @@ def records(database: Database[dict[str, Any]]) -> Records:
 
 @pytest.fixture
 def manager(tmp_path: Path, records: Records, participant: Participant) -> Iterator[RefreshManager]:
-    (tmp_path / "my_lab").mkdir()
-    (tmp_path / "my_lab" / "__init__.py").touch()
-    (tmp_path / "lab.toml").touch()
-    config = load(tmp_path, {"LAB_STATE_DIR": str(tmp_path / "state")})
-    code = LabCode(config, Store(tmp_path / "store"))
-    manager = RefreshManager(config, records, code, participant)  # type: ignore[arg-type]
+    manager = _manager(tmp_path, records, participant)
     yield manager
     participant.gate.set()
     manager.stop()
+
+
+def _manager(folder: Path, records: Records, participant: Participant, settings: str = "") -> RefreshManager:
+    (folder / "my_lab").mkdir(exist_ok=True)
+    (folder / "my_lab" / "__init__.py").touch()
+    (folder / "lab.toml").write_text(settings)
+    config = load(folder, {"LAB_STATE_DIR": str(folder / "state")})
+    code = LabCode(config, Store(folder / "store"))
+    return RefreshManager(config, records, code, participant)  # type: ignore[arg-type]
 
 
 def test_the_first_generation_is_live_when_the_manager_has_started(manager: RefreshManager, records: Records) -> None:
@@ -166,3 +170,32 @@ def test_rolling_back_makes_a_new_generation(manager: RefreshManager) -> None:
     manager.start()
     manager.request("next", "ada", "test")
     assert manager.roll_back(1, "ada")["generation"] == 3
+
+
+def test_a_restart_does_not_bring_back_what_was_rolled_back(
+    tmp_path: Path, manager: RefreshManager, records: Records, participant: Participant
+) -> None:
+    manager.start()
+    manager.request("next", "ada", "test")
+    manager.request(None, "ada", "test")
+    rolled_back = manager.roll_back(2, "ada")["generation"]
+    assert _restart(tmp_path, manager, records, participant) == rolled_back
+
+
+def test_a_restart_takes_code_live_that_was_not_seen_before(
+    tmp_path: Path, manager: RefreshManager, records: Records, participant: Participant
+) -> None:
+    manager.start()
+    before = manager.request("next", "ada", "test")["generation"]
+    assert _restart(tmp_path, manager, records, participant) == before + 1
+
+
+def _restart(folder: Path, manager: RefreshManager, records: Records, participant: Participant) -> int:
+    """The current generation after a restart with auto_refresh."""
+    manager.stop()
+    second = _manager(folder, records, participant, "[general]\nauto_refresh = true\n")
+    second.start()
+    second.stop()
+    current = Generations(records.database).current()
+    assert current is not None
+    return current.number
