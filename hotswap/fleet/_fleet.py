@@ -171,7 +171,16 @@ class Fleet:
 
     def _announce(self, run: Run) -> None:
         self._runs.save(run)
-        self._watch.watch(run.identity, lambda: _reap(run.identity.pid))
+        self._watch_parent(run)
+
+    def _watch_parent(self, run: Run) -> None:
+        """A zygote or template is started again when it is needed; until then its death only has to be cleared away."""
+
+        def clear_away() -> None:
+            _reap(run.identity.pid)
+            self._runs.forget(run.name, run.instance)
+
+        self._watch.watch(run.identity, clear_away)
 
     def _adopted(self, run: Run) -> bool:
         try:
@@ -181,7 +190,7 @@ class Fleet:
                 self._watch.watch(run.identity, lambda: self._died(run))
             else:
                 self._templates.adopt(run)
-                self._watch.watch(run.identity, lambda: _reap(run.identity.pid))
+                self._watch_parent(run)
         except (OSError, HotswapError) as error:
             log.warning("%s cannot be adopted: %s", run.name, error)
             return False

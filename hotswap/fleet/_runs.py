@@ -50,8 +50,10 @@ class Runs:
     def save(self, run: Run) -> None:
         write_private(self._path(run.name), json.dumps(asdict(run)))
 
-    def forget(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+    def forget(self, name: str, instance: str | None = None) -> None:
+        """Drop the record of a process; with ``instance``, not that of a successor of the same name."""
+        if instance is None or any(run.instance == instance for run in self.load() if run.name == name):
+            self._path(name).unlink(missing_ok=True)
 
     def load(self) -> Iterator[Run]:
         """Every record that can be read; an unreadable one is of a process that was never announced."""

@@ -46,9 +46,10 @@ def run(root: Path, narrator: Narrator) -> None:
     with _cleared_away(lab, narrator):
         narrator.say(f"a laboratory of its own in {root}")
         lab.create()
+        launching = narrator.elapsed()
         lab.launch()
         stage = Stage(lab, narrator, Expectations(CodeVersions(lab.folder, root / "control")))
-        story = Story(stage)
+        story = Story(stage, launch_seconds=narrator.elapsed() - launching)
         for number, (title, tell) in enumerate(story.steps, 1):
             narrator.step(number, title)
             tell()

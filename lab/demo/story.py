@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from hotswap.process import Identity
 from lab.client import ClientError
@@ -17,19 +17,23 @@ FURNACES: Final = ("furnace_1", "furnace_2", "furnace_3", "furnace_4")
 OTHER_DEVICES: Final = ("balance", "powder_doser", "robot_arm", "xrd")
 
 # Temperature (degrees C), minutes at it, ramp (degrees C per minute). Ten minutes pass in a second.
-LONG: Final = (900.0, 60.0, 20.0)
-MEDIUM: Final = (300.0, 15.0, 50.0)
-SHORT_HEATING: Final = (200.0, 5.0, 50.0)
+Heating: TypeAlias = tuple[float, float, float]
+BRIEF: Final[Heating] = (150.0, 2.0, 50.0)
+MEDIUM: Final[Heating] = (250.0, 10.0, 50.0)
 
 ROLLED_BACK_TO: Final = 3
 SAME_ENERGY: Final = 0.02
 
 
 class Story:
-    """Told in the order of ``steps``; each is a title and what happens."""
+    """Told in the order of ``steps``; each is a title and what happens.
 
-    def __init__(self, stage: Stage) -> None:
+    ``launch_seconds`` tells how fast this machine is: some heatings have to outlast what happens meanwhile.
+    """
+
+    def __init__(self, stage: Stage, launch_seconds: float) -> None:
         self._stage = stage
+        self._outlasting: Heating = (700.0, 12.0 * launch_seconds, 20.0)
         self._lab = stage.lab
         self._long = ""
         self._across = ""
@@ -56,14 +60,14 @@ class Story:
         stage.say(
             f"generation 1 (commit {(first.commit or '')[:SHORT]}) is live, {len(stage.expected.devices)} devices"
         )
-        self._long = stage.heat("long heating", *LONG)
+        self._long = stage.heat("long heating", *self._outlasting)
         furnace = stage.heats(self._long)
         stage.say(f"the long heating runs on {furnace['_id']}, pinned to generation 1")
 
     def _change_a_task(self) -> None:
         stage = self._stage
         stage.go_live(changes.UNLOADING_TEMPERATURE)
-        result = stage.completed(stage.heat("heating with the new code", *SHORT_HEATING))
+        result = stage.completed(stage.heat("heating with the new code", *BRIEF))
         stage.at_work(self._long)
         claim("unloaded_at_c" in result, f"The new heating should tell its unloading temperature, it told {result}.")
         self._energy_kwh = result["energy_kwh"]
@@ -78,7 +82,7 @@ class Story:
         stage.devices_settle(but=[occupied])
         self._claim_still_connected(occupied)
         stage.say(f"the idle furnaces have the new driver; {occupied} keeps the old one while it heats")
-        temperature_c, minutes, _ = SHORT_HEATING
+        temperature_c, minutes, _ = BRIEF
         fast = stage.heat("heating with the new driver", temperature_c, minutes, changes.FASTER_RAMP_C_PER_MINUTE)
         stage.completed(fast)
         stage.say(
@@ -119,7 +123,7 @@ class Story:
         plan = stage.go_live(changes.DRYING)
         stage.expected.connected(FURNACES)
         _claim_touched(plan, "changed", tasks=["Heating"], devices=FURNACES)
-        result = stage.completed(stage.heat("heating with drying", *SHORT_HEATING))
+        result = stage.completed(stage.heat("heating with drying", *BRIEF))
         claim(result["energy_kwh"] > self._energy_kwh * (1 + SAME_ENERGY), f"Drying took no energy: {result}.")
         stage.say(
             "only the furnaces and Heating depend on the helper; "
@@ -148,7 +152,7 @@ class Story:
             (refresh["path"], refresh["line"]) == (path, line),
             f"The syntax error is in {path}, line {line}, not in {refresh['path']}, line {refresh['line']}.",
         )
-        stage.say(f"rejected after {timing.seconds:.2f} s, {path} line {line}: {refresh['error']}")
+        stage.say(f"rejected: {refresh['error']}")
         tasks: Tasks = [
             ("Dosing", {"powder": "corundum", "mass_mg": 100}),
             ("Moving", {"destination": "table"}),
@@ -163,7 +167,7 @@ class Story:
 
     def _roll_back(self) -> None:
         stage = self._stage
-        self._across = stage.heat("heating across the rollback", *LONG)
+        self._across = stage.heat("heating across the rollback", *self._outlasting)
         occupied = stage.heats(self._across)["_id"]
         before, began = stage.expected.newest.number, datetime.now(UTC)
         facts = self._lab.ask("rollback", str(ROLLED_BACK_TO))
@@ -175,7 +179,7 @@ class Story:
             f"`lab rollback {ROLLED_BACK_TO}`: generation {current.number} has the code of generation "
             f"{ROLLED_BACK_TO}, live {self.rollback_seconds:.2f} s after the command"
         )
-        result = stage.completed(stage.heat("heating after the rollback", *SHORT_HEATING))
+        result = stage.completed(stage.heat("heating after the rollback", *BRIEF))
         claim(
             abs(result["energy_kwh"] / self._energy_kwh - 1) < SAME_ENERGY,
             f"Without drying this heating takes {self._energy_kwh} kWh, not {result['energy_kwh']}.",
@@ -239,7 +243,7 @@ def _claim_touched(plan: Any, how: str, *, tasks: Any, devices: Any) -> None:
         claim(found == list(should), f"The commit should have {how} the {kind} {list(should)}, not {found}.")
 
 
-def _parameters(heating: tuple[float, float, float]) -> dict[str, Any]:
+def _parameters(heating: Heating) -> dict[str, Any]:
     return dict(zip(("temperature_c", "minutes", "ramp_c_per_minute"), heating, strict=True))
 
 

@@ -27,7 +27,7 @@ class Timing:
 
     @property
     def seconds(self) -> float:
-        """From the commit to the end of the refresh: live, rejected or found unchanged."""
+        """From the commit to the last step its refresh came to."""
         return (list(self.moments.values())[-1] - self.commit.at).total_seconds()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from lab.records import CLAIMED, ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
@@ -42,7 +43,7 @@ class Commands:
         if not tasks:
             raise ConflictError(f"Experiment {experiment_id} has ended already.")
         for task_id in tasks:
-            if self._task(task_id)["status"] not in ENDED:
+            with suppress(ConflictError):  # it has ended meanwhile, perhaps because an earlier one was cancelled
                 self.cancel_task(task_id, actor)
         return self._experiment(experiment_id)
 

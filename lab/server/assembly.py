@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from pymongo.database import Database
 
@@ -27,6 +27,9 @@ from lab.server.app import create_app
 from lab.server.backend import Backend, Ground, Surroundings
 from lab.server.guard import LOOPBACK_NAMES
 from lab.server.settings import Settings
+
+_WORKER: Final = "lab.worker:main"
+_WORKER_GRACE_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -109,12 +112,18 @@ class Assembly:
             links=links,
             watch=watch,
             ensure_worker=self._ensure_worker,
+            end_workers=self._end_workers,
             processes=self._processes,
             shutdown=lambda: end_supervisor(self._settings.config),
         )
 
     def _ensure_worker(self, snapshot: str) -> None:
-        self._fleet.ensure(worker_name(snapshot), snapshot, "lab.worker:main", self._settings.process_arguments())
+        self._fleet.ensure(worker_name(snapshot), snapshot, _WORKER, self._settings.process_arguments())
+
+    def _end_workers(self) -> None:
+        for process in self._processes():
+            if process["entry"] == _WORKER:
+                self._fleet.stop(process["name"], _WORKER_GRACE_SECONDS)
 
     def _processes(self) -> list[Document]:
         try:

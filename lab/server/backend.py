@@ -71,6 +71,7 @@ class Surroundings:
     links: Links
     watch: DeathWatch
     ensure_worker: Callable[[str], None]
+    end_workers: Callable[[], None]
     processes: Callable[[], list[Document]]
     shutdown: Callable[[], None]
 
@@ -93,6 +94,7 @@ class Backend:
         self.processes = surroundings.processes
         self._catalog = catalog = ground.catalog
         self._bus = bus = ground.bus
+        self._end_workers = surroundings.end_workers
         self._shutdown = surroundings.shutdown
         self._tasks = TaskManager(records, catalog, bus, ground.current_pin, surroundings.send)
         self._managers: list[Manager] = [
@@ -134,7 +136,12 @@ class Backend:
         threading.Timer(0.1, self._end_everything).start()
 
     def _end_everything(self) -> None:
+        """Work ends before the devices it uses, and nobody is left who would start it again."""
         try:
+            for part in self._parts:
+                if part is not self.devices:
+                    part.stop()
+            self._end_workers()
             self.devices.shutdown()
         finally:
             self._shutdown()

@@ -193,8 +193,8 @@ def main() -> None:
 def _launch_detached(config: LabConfig, say: Say) -> None:
     if running(config) is not None:
         raise _already_running(config)
+    _make_folders(config.general.state_dir)
     path = config.general.state_dir / "logs" / "supervisor.log"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "lab.services.supervisor", str(config.path)],
@@ -217,8 +217,7 @@ def _launch_detached(config: LabConfig, say: Say) -> None:
 def _only_one(config: LabConfig) -> Iterator[None]:
     """Hold the state folder itself, so that there is no lock file to leave behind."""
     state = config.general.state_dir
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state / "logs").mkdir(exist_ok=True, mode=0o700)
+    _make_folders(state)
     descriptor = os.open(state, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,6 +227,12 @@ def _only_one(config: LabConfig) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _make_folders(state: Path) -> None:
+    """Each on its own: the parents that ``mkdir`` makes by itself could be read by everybody."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state / "logs").mkdir(exist_ok=True, mode=0o700)
 
 
 def _already_running(config: LabConfig) -> ServiceError:

@@ -76,7 +76,7 @@ class RefreshManager:
         if self._config.general.auto_refresh:
             self._watch()
         if self._generations.current() is None:
-            self._enqueue(Refresh(actor="launch", trigger="launch")).wait()
+            self._first()
         elif self._config.general.auto_refresh and self._is_news():
             self._enqueue(Refresh(actor="launch", trigger="launch"))
 
@@ -118,6 +118,12 @@ class RefreshManager:
             return bool(self._participant.freeze(None).id != last["snapshot"])
         except HotswapError:
             return True  # the refresh will tell why
+
+    def _first(self) -> None:
+        try:
+            self._enqueue(Refresh(actor="launch", trigger="launch")).wait()
+        except HotswapError as error:
+            log.error("No code is live: %s", error)  # noqa: TRY400 - where it failed has been logged
 
     def _watch(self) -> None:
         if self._config.general.trigger == "save":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
-from hotswap.generations import Generation, Generations
+from hotswap.generations import Generation, Generations, SnapshotState
 from hotswap.snapshot import Snapshot
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
@@ -15,10 +15,14 @@ from lab.managers.refresh._plan import make_plan
 from lab.records import Document, Records
 
 
-class Describes(Protocol):
+class Fleet(Protocol):
     """The part of ``hotswap.fleet.FleetClient`` that is used here."""
 
     def describe(self, snapshot: str) -> Document: ...
+    def release(self, snapshot: str) -> object: ...
+
+
+_NEEDED: Final = {SnapshotState.CURRENT, SnapshotState.DRAINING, SnapshotState.CLOSING}
 
 
 class LabParticipant:
@@ -30,7 +34,7 @@ class LabParticipant:
         catalog: Catalog,
         store: Store,
         code: LabCode,
-        fleet: Describes,
+        fleet: Fleet,
         ensure_worker: Callable[[str], None],
     ) -> None:
         self._records = records
@@ -69,6 +73,11 @@ class LabParticipant:
     def warm_up_known(self, snapshot: str) -> None:
         """As ``warm_up``, for a snapshot that was live before."""
         self._ensure_worker(snapshot)
+
+    def dismiss(self, snapshot: str) -> None:
+        """End the template of a snapshot that does not go live after all, unless it is or was live and still needed."""
+        if self._generations.states.state(snapshot) not in _NEEDED:
+            self._fleet.release(snapshot)
 
     def promoted(self, generation: Generation) -> None:
         self._records.log(

@@ -160,6 +160,7 @@ class Lab:
             send=lambda *hint: self.sent.put(hint),
             links=self._links,
             watch=self._watch,
+            end_workers=lambda: None,
             ensure_worker=self.ensured.put,
             processes=lambda: [{"name": "worker"}],
             shutdown=self.stopped.set,
