@@ -56,9 +56,9 @@ class Runs:
             self._path(name).unlink(missing_ok=True)
 
     def load(self) -> Iterator[Run]:
-        """Every record that can be read; an unreadable one is of a process that was never announced."""
+        """Every record that can be read; one that cannot is of a process never announced, or just forgotten."""
         for path in self._folder.glob("*.run.json"):
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
                 data = json.loads(path.read_text())
                 identity = Identity.from_dict(data.pop("identity"))
                 host, port = data.pop("address")
