@@ -20,6 +20,7 @@ from lab.records import Document, Records
 
 _TRIGGER_ACTOR: Final = "trigger"
 _ROLLBACK: Final = "rollback"
+_NOT_LIVE: Final = (Outcome.REJECTED, Outcome.SUPERSEDED)
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,10 @@ class RefreshManager:
             snapshot = self._participant.freeze(rev)
             self._participant.describe(snapshot)
             found = {"snapshot": snapshot.id, "commit": snapshot.origin.commit, "dirty": snapshot.origin.dirty}
-            return {**found, **self._participant.plan(snapshot)}
+            try:
+                return {**found, **self._participant.plan(snapshot)}
+            finally:
+                self._participant.dismiss(snapshot.id)
 
     def roll_back(self, generation: int, actor: str) -> Document:
         """Go live again with the snapshot of an earlier generation. Raises HotswapError where that cannot be."""
@@ -172,6 +176,8 @@ class RefreshManager:
     def _take(self, ticket: _Ticket) -> None:
         try:
             document = self._pipeline.run(ticket.refresh, lambda: self._waiting is not None)
+            if document["outcome"] in _NOT_LIVE and "snapshot" in document:
+                self._participant.dismiss(document["snapshot"])
         except Exception as error:  # the thread must outlive whatever one refresh runs into
             log.exception("A refresh failed")
             ticket.fail(HotswapError(f"The refresh failed: {error}; see the log of the managers."))

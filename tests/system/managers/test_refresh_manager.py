@@ -55,6 +55,9 @@ class Participant:
     def warm_up_known(self, snapshot: str) -> None:
         pass
 
+    def dismiss(self, snapshot: str) -> None:
+        pass
+
     def promoted(self, generation: object) -> None:
         pass
 
