@@ -112,6 +112,7 @@ def stop(folder: Path | None, force: bool, as_json: bool) -> None:
     from lab.client import ClientError
     from lab.services import supervisor
 
+    supervisor.take_over(config)
     try:
         _client(config).shut_down(force=force)
         ended = _wait_for_supervisor(config)

@@ -70,6 +70,12 @@ def stop(config: LabConfig) -> bool:
     return True
 
 
+def take_over(config: LabConfig) -> None:
+    """Launch a supervisor for what a killed one left running, if anything. Raises ServiceError."""
+    if running(config) is None and _left_running(config.general.state_dir / "run"):
+        _launch_detached(config, say=log.info)
+
+
 def running(config: LabConfig) -> Identity | None:
     """The supervisor of this laboratory, if it runs and has started everything."""
     try:
@@ -227,6 +233,12 @@ def _only_one(config: LabConfig) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _left_running(records: Path) -> bool:
+    """Whether any process lives of which a record is kept."""
+    documents = [json.loads(path.read_text()) for path in records.rglob("*.json")]
+    return any(Identity.from_dict(each["identity"]).alive() for each in documents if "identity" in each)
 
 
 def _make_folders(state: Path) -> None:
