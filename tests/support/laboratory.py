@@ -93,14 +93,19 @@ class Laboratory:
         try:
             self.cli("stop", "--force")
         finally:
-            _, alive = psutil.wait_procs(self.processes(), timeout=5.0)
-            for process in alive:
+            left = self.left_running()
+            for process in left:
                 process.kill()
-        assert not alive, f"left running: {alive}"
+        assert not left, f"left running: {left}"
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this lab: what was started with its state directory in the environment, or works in it."""
         return [each for each in psutil.process_iter() if self._is_ours(each)]
+
+    def left_running(self) -> list[psutil.Process]:
+        """The processes that are still there after five seconds."""
+        _, alive = psutil.wait_procs(self.processes(), timeout=5.0)
+        return [each for each in alive if self._is_ours(each)]
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -197,6 +202,14 @@ class Laboratory:
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message=Change the lab")
         return self._git("rev-parse", "HEAD").strip()
+
+    def propose(self, change: Callable[[], None]) -> str:
+        """A commit of a change that no branch has; the lab's folder is as before."""
+        change()
+        self._git("add", "--all")
+        commit = self._git("commit-tree", "-p", "HEAD", "-m", "Propose", self._git("write-tree").strip()).strip()
+        self._git("reset", "--quiet", "--hard")
+        return commit
 
     def refresh(self) -> Document:
         """Commit what was changed and wait for the end of the refresh that follows; returns its document."""
