@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -82,16 +82,31 @@ class Manager(ABC):
 
 @dataclass(frozen=True)
 class _Subscription:
+    """``fields`` maps each field of interest to its values of interest, None for all of them."""
+
     wake: Wake
-    fields: frozenset[str] | None
+    fields: Mapping[str, Collection[Any] | None] | None
 
     def concerns(self, event: Document) -> bool:
-        """Whether the change touches a field of interest; anything but an update touches all."""
-        if self.fields is None or event["operationType"] != "update":
+        """Whether the change touches a field of interest; a new or a deleted document touches all."""
+        if self.fields is None:
             return True
-        changes = event["updateDescription"]
-        names = [*changes["updatedFields"], *changes["removedFields"]]
-        return any(name.partition(".")[0] in self.fields for name in names)
+        if event["operationType"] == "update":
+            changes = event["updateDescription"]
+            touched = {**changes["updatedFields"], **dict.fromkeys(changes["removedFields"])}
+            return any(self._is_wanted(name.partition(".")[0], value) for name, value in touched.items())
+        document = event.get("fullDocument")
+        return document is None or all(self._may_be(name, document) for name in self.fields)
+
+    def _is_wanted(self, field: str, value: Any) -> bool:
+        assert self.fields is not None
+        if field not in self.fields:
+            return False
+        values = self.fields[field]
+        return values is None or value in values
+
+    def _may_be(self, field: str, document: Document) -> bool:
+        return field not in document or self._is_wanted(field, document[field])
 
 
 class Bus:
@@ -104,12 +119,19 @@ class Bus:
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
 
-    def subscribe(self, collection: str, wake: Wake, fields: Collection[str] | None = None) -> None:
+    def subscribe(
+        self,
+        collection: str,
+        wake: Wake,
+        fields: Collection[str] | Mapping[str, Collection[Any]] | None = None,
+    ) -> None:
         """Call ``wake`` after a change in ``collection``, of an update only when it touches one of ``fields``.
 
-        Subscribe before ``start``. After an interruption everybody is woken once.
+        A mapping also names the values to wake for; what a task goes through concerns everybody, but each step of it
+        only a few. Subscribe before ``start``. After an interruption everybody is woken once.
         """
-        subscription = _Subscription(wake, None if fields is None else frozenset(fields))
+        wanted = fields if fields is None or isinstance(fields, Mapping) else dict.fromkeys(fields)
+        subscription = _Subscription(wake, wanted)
         self._subscriptions.setdefault(collection, []).append(subscription)
 
     def start(self) -> None:

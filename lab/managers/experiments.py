@@ -25,8 +25,8 @@ class ExperimentManager(Manager):
         self._records = records
         self._on_ready = on_ready
         self._swept = False
-        bus.subscribe("experiments", self.wake, {"status"})
-        bus.subscribe("tasks", self.wake, {"status"})
+        bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.WAITING, *ENDED}})
 
     def reconcile(self) -> float | None:
         if not self._swept:

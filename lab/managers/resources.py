@@ -41,7 +41,7 @@ class ResourceManager(Manager):
         bus.subscribe("devices", self.wake, {"state", "paused", "holder", "binding"})
         bus.subscribe("positions", self.wake, {"holder"})
         bus.subscribe("samples", self.wake, {"position"})
-        bus.subscribe("tasks", self.wake, {"status"})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.LOST, *ENDED}})
 
     def reconcile(self) -> float | None:
         requests = list(self._records.requests.find({"status": {"$in": list(_OPEN)}}))

@@ -16,7 +16,7 @@ from hotswap.routing import RoutingError
 from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
 from lab.parameters import complaint, sentence
-from lab.records import CLAIMED, ExperimentStatus, Pin, Records, Task, TaskStatus, now
+from lab.records import CLAIMED, ENDED, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_AFTER: Final = timedelta(seconds=5)
 _FIELDS: Final = ("status", "type", "parameters", "experiment", "priority", "ready_at", "pin", "attempt", "claim")
@@ -37,8 +37,8 @@ class TaskManager(Manager):
         self._catalog = catalog
         self._current = current
         self._send = send
-        bus.subscribe("tasks", self.wake, {"status"})
-        bus.subscribe("experiments", self.wake, {"status"})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.LOST, *ENDED}})
+        bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("current_generation", self.wake)
 

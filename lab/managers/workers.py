@@ -35,7 +35,7 @@ class WorkerManager(Manager):
         self._starting: dict[str, threading.Thread] = {}
         self._refusals: dict[str, int] = {}
         bus.subscribe("workers", self.wake, set())
-        bus.subscribe("tasks", self.wake, {"status"})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.INITIATED}})
         bus.subscribe("current_generation", self.wake)
 
     def reconcile(self) -> float | None:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from hotswap.generations import Generations, SnapshotRecord, SnapshotState
 from lab.managers.bus import Bus, Manager
-from lab.records import PINNED, Records, TaskStatus
+from lab.records import ENDED, PINNED, Records, TaskStatus
 
 _GRACE_SECONDS: Final = 10.0
 
@@ -40,7 +40,7 @@ class RetirementManager(Manager):
         self._worker_name = worker_name
         self._generations = Generations(records.database)
         self._ended_workers: set[str] = set()
-        bus.subscribe("tasks", self.wake, {"status"})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *ENDED}})
         bus.subscribe("devices", self.wake, {"binding"})
         bus.subscribe("current_generation", self.wake)
 

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lab.managers.bus import Bus
+
+
+class Database:
+    """Has one change stream, which tells the given events and then ends."""
+
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self._events = events
+
+    def watch(self, *_: object, **__: object) -> Database:
+        return self
+
+    def __enter__(self) -> list[dict[str, Any]]:
+        return self._events
+
+    def __exit__(self, *_: object) -> None:
+        self._events = []
+
+
+def update(**fields: object) -> dict[str, Any]:
+    description = {"updatedFields": fields, "removedFields": []}
+    return {"operationType": "update", "ns": {"coll": "tasks"}, "updateDescription": description}
+
+
+def insert(**document: object) -> dict[str, Any]:
+    return {"operationType": "insert", "ns": {"coll": "tasks"}, "fullDocument": document}
+
+
+def woken(event: dict[str, Any], fields: Any) -> bool:
+    """Whether the event wakes who subscribed with these fields; everybody is woken once at the start anyway."""
+    calls: list[int] = []
+    bus = Bus(Database([event]))  # type: ignore[arg-type]
+    bus.subscribe("tasks", lambda: calls.append(1), fields)
+    bus._listen()
+    return len(calls) > 1
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (update(status="READY"), True),
+        (update(status="RUNNING"), False),
+        (update(message="READY"), False),
+        (insert(status="READY"), True),
+        (insert(status="RUNNING"), False),
+        (insert(name="without"), True),
+        ({"operationType": "delete", "ns": {"coll": "tasks"}}, True),
+    ],
+)
+def test_values_of_interest_wake(event: dict[str, Any], expected: bool) -> None:
+    assert woken(event, {"status": {"READY"}}) is expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [(update(status="RUNNING"), True), (update(message="hello"), False), (insert(status="RUNNING"), True)],
+)
+def test_a_field_without_values_wakes_for_all_of_them(event: dict[str, Any], expected: bool) -> None:
+    assert woken(event, {"status"}) is expected
+
+
+def test_part_of_a_field_counts_as_the_field() -> None:
+    assert woken(update(**{"pin.snapshot": "a"}), {"pin"})
