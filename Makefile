@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	touch $@
 
 demo: $(STAMP)  ## the main job, unattended: a lab whose code changes while it runs
-	$(BIN)/python -m benchmarks.demo
+	$(BIN)/python -m lab.demo
 
 test: $(STAMP)  ## every test; servers are started by the tests
 	$(BIN)/python -m pytest

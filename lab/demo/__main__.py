@@ -12,7 +12,7 @@ from types import FrameType
 
 from hotswap.errors import HotswapError
 from lab.demo.claims import StoryError, claim
-from lab.demo.expectations import CodeVersions, Expectations, differences
+from lab.demo.expectations import CodeVersions, Expectations
 from lab.demo.facts import read_devices, read_generations, read_tasks
 from lab.demo.laboratory import Laboratory
 from lab.demo.narration import Narrator
@@ -71,9 +71,7 @@ def report(stage: Stage, rollback_seconds: float) -> None:
     show_devices(console, devices.values())
     show_generations(console, generations.values(), stage.timings, rollback_seconds)
     faults = [
-        *differences("task", expected.tasks, tasks),
-        *differences("device", expected.devices, devices),
-        *differences("generation", expected.generations, generations),
+        *expected.faults(tasks, devices, generations),
         *(fault for timing in stage.timings for fault in timing.faults()),
     ]
     if faults:
@@ -85,9 +83,16 @@ def _cleared_away(lab: Laboratory, narrator: Narrator) -> Iterator[None]:
     try:
         yield
     finally:
+        _ignore_interruptions()
         ended = lab.clear_away()
         if ended:
             narrator.say(f"ended what was still running: {len(ended)} processes")
+
+
+def _ignore_interruptions() -> None:
+    """Ending everything must not be interrupted itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -76,6 +76,19 @@ class Expectations:
             connects = before.connects + 1 if before else 1
             self.devices[name] = DeviceFacts(name, DeviceState.FREE, connects, connects - 1, now.number, now.version)
 
+    def faults(
+        self,
+        tasks: Mapping[str, TaskFacts],
+        devices: Mapping[str, DeviceFacts],
+        generations: Mapping[str, GenerationFacts],
+    ) -> list[str]:
+        """One sentence for each figure of the table that is wrong."""
+        return [
+            *differences("task", self.tasks, tasks),
+            *differences("device", self.devices, devices),
+            *differences("generation", self.generations, generations),
+        ]
+
     def retired(self, device: str) -> None:
         """The device is not part of the lab any more."""
         before = self.devices[device]

@@ -24,6 +24,7 @@ from lab.records import Document, Records
 from lab.services.service import adopt
 
 _COMMAND_SECONDS: Final = 90.0
+_DATABASE_MS: Final = 5000
 
 
 class Laboratory:
@@ -45,7 +46,7 @@ class Laboratory:
         service = adopt(self.state, "database")
         if service is None:
             raise StoryError(f"The database does not run after the launch; see {self.state}/logs.")
-        self._mongo = MongoClient(service.url, tz_aware=True)
+        self._mongo = MongoClient(service.url, tz_aware=True, serverSelectionTimeoutMS=_DATABASE_MS)
         database = self._mongo[load(self.folder, self._environment).database]
         self.records = Records(database)
         self.generations = Generations(database)
@@ -87,14 +88,20 @@ class Laboratory:
         return belonging_to(self.state)
 
     def stop(self) -> None:
-        """Stop the lab as its people do. Raises StoryError when tasks are at work."""
+        """Stop the lab as its people do; nothing can be read any more. Raises StoryError when tasks are at work."""
+        self._close_database()
         self.command("stop")
 
     def clear_away(self) -> list[Process]:
         """Leave nothing running, however things stand; returns what a stop had left over."""
+        self._close_database()
+        return end_all(self.state)
+
+    def _close_database(self) -> None:
+        # Closing takes leave of the server, which has to be there to hear it.
         if self._mongo is not None:
             self._mongo.close()
-        return end_all(self.state)
+            self._mongo = None
 
     def _managers_record(self) -> Document:
         record: Document = json.loads((self.state / "run" / "managers.json").read_text())

@@ -97,7 +97,7 @@ class Stage:
         """Wait until the task has started its program; returns the furnace."""
         self.wait(f"{self.names[task_id]} to start", lambda: programs_started(self.lab.records, task_id) or None)
         self.at_work(task_id)
-        furnace = self.lab.records.devices.find_one({"holder": task_id, "group": {"$regex": "furnace"}})
+        furnace = self.lab.records.devices.find_one({"holder": task_id, "type": {"$regex": ":Furnace$"}})
         if furnace is None:
             raise StoryError(f"{self.names[task_id]} heats but holds no furnace.")
         return furnace

@@ -33,7 +33,7 @@ class Story:
 
     def __init__(self, stage: Stage, launch_seconds: float) -> None:
         self._stage = stage
-        self._outlasting: Heating = (700.0, 12.0 * launch_seconds, 20.0)
+        self._outlasting: Heating = (500.0, 14.0 * launch_seconds, 20.0)
         self._lab = stage.lab
         self._long = ""
         self._across = ""
