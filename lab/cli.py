@@ -300,6 +300,51 @@ def cancel(folder: Path | None, task_or_experiment: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("device")
+@as_json
+@in_lab
+def pause(folder: Path | None, device: str, as_json: bool) -> None:
+    """Grant DEVICE to nobody until it is released; a task that holds it keeps it.
+
+    \b
+    Example:
+      lab pause furnace_1
+    """
+    facts = _client(_config(folder)).post(f"devices/{device}/pause")
+    _tell(as_json, facts, f"{device} is paused; `lab release {device}` ends that.")
+
+
+@main.command()
+@click.argument("device")
+@as_json
+@in_lab
+def release(folder: Path | None, device: str, as_json: bool) -> None:
+    """End the pause of DEVICE; connect it again after an emergency stop or an error.
+
+    \b
+    Example:
+      lab release furnace_1
+    """
+    facts = _client(_config(folder)).post(f"devices/{device}/release")
+    _tell(as_json, facts, f"{device} is released.")
+
+
+@main.command("emergency-stop")
+@click.argument("device")
+@as_json
+@in_lab
+def emergency_stop(folder: Path | None, device: str, as_json: bool) -> None:
+    """Stop DEVICE at once, whatever it is doing, and pause it. The task that uses it goes on: cancel that too.
+
+    \b
+    Example:
+      lab emergency-stop furnace_1
+    """
+    facts = _client(_config(folder)).post(f"devices/{device}/emergency_stop")
+    _tell(as_json, facts, f"{device} was told to stop and is paused; `lab release {device}` connects it again.")
+
+
+@main.command()
 @click.argument("task")
 @as_json
 @in_lab

@@ -39,7 +39,7 @@ class General(_Section):
     branch: str | None = None
     simulation: bool = True
     state_dir: Path
-    cutover: Literal["rolling", "barrier"] = "rolling"
+    cutover: Literal["rolling"] = "rolling"
 
 
 class Server(_Section):

@@ -45,8 +45,8 @@ _STYLES: Final = {
 
 def show_status(console: Console, status: Document) -> None:
     console.print(f"[bold]{status['lab']}[/] runs {version(status)}, auto_refresh {_switch(status['auto_refresh'])}")
-    refresh = status["refresh"]
-    if refresh is not None and refresh["outcome"] == "rejected":
+    refresh = status.get("refresh")
+    if refresh and refresh["outcome"] == "rejected":
         console.print(f"[red]newest code rejected:[/] {escape(refresh['error'])}")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(status["tasks"].items())) or "none"
     console.print(f"tasks: {counts}")

@@ -186,6 +186,7 @@ class Device(TypedDict):
     connects: int
     disconnects: int
     error: str | None
+    stopped: NotRequired[bool]
     rebind_to: NotRequired[str | None]
     failed_digest: NotRequired[str | None]
 

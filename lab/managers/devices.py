@@ -122,9 +122,14 @@ class DeviceManager(Manager):
         self._records.log("device.paused", device)
 
     def release(self, device: str) -> None:
-        """End a pause, and try again to connect a device in error."""
-        self._device(device)
-        fields = {"paused": False, "failed_digest": None}
+        """End a pause; reconnect a device that was stopped, and try again to connect one in error.
+
+        Raises RemoteError, and leaves it paused, when the stopped device does not connect.
+        """
+        document = self._device(device)
+        if document.get("stopped"):
+            self._reconnect(document)
+        fields = {"paused": False, "stopped": False, "failed_digest": None}
         self._records.devices.update_one({"_id": device}, {"$set": fields})
         broken = {"_id": device, "state": DeviceState.ERROR}
         self._records.devices.update_one(broken, {"$set": {"state": DeviceState.UNBOUND, "error": None}})
@@ -143,9 +148,21 @@ class DeviceManager(Manager):
             stopped = bool(driver.call("emergency_stop", device, timeout=_STOP_SECONDS))
         except (OSError, WireError):
             stopped = self._stop_by_force(device, driver)
+        self._records.devices.update_one({"_id": device}, {"$set": {"stopped": True}})
         self.pause(device)
         self._records.log("device.emergency_stop", device, stopped=stopped)
         return stopped
+
+    def _reconnect(self, device: Device) -> None:
+        """An emergency stop may have cut off the hardware: only a new connection tells that it is there again."""
+        driver = self._driver(device)
+        if driver is None:
+            return  # its process has ended since, and the next one connects it
+        driver.call("disconnect", device["_id"])
+        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"disconnects": 1}})
+        driver.call("connect", device["_id"])
+        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}})
+        self._records.log("device.connected", device["_id"], process=driver.name)
 
     def _stop_by_force(self, device: str, driver: Driver) -> bool:
         log.error("Driver process %s does not react; it is killed to stop %s.", driver.name, device)

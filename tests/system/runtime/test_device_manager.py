@@ -321,6 +321,22 @@ def test_emergency_stop_stops_and_pauses(managed: Managed, trace: Callable[[str]
     assert managed.device("furnace")["paused"]
 
 
+def test_release_reconnects_a_device_that_was_stopped(managed: Managed, trace: Callable[[str], list[str]]) -> None:
+    managed.manager.emergency_stop("furnace")
+    before = managed.device("furnace")["connects"]
+    managed.manager.release("furnace")
+    assert trace(OLD)[-2:] == ["furnace old disconnect", "furnace old connect"]
+    device = managed.device("furnace")
+    assert (device["paused"], device["connects"]) == (False, before + 1)
+
+
+def test_release_of_a_pause_reconnects_nothing(managed: Managed, trace: Callable[[str], list[str]]) -> None:
+    before = trace(OLD)
+    managed.manager.pause("furnace")
+    managed.manager.release("furnace")
+    assert trace(OLD) == before
+
+
 def test_emergency_stop_replaces_a_driver_process_that_does_not_react(
     managed: Managed, trace: Callable[[str], list[str]]
 ) -> None:
