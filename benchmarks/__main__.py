@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+from types import FrameType
+
 import click
 from rich.console import Console
 
@@ -28,7 +32,8 @@ def main(names: tuple[str, ...], show_list: bool, quick: bool) -> None:
     for name, benchmark in wanted.items():
         console.print(f"[bold]{name}[/bold]: {benchmark.about}")
         findings = benchmark.run(quick)
-        console.print(*findings.tables, sep="\n")
+        for table in findings.tables:
+            console.print(table)
         figures += findings.figures
         report.write(findings.figures)
     console.print(report.table(figures))
@@ -42,5 +47,11 @@ def _list() -> None:
             click.echo(f"  {figure}")
 
 
+def _end(number: int, _: FrameType | None) -> None:
+    """Unwinds, so that what was started is ended also when this process is told to end."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     main(prog_name="python -m benchmarks")

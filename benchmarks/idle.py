@@ -26,8 +26,8 @@ def run(quick: bool) -> Findings:
             lab.wait_until_running(lab.submit("Waiting"))
         time.sleep(5)  # what the last refresh left to do is not idleness
         samples = measuring.processor(lab, seconds)
-    figure = Figure("idle_cpu", measuring.total(samples), "% of one core", seconds, _BUDGET)
-    return Findings([figure], [measuring.table(f"Idle for {seconds} s, n = seconds", "% of one core", samples)])
+    figure = Figure("idle_cpu", measuring.total(samples), "% of one core", 1, _BUDGET)
+    return Findings([figure], [measuring.table(f"Idle for {seconds} s", "% of one core", samples)])
 
 
 BENCHMARK: Final = Benchmark("processor time of an idle lab with three live versions, per process", ("idle_cpu",), run)

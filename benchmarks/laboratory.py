@@ -181,8 +181,9 @@ class Laboratory:
     @property
     def database(self) -> Database[Document]:
         if self._client is None:
-            quiet = {"heartbeatFrequencyMS": 60_000, "serverMonitoringMode": "poll"}
-            self._client = MongoClient(self.settings.mongo_uri, tz_aware=True, **quiet)
+            self._client = MongoClient(
+                self.settings.mongo_uri, tz_aware=True, heartbeatFrequencyMS=60_000, serverMonitoringMode="poll"
+            )
         return self._client[self.settings.database]
 
     def _add_probes(self) -> None:

@@ -50,7 +50,7 @@ def _figures(name: str, samples: list[Sample]) -> list[Figure]:
 
 
 def _figure(name: str, samples: list[Sample], budget: str) -> Figure:
-    return Figure(name, measuring.total(samples), "MB", len(samples), Reference(f"{_PEER}; {budget}", _PEER_MB))
+    return Figure(name, measuring.total(samples), "MB", 1, Reference(f"{_PEER}; {budget}", _PEER_MB))
 
 
 def _table(versions: str, samples: list[Sample]) -> Table:
