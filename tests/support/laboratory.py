@@ -203,6 +203,10 @@ class Laboratory:
         self._git("commit", "--quiet", "--message=Change the lab")
         return self._git("rev-parse", "HEAD").strip()
 
+    def content(self, commit: str, path: str) -> str:
+        """A file as a commit has it."""
+        return self._git("show", f"{commit}:{path}")
+
     def propose(self, change: Callable[[], None]) -> str:
         """A commit of a change that no branch has; the lab's folder is as before."""
         change()

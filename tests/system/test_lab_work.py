@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,26 @@ def test_everything_is_given_back_at_the_end(lab: Laboratory, done: dict[str, An
     tasks = [task["id"] for task in done["tasks"]]
     held = {"holder": {"$in": tasks}}
     lab.until(lambda: not lab.records.devices.count_documents(held) + lab.records.positions.count_documents(held))
+
+
+def test_a_cancelled_task_ends_and_gives_back_its_furnace(lab: Laboratory, gate: Path) -> None:
+    task = lab.hold("furnace_1", gate)
+    lab.cli("cancel", task)
+    assert set(lab.reached(task, "CANCELLED")["result"]) == {"early"}
+    lab.until(lambda: lab.devices()["furnace_1"]["state"] == "free")
+
+
+def test_stopping_is_refused_while_a_task_is_at_work(lab: Laboratory, gate: Path) -> None:
+    task = lab.hold("furnace_1", gate)
+    assert "at work" in lab.refused("stop")
+    gate.touch()
+    lab.result(task)
+
+
+def test_a_second_launch_is_refused(lab: Laboratory) -> None:
+    before = lab.identity("supervisor")
+    assert "runs already" in lab.refused("launch", "--detach")
+    assert lab.identity("supervisor") == before
 
 
 REFUSED = {
