@@ -82,8 +82,8 @@ class Intake:
                 del self._runs[task_id]
                 return
             self._runs[task_id] = run
-        self._lease.count(+1)
         run.start()
+        self._lease.count(+1)  # told to people; the task need not wait for it
 
     def _claim(self, task_id: str, attempt: int) -> TaskRun | None:
         claim = Claim(worker=self._lease.worker, token=new_id(), at=now())
