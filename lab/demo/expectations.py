@@ -99,11 +99,11 @@ class Expectations:
 
 def differences(kind: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
     """One sentence for each figure that is not as expected; both map keys to records of the same dataclass."""
-    for key in expected.keys() - found.keys():
+    for key in sorted(expected.keys() - found.keys()):
         yield f"{kind} {key} is missing"
-    for key in found.keys() - expected.keys():
+    for key in sorted(found.keys() - expected.keys()):
         yield f"{kind} {key} should not be there"
-    for key in expected.keys() & found.keys():
+    for key in sorted(expected.keys() & found.keys()):
         should, is_ = asdict(expected[key]), asdict(found[key])
         for name, value in should.items():
             if is_[name] != value:
