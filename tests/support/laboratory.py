@@ -267,7 +267,8 @@ class Laboratory:
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
             # The broker writes its title over its environment.
-            return process.environ().get("LAB_STATE_DIR") == str(self.state) or process.cwd() == str(self.state)
+            ours = process.environ().get("LAB_STATE_DIR") == str(self.state)
+            return ours or Path(process.cwd()).is_relative_to(self.state)
         except psutil.Error:
             return False  # it has ended, or is none of ours
 

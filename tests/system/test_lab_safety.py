@@ -63,6 +63,7 @@ def test_every_server_listens_on_loopback_only(lab: Laboratory) -> None:
     sockets = [each for process in lab.processes() for each in process.net_connections("inet")]
     listening = [each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN]
     assert len(listening) > len(lab.devices())
+    assert {"secantusd-py", "valkey-server"} <= {process.name() for process in lab.processes()}
     assert [ip for ip in listening if not ip_address(ip).is_loopback] == []
 
 

@@ -109,8 +109,10 @@ REFUSED = {
 def test_a_wrong_submission_is_refused_in_one_sentence_and_the_lab_goes_on(
     lab: Laboratory, submitted: dict[str, Any], told: str
 ) -> None:
-    collections = [lab.records.experiments, lab.records.tasks, lab.records.samples]
-    before = [collection.count_documents({}) for collection in collections]
+    def stored() -> list[int]:
+        return [lab.records.database[name].count_documents({}) for name in ("experiments", "tasks", "samples")]
+
+    before = stored()
 
     with pytest.raises(ClientError, match=told) as refused:
         lab.client.submit(submitted)
@@ -118,5 +120,5 @@ def test_a_wrong_submission_is_refused_in_one_sentence_and_the_lab_goes_on(
     assert lab.refused("submit", "-", stdin=json.dumps(submitted)) == f"lab: {refused.value}\n"
     assert str(refused.value).count(". ") == 0 and str(refused.value).endswith((".", "?"))
 
-    assert [collection.count_documents({}) for collection in collections] == before
+    assert stored() == before
     complete(lab, lab.client.submit(in_a_row({**ENDING, "parameters": {"hand_out": True}})))
