@@ -27,7 +27,8 @@ def main(names: tuple[str, ...], show_list: bool, quick: bool) -> None:
         wanted = chosen(names)
     except UnknownNameError as error:
         raise click.UsageError(str(error)) from error
-    console = Console(highlight=False)
+    # In a file or a pipe there is no edge to wrap lines at.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     figures: list[Figure] = []
     for name, benchmark in wanted.items():
         console.print(f"[bold]{name}[/bold]: {benchmark.about}")

@@ -12,7 +12,7 @@ from benchmarks.results import Benchmark, Findings
 
 VERSIONS: Final = 3
 _BUDGET: Final = limit(
-    4.0, "% of one core", f"idle starter lab, {VERSIONS} live versions, database and broker included"
+    4.0, "%", f"of one core, idle starter lab, {VERSIONS} live versions, database and broker included"
 )
 
 
@@ -26,7 +26,7 @@ def run(quick: bool) -> Findings:
             lab.wait_until_running(lab.submit("Waiting"))
         time.sleep(5)  # what the last refresh left to do is not idleness
         samples = measuring.processor(lab, seconds)
-    figure = Figure("idle_cpu", measuring.total(samples), "% of one core", 1, _BUDGET)
+    figure = Figure("idle_cpu", measuring.total(samples), "%", 1, _BUDGET)
     return Findings([figure], [measuring.table(f"Idle for {seconds} s", "% of one core", samples)])
 
 

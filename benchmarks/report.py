@@ -17,7 +17,7 @@ RESULTS: Final = Path(__file__).with_name("results.json")
 def table(figures: Sequence[Figure]) -> Table:
     """One row per figure; a limit that was missed is named."""
     made = Table(title="Benchmarks")
-    made.add_column("figure")
+    made.add_column("figure", no_wrap=True)
     for column in ("value", "n", "ratio"):
         made.add_column(column, justify="right")
     made.add_column("compared with")
