@@ -51,7 +51,7 @@ def test_the_file_decides(write: Write) -> None:
             name = "x"
             auto_refresh = true
             trigger = "save"
-            cutover = "barrier"
+            cutover = "rolling"
             [server]
             port = 0
             [worker]
@@ -59,7 +59,7 @@ def test_the_file_decides(write: Write) -> None:
             """
         )
     )
-    assert (config.general.name, config.general.trigger, config.general.cutover) == ("x", "save", "barrier")
+    assert (config.general.name, config.general.trigger, config.general.cutover) == ("x", "save", "rolling")
     assert (config.general.auto_refresh, config.server.port, config.worker.capacity) == (True, 0, 7)
 
 
@@ -176,3 +176,8 @@ def test_any_name_gives_one_that_databases_and_queues_take(write: Write, name: s
 def test_simulation_has_a_database_of_its_own(write: Write) -> None:
     simulated = loaded(write('[general]\nname = "one"\n')).database
     assert loaded(write('[general]\nname = "one"\nsimulation = false\n')).database != simulated
+
+
+def test_a_cutover_that_does_not_exist_is_refused(write: Write) -> None:
+    with pytest.raises(ConfigError, match=r"general\.cutover: input should be 'rolling'"):
+        loaded(write('[general]\ncutover = "barrier"\n'))
