@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from hotswap.errors import DescribeError, GenerationMovedError, HotswapError
+from hotswap.errors import DescribeError, GenerationMovedError, HotswapError, UnreachableError
 from hotswap.generations import Generation, Generations, SnapshotState
 from hotswap.snapshot import Snapshot
 
@@ -106,16 +106,26 @@ class Pipeline:
     def run(self, refresh: Refresh, superseded: Callable[[], bool] = lambda: False) -> Document:
         """Take a refresh to its end; returns the document that was persisted.
 
-        ``superseded`` is asked between the steps: when a newer refresh waits, this one ends.
+        ``superseded`` is asked between the steps: when a newer refresh waits, this one ends. Raises UnreachableError
+        when a process that is needed does not answer; the refresh can be run again then.
         """
         began = time.monotonic()
+        refresh.steps.clear()
         self._reach(refresh, Step.DETECTED, began)
         try:
             refresh.outcome = self._prepare_and_promote(refresh, began, superseded)
+        except UnreachableError:
+            raise  # says nothing about the code
         except HotswapError as error:
             self._reject(refresh, error)
         self._save(refresh)
         return refresh.to_document()
+
+    def abandon(self, refresh: Refresh, reason: str) -> None:
+        """Close a refresh that ran into something that says nothing about the code."""
+        refresh.outcome = Outcome.INTERRUPTED
+        refresh.facts["error"] = reason
+        self._save(refresh)
 
     def roll_back(self, refresh: Refresh, number: int) -> Document:
         """Make the snapshot of an earlier generation current again, as a new generation; nothing is frozen."""

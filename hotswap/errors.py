@@ -27,6 +27,10 @@ class ProcessError(HotswapError):
     """A version process could not be started, reached or stopped."""
 
 
+class UnreachableError(ProcessError):
+    """Who should answer does not; the same request may succeed later."""
+
+
 class DescribeError(HotswapError):
     """A snapshot does not import or describe itself.
 

@@ -58,17 +58,20 @@ def address_of(listener: socket.socket) -> Address:
 class Client:
     """One connection to a server. Calls from several threads take turns.
 
-    ``timeout`` (seconds, None for no limit) bounds the handshake and each call. Raises ConnectionError when nobody
-    answers or the other side dies, ``TimeoutError`` when it is too slow, WireError when it does not know the secret.
+    ``timeout`` (seconds, None for no limit) bounds each call, and the handshake, which is never without a limit.
+    Raises ConnectionError when nobody answers or the other side dies, ``TimeoutError`` when it is too slow, WireError
+    when it does not know the secret.
     """
 
     def __init__(self, address: Address, secret: str, *, timeout: float | None = None) -> None:
         self._lock = threading.Lock()
-        self._socket = socket.create_connection((address[0], address[1]), timeout=timeout)
+        bound = HANDSHAKE_TIMEOUT if timeout is None else timeout
+        self._socket = socket.create_connection((address[0], address[1]), timeout=bound)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             self.hello = _greet(self._socket, secret)
-        except BaseException:
+            self._socket.settimeout(timeout)
+        except BaseException:  # whatever ends the attempt, the socket must not stay open
             self._socket.close()
             raise
 
@@ -89,6 +92,11 @@ class Client:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is of no more use: it was closed, or a call failed and its answer may still come."""
+        return self._socket.fileno() == -1
 
     def close(self) -> None:
         self._socket.close()
@@ -166,16 +174,27 @@ class Server:
         self._wake_write.close()
 
 
-def serve_alone(listener: socket.socket, secret: str, hello: Document, handlers: Mapping[str, Handler]) -> None:
+def serve_alone(
+    listener: socket.socket,
+    secret: str,
+    hello: Document,
+    handlers: Mapping[str, Handler],
+    unclaimed_seconds: float | None = None,
+) -> None:
     """Serve all connections on the calling thread, one request at a time: for processes that must stay single-threaded.
 
-    Returns when a handler raises ``EndServing``; any exception that is not an ``Exception`` passes through.
+    Returns when a handler raises ``EndServing``, or when nobody was connected for ``unclaimed_seconds``; any exception
+    that is not an ``Exception`` passes through.
     """
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         try:
             while True:
-                for key, _ in selector.select():
+                alone = len(selector.get_map()) == 1
+                events = selector.select(unclaimed_seconds if alone else None)
+                if alone and not events:
+                    return
+                for key, _ in events:
                     if key.fileobj is listener:
                         _admit(selector, listener, secret, hello)
                     else:
@@ -221,21 +240,22 @@ def _answer(handlers: Mapping[str, Handler], request: Document) -> bytes:
         if handler is None:
             raise WireError(f"There is no operation {request['op']!r} here.")
         return _encode({"value": handler(**request["arguments"])})
-    except Exception as error:
+    except Exception as error:  # whatever a handler raises is the caller's to know
         log.debug("%s raised", request.get("op"), exc_info=True)
         detail = error.wire_detail() if isinstance(error, Detailed) else {}
         return _encode({"error": {"kind": type(error).__name__, "message": str(error), "detail": detail}})
 
 
 def _greet(connection: socket.socket, secret: str) -> Document:
-    challenge = _expect(connection)
+    challenge = _expect(connection).get("nonce")
     nonce = os.urandom(16)
-    _send(connection, {"proof": _proof(secret, b"client", challenge["nonce"]), "nonce": nonce})
-    reply = _expect(connection)
-    if not hmac.compare_digest(reply["proof"], _proof(secret, b"server", nonce)):
-        raise WireError(f"The process at {connection.getpeername()} is not one of ours: it does not know the secret.")
-    hello: Document = reply["hello"]
-    return hello
+    if isinstance(challenge, bytes):
+        _send(connection, {"proof": _proof(secret, b"client", challenge), "nonce": nonce})
+        reply = _expect(connection)
+        if _proves(reply.get("proof"), secret, b"server", nonce):
+            hello: Document = reply["hello"]
+            return hello
+    raise WireError(f"The process at {connection.getpeername()} is not one of ours: it does not know the secret.")
 
 
 def _welcome(connection: socket.socket, secret: str, hello: Document) -> None:
@@ -244,15 +264,19 @@ def _welcome(connection: socket.socket, secret: str, hello: Document) -> None:
     nonce = os.urandom(16)
     _send(connection, {"nonce": nonce})
     answer = _expect(connection)
-    proof = answer.get("proof")
-    if not isinstance(proof, bytes) or not hmac.compare_digest(proof, _proof(secret, b"client", nonce)):
+    challenge = answer.get("nonce")
+    if not isinstance(challenge, bytes) or not _proves(answer.get("proof"), secret, b"client", nonce):
         raise WireError("A caller without the secret was refused.")
-    _send(connection, {"proof": _proof(secret, b"server", answer["nonce"]), "hello": hello})
+    _send(connection, {"proof": _proof(secret, b"server", challenge), "hello": hello})
     connection.settimeout(None)
 
 
 def _proof(secret: str, side: bytes, nonce: bytes) -> bytes:
     return hmac.digest(secret.encode(), side + nonce, "sha256")
+
+
+def _proves(proof: object, secret: str, side: bytes, nonce: bytes) -> bool:
+    return isinstance(proof, bytes) and hmac.compare_digest(proof, _proof(secret, side, nonce))
 
 
 def _send(connection: socket.socket, document: Document) -> None:

@@ -23,6 +23,7 @@ Document = dict[str, Any]
 
 SHORT_LIFE_SECONDS: Final = 60.0
 LONGEST_DELAY_SECONDS: Final = 30.0
+_KILL_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,8 @@ class Fleet:
 
     def adopt(self) -> None:
         """Take over what an earlier fleet left running, and start again what should run but has died."""
-        for run in list(self._runs.load()):
+        # Parents first: a process that is started again must find the template that runs, not start a second one.
+        for run in sorted(self._runs.load(), key=lambda run: run.kind == "process"):
             if run.identity.alive() and self._adopted(run):
                 log.info("Adopted %s (pid %d).", run.name, run.identity.pid)
             elif run.kind == "process":
@@ -95,13 +97,14 @@ class Fleet:
             if not run.identity.wait(grace):
                 log.warning("%s did not end within %g s and was killed.", name, grace)
                 run.identity.kill()
-                run.identity.wait(5)
+                run.identity.wait(_KILL_SECONDS)
 
     def kill(self, name: str) -> None:
-        """Kill a process at once; it is started again as after any other death."""
+        """Kill a process and wait until it is dead; it is started again as after any other death."""
         run = self._processes.get(name)
         if run is not None:
             run.identity.kill()
+            run.identity.wait(_KILL_SECONDS)
 
     def release(self, snapshot: str) -> None:
         """End the template of a snapshot that needs no new processes."""
@@ -134,7 +137,8 @@ class Fleet:
             self._stop_all(grace)
             self._templates.end()
             for run in list(self._runs.load()):
-                run.identity.wait(grace)
+                if not run.identity.wait(grace):
+                    run.identity.kill()
                 self._runs.forget(run.name)
         self._watch.close()
         self._templates.close()

@@ -6,7 +6,7 @@ import socket
 from typing import Any, cast
 
 from hotswap import wire
-from hotswap.errors import DescribeError, ProcessError, RemoteError
+from hotswap.errors import DescribeError, RemoteError, UnreachableError
 from hotswap.fleet._fleet import Fleet
 from hotswap.fleet._runs import Started
 from hotswap.fleet._templates import _described
@@ -42,8 +42,8 @@ def serve_fleet(fleet: Fleet, listener: socket.socket, secret: str) -> wire.Serv
 class FleetClient:
     """Asks the fleet over a connection per call, so that slow calls do not wait for each other.
 
-    Each method raises what ``Fleet``'s does, as RemoteError unless said otherwise, and ProcessError when no fleet is
-    there.
+    Each method raises what ``Fleet``'s does, as RemoteError unless said otherwise, and UnreachableError when no
+    fleet is there.
     """
 
     def __init__(self, address: wire.Address, secret: str) -> None:
@@ -82,4 +82,6 @@ class FleetClient:
                 return client.call(op, **arguments)
         except OSError as error:
             host, port = self._address
-            raise ProcessError(f"The fleet at {host}:{port} does not answer ({error}); see that it runs.") from error
+            raise UnreachableError(
+                f"The fleet at {host}:{port} does not answer ({error}); see that it runs."
+            ) from error

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,9 +22,9 @@ import bson
 from blake3 import blake3
 
 from hotswap import wire
-from hotswap.errors import DescribeError, ProcessError, RemoteError
+from hotswap.errors import DescribeError, HotswapError, ProcessError, RemoteError
 from hotswap.fleet._runs import Run
-from hotswap.process.context import Birth
+from hotswap.process.context import UNCLAIMED_SECONDS, Birth
 from hotswap.process.identity import Identity
 from hotswap.store import Store
 
@@ -43,21 +44,30 @@ class Limits:
     memory_mb: int = 8192
 
 
-@dataclass
 class Parent:
-    """A running zygote or template and the connection to it."""
+    """A running zygote or template and the connection to it, made again after a call that failed."""
 
-    run: Run
-    client: wire.Client
+    def __init__(self, run: Run, connect: Callable[[Run], wire.Client]) -> None:
+        self.run = run
+        self._connect = connect
+        self._client = connect(run)
+
+    def call(self, op: str, **arguments: Any) -> Any:
+        if self._client.closed:
+            self._client = self._connect(self.run)
+        return self._client.call(op, **arguments)
 
     def alive(self) -> bool:
         return self.run.identity.alive()
 
+    def close(self) -> None:
+        self._client.close()
+
     def end(self) -> None:
         """Ask it to end, and see that it does."""
-        with contextlib.suppress(OSError, RemoteError):
-            self.client.call("stop")
-        self.client.close()
+        with contextlib.suppress(OSError, HotswapError):
+            self.call("stop")
+        self.close()
         if not self.run.identity.wait(5):
             self.run.identity.kill()
 
@@ -87,7 +97,7 @@ class Templates:
 
     def adopt(self, run: Run) -> None:
         """Take over a zygote or template that an earlier fleet of this host started."""
-        parent = Parent(run, self.connect(run))
+        parent = Parent(run, self.connect)
         if run.snapshot is None:
             self._zygote = parent
         else:
@@ -106,7 +116,7 @@ class Templates:
         with self._locks[snapshot]:
             parent = self._template(snapshot)
             try:
-                told: Document = parent.client.call("describe", hook=hook, timeout=self._limits.seconds)
+                told: Document = parent.call("describe", hook=hook, timeout=self._limits.seconds)
             except RemoteError as error:
                 self.release(snapshot)
                 raise _described(error) from error
@@ -118,7 +128,7 @@ class Templates:
     def fork(self, birth: Birth) -> Document:
         """Have the template of the birth's snapshot start a process; returns its identity and address."""
         with self._locks[birth.snapshot]:
-            answer: Document = self._template(birth.snapshot).client.call("fork", birth=_plain(birth))
+            answer: Document = self._template(birth.snapshot).call("fork", birth=_plain(birth))
             return answer
 
     def birth(self, name: str, snapshot: str, entry: str, arguments: Document) -> Birth:
@@ -154,7 +164,7 @@ class Templates:
     def close(self) -> None:
         """Let go of them; they run on."""
         for parent in [*self._templates.values(), *([self._zygote] if self._zygote else [])]:
-            parent.client.close()
+            parent.close()
 
     def exit_code(self, snapshot: str, pid: int) -> int | None:
         """How a fork of the template ended, if the template lives to tell."""
@@ -163,7 +173,7 @@ class Templates:
             return None
         try:
             with self._locks[snapshot]:
-                code: int | None = parent.client.call("exit_code", pid=pid)
+                code: int | None = parent.call("exit_code", pid=pid)
                 return code
         except (OSError, RemoteError):
             return None
@@ -179,23 +189,24 @@ class Templates:
     def _drop(self, snapshot: str) -> None:
         parent = self._templates.pop(snapshot, None)
         if parent is not None:
-            parent.client.close()
+            parent.close()
 
     def _start_template(self, snapshot: str) -> Parent:
-        birth = self.birth(f"template-{snapshot[:12]}", snapshot, "", {"memory_mb": self._limits.memory_mb})
+        arguments = {"memory_mb": self._limits.memory_mb, "unclaimed_seconds": UNCLAIMED_SECONDS}
+        birth = self.birth(f"template-{snapshot[:12]}", snapshot, "", arguments)
         with self._locks["zygote"]:
-            answer = self._running_zygote().client.call("template", birth=_plain(birth))
+            answer = self._running_zygote().call("template", birth=_plain(birth))
         run = _run_of("template", birth, answer)
         self._announce(run)
         try:
-            return Parent(run, self.connect(run, timeout=self._limits.seconds))
+            return Parent(run, partial(self.connect, timeout=self._limits.seconds))
         except (TimeoutError, OSError) as error:
             raise self._died(snapshot, None, error, run.identity) from error
 
     def _running_zygote(self) -> Parent:
         if self._zygote is None or not self._zygote.alive():
             if self._zygote is not None:
-                self._zygote.client.close()
+                self._zygote.close()
             self._zygote = self._start_zygote()
         return self._zygote
 
@@ -214,7 +225,12 @@ class Templates:
                 cwd=self._run_dir,
                 env={**os.environ, **_ONE_THREAD},
             )
-        settings = {"secret": self._secret, "instance": instance, "preload": self._preload}
+        settings = {
+            "secret": self._secret,
+            "instance": instance,
+            "preload": self._preload,
+            "unclaimed_seconds": UNCLAIMED_SECONDS,
+        }
         assert process.stdin
         with process.stdin as pipe:
             pipe.write(json.dumps(settings).encode())
@@ -222,7 +238,7 @@ class Templates:
         run = Run("zygote", "zygote", None, Identity.of(process.pid), wire.address_of(listener), instance)
         listener.close()
         self._announce(run)
-        return Parent(run, self.connect(run))
+        return Parent(run, self.connect)
 
     def _check_reproduced(self, snapshot: str, told: Document) -> None:
         digest = blake3(bson.encode(told)).hexdigest()
@@ -254,7 +270,7 @@ class Templates:
         deadline = time.monotonic() + 1
         while self._zygote is not None and time.monotonic() < deadline:
             with contextlib.suppress(OSError, RemoteError), self._locks["zygote"]:
-                code: int | None = self._zygote.client.call("exit_code", pid=identity.pid)
+                code: int | None = self._zygote.call("exit_code", pid=identity.pid)
                 if code is not None:
                     return code
         return None

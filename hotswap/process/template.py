@@ -57,7 +57,10 @@ class Children:
 
     def _reap(self) -> None:
         for pid in list(self._running):
-            done, status = os.waitpid(pid, os.WNOHANG)
+            try:
+                done, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # the signal came while we were here, and has seen to it
+                continue
             if done:
                 self._running.discard(pid)
                 self._ended[pid] = os.waitstatus_to_exitcode(status)
@@ -85,7 +88,7 @@ def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
     template = _Template(birth)
     hello = {**Identity.mine().to_dict(), "name": birth.name, "snapshot": birth.snapshot, "instance": birth.instance}
     try:
-        wire.serve_alone(listener, birth.secret, hello, template.handlers())
+        wire.serve_alone(listener, birth.secret, hello, template.handlers(), birth.arguments["unclaimed_seconds"])
     except Become as fork:
         live(fork.birth, fork.listener)
     os._exit(0)

@@ -18,7 +18,7 @@ Document = dict[str, Any]
 
 
 def main() -> None:
-    """Read ``{secret, instance, preload}`` from standard input; serve on the descriptor named in the argument."""
+    """Read ``{secret, instance, preload, unclaimed_seconds}`` from standard input; serve on the descriptor given."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     settings = json.load(sys.stdin)
     for module in settings["preload"]:
@@ -28,7 +28,7 @@ def main() -> None:
     hello = {**Identity.mine().to_dict(), "name": "zygote", "snapshot": None, "instance": settings["instance"]}
     zygote = _Zygote(settings["secret"])
     try:
-        wire.serve_alone(listener, settings["secret"], hello, zygote.handlers())
+        wire.serve_alone(listener, settings["secret"], hello, zygote.handlers(), settings["unclaimed_seconds"])
     except Become as fork:
         run_template(fork.birth, fork.listener)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from hotswap import wire
@@ -102,8 +104,20 @@ def start_fleet(tmp_path: Path, store: Store) -> Iterator[Callable[[], Fleet]]:
 
     yield start
     fleets[-1][0].close(end=True)
-    for run in (tmp_path / "run").glob("*.run.json"):
-        pytest.fail(f"{run.name} was left behind")
+    assert [run.name for run in (tmp_path / "run").glob("*.run.json")] == []
+    _, left = psutil.wait_procs(_processes_with(str(tmp_path)), timeout=10)
+    assert left == []
+
+
+def _processes_with(text: str) -> list[psutil.Process]:
+    """Processes whose output goes to a file below the folder: every version process logs there."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            log = Path(f"/proc/{process.pid}/fd/2").readlink()
+            if str(log).startswith(text) and process.status() != "zombie":
+                found.append(process)
+    return found
 
 
 @pytest.fixture
@@ -270,6 +284,61 @@ def test_no_zombie_is_left_by_processes_that_ended(fleet: Fleet, freeze: Freeze)
         fleet.stop(f"p{i}", grace=10)
     fleet.ensure("last", snapshot, ENTRY, {})
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def _parents(fleet: Fleet) -> list[Identity]:
+    return [Identity.from_dict(each["identity"]) for each in fleet.processes() if each["kind"] != "process"]
+
+
+def test_after_a_kill_the_next_process_of_that_name_is_another(fleet: Fleet, freeze: Freeze) -> None:
+    snapshot = freeze(1)
+    killed = fleet.ensure("one", snapshot, ENTRY, {})
+    fleet.kill("one")
+    assert not killed.identity.alive()
+    assert fleet.ensure("one", snapshot, ENTRY, {}).instance != killed.instance
+
+
+def test_a_template_that_was_too_slow_once_serves_again(
+    tmp_path: Path, store: Store, freeze: Freeze, start_fleet: Any
+) -> None:
+    start_fleet()
+    hurried = Fleet(store, tmp_path / "run2", "s", limits=Limits(seconds=1.0))
+    snapshot = freeze(1)
+    hurried.ensure("one", snapshot, ENTRY, {})
+    template = _parents(hurried)
+    for identity in template:
+        identity.signal(signal.SIGSTOP)
+    with pytest.raises(TimeoutError):
+        hurried.ensure("two", snapshot, ENTRY, {"unclaimed": 0.2})
+    for identity in template:
+        identity.signal(signal.SIGCONT)
+    assert hurried.ensure("three", snapshot, ENTRY, {}).identity.alive()
+    hurried.close(end=True)
+
+
+def test_a_process_that_died_is_started_again_from_the_template_that_runs(
+    start_fleet: Callable[[], Fleet], freeze: Freeze
+) -> None:
+    first = start_fleet()
+    started = first.ensure("one", freeze(1), ENTRY, {})
+    before = _parents(first)
+    first.close()
+    started.identity.kill()
+    assert started.identity.wait(10)
+    assert set(_parents(start_fleet())) == set(before)
+
+
+def test_parents_that_nobody_wants_end_by_themselves(
+    start_fleet: Callable[[], Fleet], freeze: Freeze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hotswap.fleet._templates.UNCLAIMED_SECONDS", 0.2)
+    first = start_fleet()
+    first.ensure("one", freeze(1), ENTRY, {"unclaimed": 0.2})
+    parents = _parents(first)
+    assert len(parents) == 2
+    first.close()
+    assert all(identity.wait(10) for identity in parents)
+    start_fleet()
 
 
 def test_sigterm_ends_a_process(fleet: Fleet, freeze: Freeze) -> None:

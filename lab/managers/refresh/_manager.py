@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from pymongo import DESCENDING
+from pymongo.errors import PyMongoError
 
 from hotswap.cutover import Outcome, Pipeline, Refresh
-from hotswap.errors import HotswapError
+from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generations
 from hotswap.triggers import CommitTrigger, SaveTrigger
 from lab.config import LabConfig
@@ -20,6 +21,8 @@ from lab.records import Document, Records
 
 _TRIGGER_ACTOR: Final = "trigger"
 _ROLLBACK: Final = "rollback"
+_AUTOMATIC: Final = ("commit", "save")
+_RETRY_SECONDS: Final = 1.0
 _NOT_LIVE: Final = (Outcome.REJECTED, Outcome.SUPERSEDED)
 
 log = logging.getLogger(__name__)
@@ -178,12 +181,36 @@ class RefreshManager:
             document = self._pipeline.run(ticket.refresh, lambda: self._waiting is not None)
             if document["outcome"] in _NOT_LIVE and "snapshot" in document:
                 self._participant.dismiss(document["snapshot"])
+        except (PyMongoError, UnreachableError) as error:
+            if not self._again(ticket, error):
+                self._abandon(ticket, error)
         except Exception as error:  # the thread must outlive whatever one refresh runs into
             log.exception("A refresh failed")
-            ticket.fail(HotswapError(f"The refresh failed: {error}; see the log of the managers."))
-            return
-        self._tell(document)
-        ticket.finish(document)
+            self._abandon(ticket, error)
+        else:
+            self._tell(document)
+            ticket.finish(document)
+
+    def _again(self, ticket: _Ticket, error: Exception) -> bool:
+        """Run it once more in a while, unless a newer one waits or a person, who decides for themselves."""
+        if ticket.refresh.trigger not in _AUTOMATIC:
+            return False
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._waiting is not None, timeout=_RETRY_SECONDS)
+            if self._ended or self._waiting is not None:
+                return False
+            self._waiting = ticket
+        log.warning("A refresh is tried again: %s", error)
+        return True
+
+    def _abandon(self, ticket: _Ticket, error: Exception) -> None:
+        reason = f"The refresh failed: {error}; see the log of the managers."
+        try:
+            self._pipeline.abandon(ticket.refresh, reason)
+            self._records.log("refresh.failed", ticket.refresh.id, error=reason)
+        except PyMongoError as gone:
+            log.warning("That a refresh failed could not be written down: %s", gone)
+        ticket.fail(HotswapError(reason))
 
     def _tell(self, document: Document) -> None:
         if document["outcome"] == Outcome.REJECTED:

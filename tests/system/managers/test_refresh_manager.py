@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
 from hotswap.cutover import Outcome
 from hotswap.environment import Environment
@@ -167,6 +168,41 @@ def test_an_unexpected_error_fails_one_refresh_only(
         patch.setattr(participant, "plan", broken)
         manager.request("x", "ada", "test")
     assert manager.request("y", "ada", "test")["outcome"] == Outcome.LIVE
+
+
+def test_a_commit_is_tried_again_when_the_database_did_not_answer(
+    manager: RefreshManager, participant: Participant, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.start()
+    tries = iter([AutoReconnect("restarting"), None])
+
+    def plan(snapshot: Snapshot) -> dict[str, Any]:
+        if (failure := next(tries)) is not None:
+            raise failure
+        return {"drain_set": []}
+
+    monkeypatch.setattr(participant, "plan", plan)
+    with records.database["current_generation"].watch(max_await_time_ms=500) as changes:
+        manager._on_commit("next")
+        while (current := Generations(records.database).current()) is None or current.commit != "next":
+            changes.try_next()
+
+
+def test_a_person_is_told_that_the_database_did_not_answer(
+    manager: RefreshManager, participant: Participant, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.start()
+
+    def plan(snapshot: Snapshot) -> dict[str, Any]:
+        raise AutoReconnect("restarting")
+
+    monkeypatch.setattr(participant, "plan", plan)
+    with pytest.raises(HotswapError, match="restarting"):
+        manager.request("next", "ada", "test")
+    kept = records.refreshes.find_one({"rev": "next"})
+    assert kept is not None
+    assert kept["outcome"] == Outcome.INTERRUPTED
+    assert records.events.find_one({"kind": "refresh.failed"}) is not None
 
 
 def test_rolling_back_makes_a_new_generation(manager: RefreshManager) -> None:

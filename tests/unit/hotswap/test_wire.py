@@ -35,6 +35,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
     "overheat": _overheat,
     "unplain": object,
     "end": _end,
+    "dawdle": lambda: threading.Event().wait(0.5),
 }
 
 
@@ -154,3 +155,37 @@ def test_noise_is_refused_as_a_frame(data: bytes) -> None:
         except (wire.WireError, ConnectionError):
             return
         assert document is None or bson.encode(document)
+
+
+def test_a_server_that_nobody_is_connected_to_for_long_ends() -> None:
+    listener = wire.listen()
+    wire.serve_alone(listener, "secret", {}, HANDLERS, unclaimed_seconds=0.05)
+    assert listener.fileno() == -1
+
+
+def test_a_call_that_was_too_slow_leaves_no_answer_for_the_next(address: wire.Address) -> None:
+    with wire.Client(address, "secret", timeout=0.2) as client:
+        with pytest.raises(TimeoutError):
+            client.call("dawdle")
+        assert client.closed
+
+
+def test_a_stranger_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 0.1)
+    with wire.listen() as silent, pytest.raises(TimeoutError):
+        wire.Client(wire.address_of(silent), "secret")
+
+
+def test_a_stranger_that_speaks_otherwise_is_refused() -> None:
+    with wire.listen() as listener:
+        thread = threading.Thread(target=_speak_otherwise, args=(listener,))
+        thread.start()
+        with pytest.raises(wire.WireError, match="not one of ours"):
+            wire.Client(wire.address_of(listener), "secret", timeout=5)
+        thread.join()
+
+
+def _speak_otherwise(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(bson.encode({"hello": "there"}))
