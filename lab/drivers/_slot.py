@@ -69,7 +69,7 @@ class Slot:
                 device = build_device(self.name)
                 self._listen(device)
                 device.connect()
-            except BaseException as error:
+            except BaseException as error:  # whatever a driver raises is told to who asked, and ends nothing here
                 raise CallFailed(error, self._tree) from error
             self._device = device
         log.info("Device %s is connected.", self.name)
@@ -82,7 +82,7 @@ class Slot:
                 return
             try:
                 device.disconnect()
-            except BaseException as error:
+            except BaseException as error:  # as in connect: a driver must not end the process it shares with others
                 raise CallFailed(error, self._tree) from error
         log.info("Device %s is disconnected.", self.name)
 
