@@ -28,14 +28,19 @@ class UsageError(HotswapError):
 
 
 class _Group(click.Group):
-    """Prints an error on purpose as one sentence and exits with 2."""
+    """Prints an error that a person can mend as one sentence and exits with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except HotswapError as error:
-            click.echo(f"lab: {error}", err=True)
-            sys.exit(2)
+            said = str(error)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            said = f"{error.filename} cannot be used ({error.strerror}); correct its path or its permissions."
+        click.echo(f"lab: {said}", err=True)
+        sys.exit(2)
 
 
 in_lab = click.option(
@@ -138,8 +143,8 @@ def submit(folder: Path | None, file: Any, as_json: bool) -> None:
     """
     try:
         experiment = json.load(file)
-    except ValueError as error:
-        raise UsageError(f"{getattr(file, 'name', 'Standard input')} is not JSON: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{getattr(file, 'name', 'Standard input')} is not JSON: {error}; correct it.") from error
     identifier = _client(_config(folder)).submit(experiment)
     _tell(as_json, {"id": identifier}, f"Submitted experiment {identifier}.")
 
@@ -310,7 +315,7 @@ def pause(folder: Path | None, device: str, as_json: bool) -> None:
     Example:
       lab pause furnace_1
     """
-    facts = _client(_config(folder)).post(f"devices/{device}/pause")
+    facts = _client(_config(folder)).pause(device)
     _tell(as_json, facts, f"{device} is paused; `lab release {device}` ends that.")
 
 
@@ -325,7 +330,7 @@ def release(folder: Path | None, device: str, as_json: bool) -> None:
     Example:
       lab release furnace_1
     """
-    facts = _client(_config(folder)).post(f"devices/{device}/release")
+    facts = _client(_config(folder)).release(device)
     _tell(as_json, facts, f"{device} is released.")
 
 
@@ -340,7 +345,7 @@ def emergency_stop(folder: Path | None, device: str, as_json: bool) -> None:
     Example:
       lab emergency-stop furnace_1
     """
-    facts = _client(_config(folder)).post(f"devices/{device}/emergency_stop")
+    facts = _client(_config(folder)).emergency_stop(device)
     _tell(as_json, facts, f"{device} was told to stop and is paused; `lab release {device}` connects it again.")
 
 
@@ -368,12 +373,15 @@ def _config(folder: Path | None) -> LabConfig:
 def _client(config: LabConfig) -> LabClient:
     from lab.client import ClientError, LabClient
 
+    path = config.general.state_dir / "run" / "managers.json"
     try:
-        record = json.loads((config.general.state_dir / "run" / "managers.json").read_text())
+        url = json.loads(path.read_text())["url"]
         token = (config.general.state_dir / "token").read_text().strip()
     except FileNotFoundError:
         raise ClientError(f"The lab {config.general.name!r} does not run; start it with `lab launch`.") from None
-    return LabClient(record["url"], token, actor=_user())
+    except (ValueError, KeyError, TypeError):
+        raise ClientError(f"{path} is damaged; run `lab stop`, then `lab launch`.") from None
+    return LabClient(url, token, actor=_user())
 
 
 def _user() -> str:
@@ -384,13 +392,10 @@ def _user() -> str:
 
 def _wait_for_supervisor(config: LabConfig) -> bool:
     """Whether the supervisor has ended in time."""
-    from hotswap.process import Identity
+    from lab.services import supervisor
 
-    try:
-        record = json.loads((config.general.state_dir / "run" / "supervisor.json").read_text())
-    except FileNotFoundError:
-        return True
-    return Identity.from_dict(record["identity"]).wait(STOP_SECONDS)
+    identity = supervisor.running(config)
+    return identity is None or identity.wait(STOP_SECONDS)
 
 
 def _tell(as_json: bool, facts: Any, sentence: str) -> None:

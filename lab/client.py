@@ -66,6 +66,15 @@ class LabClient:
     def retry(self, task_id: str) -> Document:
         return self._act(f"tasks/{quote(task_id, safe='')}/retry")
 
+    def pause(self, device: str) -> Document:
+        return self._act(f"devices/{quote(device, safe='')}/pause")
+
+    def release(self, device: str) -> Document:
+        return self._act(f"devices/{quote(device, safe='')}/release")
+
+    def emergency_stop(self, device: str) -> Document:
+        return self._act(f"devices/{quote(device, safe='')}/emergency_stop")
+
     def refresh(self, rev: str | None = None) -> Document:
         return self._act("refresh", rev=rev)
 
@@ -90,6 +99,8 @@ class LabClient:
         try:
             status, data = self._exchange(method, path, None if body is None else json.dumps(body).encode())
             answer = json.loads(data)
+        except RecursionError as error:
+            raise ClientError("What is sent to the lab is nested too deeply; make it flatter.") from error
         except (OSError, http.client.HTTPException) as error:
             raise ClientError(f"The lab does not answer at {self.url} ({error}); see whether it runs.") from error
         except ValueError as error:

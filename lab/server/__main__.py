@@ -12,6 +12,7 @@ from types import FrameType
 
 import uvicorn
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 from starlette.applications import Starlette
 
 from hotswap.errors import HotswapError
@@ -73,10 +74,7 @@ def main() -> None:
 def run(settings: Settings) -> None:
     """Start everything, serve, and stop everything in the opposite order."""
     listener = _listen(settings.config.server.host, settings.config.server.port)
-    client: MongoClient[Document] = MongoClient(
-        settings.mongo_uri, tz_aware=True, heartbeatFrequencyMS=60_000, serverMonitoringMode="poll", appname="managers"
-    )
-    with listener, client, Assembly(settings, client[settings.database]) as assembly:
+    with listener, _connect(settings.mongo_uri) as client, Assembly(settings, client[settings.database]) as assembly:
         server = Server(assembly.app)
         assembly.on_superseded(server.end)
         assembly.backend.start()
@@ -95,6 +93,26 @@ def _listen(host: str, port: int) -> socket.socket:
             f"The HTTP API cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set another "
             "port in lab.toml, 0 for any."
         ) from error
+
+
+def _connect(uri: str) -> MongoClient[Document]:
+    """A client of the database, which has answered. Raises HotswapError, without the URI: it may hold a password."""
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri, tz_aware=True, heartbeatFrequencyMS=60_000, serverMonitoringMode="poll", appname="managers"
+        )
+    except (PyMongoError, ValueError) as error:
+        raise HotswapError(f"[mongodb] uri in lab.toml is not the URI of a database ({error}); correct it.") from error
+    try:
+        client.admin.command("ping")
+    except PyMongoError as error:
+        client.close()
+        # What follows are timeouts, and a description of the topology of 500 characters.
+        reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
+        raise HotswapError(
+            f"The database does not answer ({reason}); start it, or correct [mongodb] uri in lab.toml."
+        ) from error
+    return client
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 from hotswap.fleet import restart_delay
 from hotswap.process import DeathWatch, Identity
 from lab.server.settings import Settings
+from lab.services.record import living
 from lab.services.service import ServiceError
 
 READY_SECONDS: Final = 60.0
@@ -38,7 +39,7 @@ class ManagersProcess:
 
     def start(self, *, adopt: bool) -> None:
         """Start it and wait until it answers; with ``adopt``, a living one is taken as it is, else ended."""
-        known = self._known()
+        known = living(record_of(self._state))
         if known is not None and not adopt:
             _end(known)
             known = None
@@ -56,13 +57,6 @@ class ManagersProcess:
     def url(self) -> str:
         """Where its HTTP API answers."""
         return str(json.loads(record_of(self._state).read_text())["url"])
-
-    def _known(self) -> Identity | None:
-        try:
-            identity = Identity.from_dict(json.loads(record_of(self._state).read_text())["identity"])
-        except FileNotFoundError:
-            return None
-        return identity if identity.alive() else None
 
     def _spawn(self) -> Identity:
         record_of(self._state).unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from hotswap.errors import HotswapError
 from hotswap.files import write_private
 from hotswap.process import Identity
 from lab.services.health import answers
+from lab.services.record import read_record
 
 LOOPBACK = "127.0.0.1"
 _START_SECONDS = 30.0
@@ -61,7 +62,7 @@ class Endpoint:
     def choose(cls, state_dir: Path, name: str) -> Endpoint:
         """The endpoint this server had last time; another port when somebody else has taken that one."""
         path = state_dir / "config" / f"{name}.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
+        known = read_record(path) or {}
         port = known.get("port")
         endpoint = cls(
             port if port is not None and _comes_free(port) else _free_port(),
@@ -176,11 +177,11 @@ def _save(service: Service) -> None:
 
 
 def _load(state_dir: Path, name: str) -> Service | None:
+    record = read_record(_record(state_dir, name)) or {}
     try:
-        record = json.loads(_record(state_dir, name).read_text())
-    except FileNotFoundError:
+        return Service(record["name"], Identity.from_dict(record["identity"]), record["url"], state_dir)
+    except (KeyError, TypeError, ValueError):
         return None
-    return Service(record["name"], Identity.from_dict(record["identity"]), record["url"], state_dir)
 
 
 def _record(state_dir: Path, name: str) -> Path:

@@ -34,6 +34,7 @@ from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
 from lab.services.managers import READY_SECONDS, ManagersProcess, last_line
+from lab.services.record import living, read_record
 from lab.services.service import Service, ServiceError
 from lab.services.service import stop as stop_service
 
@@ -78,12 +79,7 @@ def take_over(config: LabConfig) -> None:
 
 def running(config: LabConfig) -> Identity | None:
     """The supervisor of this laboratory, if it runs and has started everything."""
-    try:
-        record = json.loads(_record(config).read_text())
-    except FileNotFoundError:
-        return None
-    identity = Identity.from_dict(record["identity"])
-    return identity if identity.alive() else None
+    return living(_record(config))
 
 
 def token(config: LabConfig) -> str:
@@ -237,14 +233,20 @@ def _only_one(config: LabConfig) -> Iterator[None]:
 
 def _left_running(records: Path) -> bool:
     """Whether any process lives of which a record is kept."""
-    documents = [json.loads(path.read_text()) for path in records.rglob("*.json")]
-    return any(Identity.from_dict(each["identity"]).alive() for each in documents if "identity" in each)
+    return any(living(path) for path in records.rglob("*.json"))
 
 
 def _make_folders(state: Path) -> None:
     """Each on its own: the parents that ``mkdir`` makes by itself could be read by everybody."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state / "logs").mkdir(exist_ok=True, mode=0o700)
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("logs", "run", "config"):
+            (state / name).mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ServiceError(
+            f"The state folder {state} cannot be used ({error.strerror}); let this user write to it, or name another "
+            "with general.state_dir in lab.toml or with LAB_STATE_DIR."
+        ) from error
 
 
 def _already_running(config: LabConfig) -> ServiceError:
@@ -259,9 +261,10 @@ def _record(config: LabConfig) -> Path:
 
 def _fleet_address_before(config: LabConfig) -> wire.Address | None:
     """Where the managers that an earlier supervisor left running look for the fleet."""
+    record = read_record(_record(config)) or {}
     try:
-        host, port = json.loads(_record(config).read_text())["fleet_address"]
-    except (FileNotFoundError, KeyError):
+        host, port = record["fleet_address"]
+    except (KeyError, TypeError, ValueError):
         return None
     return host, port
 
@@ -284,12 +287,12 @@ def _adopt_orphans() -> None:
 
 def _all_at_once(actions: Sequence[Callable[[], None]]) -> None:
     """Run the actions at the same time and wait for all; raises the first error."""
-    errors: list[HotswapError] = []
+    errors: list[HotswapError | OSError] = []
 
     def attempt(action: Callable[[], None]) -> None:
         try:
             action()
-        except HotswapError as error:
+        except (HotswapError, OSError) as error:
             errors.append(error)
 
     threads = [threading.Thread(target=attempt, args=(action,)) for action in actions]

@@ -231,6 +231,14 @@ def test_cancel_falls_back_to_an_experiment(running: Path, fake: FakeLab) -> Non
     assert (result.exit_code, result.output) == (0, "e1 was asked to stop.\n")
 
 
+@pytest.mark.parametrize(
+    ("command", "path"), [("pause", "pause"), ("release", "release"), ("emergency-stop", "emergency_stop")]
+)
+def test_a_device_may_have_any_name(running: Path, fake: FakeLab, command: str, path: str) -> None:
+    fake.answers[f"POST /api/devices/furnace%201%2F2/{path}"] = (200, DEVICE)
+    assert lab(running, command, "furnace 1/2").exit_code == 0
+
+
 def test_retry_tells_the_next_attempt(running: Path, fake: FakeLab) -> None:
     fake.answers["POST /api/tasks/t1/retry"] = (200, {"status": "READY", "attempt": 1})
     assert lab(running, "retry", "t1").output == "Task t1 is READY for attempt 2.\n"
