@@ -36,7 +36,6 @@ class ResourceManager(Manager):
         self._catalog = catalog
         self._granter = Granter(records, links)
         self._rebind = rebind
-        self._swept = False
         bus.subscribe("requests", self.wake, {"status"})
         bus.subscribe("devices", self.wake, {"state", "paused", "holder", "binding"})
         bus.subscribe("positions", self.wake, {"holder"})
@@ -45,14 +44,12 @@ class ResourceManager(Manager):
 
     def reconcile(self) -> float | None:
         requests = list(self._records.requests.find({"status": {"$in": list(_OPEN)}}))
-        if not self._swept:
-            self._sweep({request["_id"] for request in requests})
-            self._swept = True
+        swept = self._sweep(sorted(request["_id"] for request in requests))
         tasks = self._tasks_of(requests)
         released = [self._settle(request, tasks.get(request["task"])) for request in requests]
         pending = [request for request in requests if request["status"] == RequestStatus.PENDING]
         granted = self._grant_all(pending, tasks)
-        return None if all(released) and granted else _RETRY_SECONDS
+        return None if swept and all(released) and granted else _RETRY_SECONDS
 
     def _tasks_of(self, requests: list[Request]) -> dict[str, Task]:
         names = sorted({request["task"] for request in requests})
@@ -131,10 +128,14 @@ class ResourceManager(Manager):
         if changes:
             self._records.requests.bulk_write(changes, ordered=False)
 
-    def _sweep(self, open_requests: set[str]) -> None:
-        """After a crash: free what is held for a request that is not open any more."""
-        held: dict[str, Any] = {"request": {"$nin": [None, *sorted(open_requests)]}}
-        holdings = [*self._records.devices.find(held), *self._records.positions.find(held)]
-        for request_id in {str(holding["request"]) for holding in holdings}:
+    def _sweep(self, open_requests: list[str]) -> bool:
+        """Free what an ended request still holds, because a crash or an interruption cut its grant or release short.
+
+        What is granted here is granted on this thread, so nothing is freed that is being granted. False to try again.
+        """
+        held: dict[str, Any] = {"request": {"$nin": [None, *open_requests]}}
+        ended = {*self._records.devices.distinct("request", held), *self._records.positions.distinct("request", held)}
+        for request_id in ended:
             log.info("Releasing what is still held for the ended request %s", request_id)
-            self._granter.release(request_id)
+        released = [self._granter.release(request_id) for request_id in ended]
+        return all(released)

@@ -6,8 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from pymongo.errors import AutoReconnect
 
-from lab.records import DeviceState, GrantedDevice, RequestStatus, TaskStatus, Want
+from lab.managers.grants import Granter
+from lab.records import DeviceState, Grant, GrantedDevice, Request, RequestStatus, TaskStatus, Want
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -217,6 +219,36 @@ def test_what_a_crash_left_held_by_nobody_is_freed(furnished: Lab) -> None:
     furnished.start()
     furnished.until(lambda: furnished.device("arm")["state"] == DeviceState.FREE)
     furnished.until(lambda: furnished.records.positions.count_documents({"holder": None}) == 4)
+
+
+def test_a_request_withdrawn_while_the_database_was_gone_keeps_nothing(
+    furnished: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_granter: Granter, request: Request, _grant: Grant) -> bool:
+        withdrawn = {"$set": {"status": RequestStatus.CANCELLED}}
+        furnished.records.requests.update_one({"_id": request["_id"]}, withdrawn)
+        raise AutoReconnect("the connection broke")
+
+    monkeypatch.setattr(Granter, "_fulfil", interrupted)
+    furnished.start()
+    furnished.request(furnished.running_task(), want("arm"), want("furnace_1", slot=1))
+    furnished.until(lambda: ("grant", "arm", 1) in furnished.driver.log)
+    furnished.until(lambda: furnished.records.devices.count_documents({"state": DeviceState.FREE}) == 3)
+    furnished.until(lambda: furnished.records.positions.count_documents({"holder": None}) == 4)
+
+
+def test_a_withdrawn_request_gives_its_device_back_when_the_driver_answers_again(started: Lab) -> None:
+    granted(started, started.request(started.running_task(), want("furnace_1")))
+    task = started.running_task()
+    request = started.request(task, want("arm"), want("furnace_1"))
+    half = {"state": DeviceState.GRANTED, "holder": task, "request": request}
+    started.records.devices.update_one({"_id": "arm"}, {"$set": half})
+    started.driver.hang = threading.Event()
+    started.end(task, TaskStatus.ERROR)
+    started.reaches(request, RequestStatus.CANCELLED)
+    granted(started, started.request(started.running_task(), want("furnace_2")))  # later than the first try
+    started.driver.hang.set()
+    started.until(lambda: started.device("arm")["state"] == DeviceState.FREE)
 
 
 def test_a_driver_that_hangs_keeps_its_device_until_it_answers(started: Lab) -> None:
