@@ -14,6 +14,7 @@ from lab.worker._lease import Lease
 from lab.worker._patience import patiently
 from lab.worker._run import TaskRun
 from lab.worker._scope import Scope
+from lab.worker._view import failure
 from lab.worker._watch import Watcher
 
 log = logging.getLogger(__name__)
@@ -40,11 +41,14 @@ class Intake:
         if not self._reserve(task_id):
             log.info("Task %s is not taken now; it will be sent again.", task_id)
             return
-        run = None
+        claim = Claim(worker=self._lease.worker, token=new_id(), at=now())
         try:
-            run = self._claim(task_id, attempt)
-        finally:
-            self._settle(task_id, run)
+            begun = self._begin(task_id, attempt, claim)
+        except BaseException as error:  # whatever it is, a claimed task that nobody runs would stay RUNNING for ever
+            self._fail(task_id, claim, error)
+            raise
+        if begun:
+            self._lease.count(+1)  # told to people; the task need not wait for it
 
     def tasks(self) -> list[str]:
         """The ids of the tasks that run here."""
@@ -76,17 +80,32 @@ class Intake:
             self._runs[task_id] = None
             return True
 
-    def _settle(self, task_id: str, run: TaskRun | None) -> None:
+    def _begin(self, task_id: str, attempt: int, claim: Claim) -> bool:
+        """Claim and start the task; False, and its slot is free, when it does not wait for this worker."""
+        run = self._claim(task_id, attempt, claim)
+        if run is None:
+            self._free(task_id)
+            return False
         with self._lock:
-            if run is None:
-                del self._runs[task_id]
-                return
             self._runs[task_id] = run
         run.start()
-        self._lease.count(+1)  # told to people; the task need not wait for it
+        return True
 
-    def _claim(self, task_id: str, attempt: int) -> TaskRun | None:
-        claim = Claim(worker=self._lease.worker, token=new_id(), at=now())
+    def _fail(self, task_id: str, claim: Claim, error: BaseException) -> None:
+        """End a task that could not be started, if it was claimed."""
+        try:
+            task = self._claimed(task_id, claim)
+            if task is not None:
+                scope = self._scope(task, claim)
+                scope.end(task_id, failure(error, scope), [scope.provenance(TaskStatus.ERROR)])
+        finally:
+            self._free(task_id)
+
+    def _free(self, task_id: str) -> None:
+        with self._lock:
+            del self._runs[task_id]
+
+    def _claim(self, task_id: str, attempt: int, claim: Claim) -> TaskRun | None:
         unclaimed = {
             "_id": task_id,
             "status": TaskStatus.INITIATED,
@@ -97,11 +116,14 @@ class Intake:
         taken = {"status": TaskStatus.RUNNING, "claim": claim, "started_at": claim["at"], "message": ""}
         patiently(lambda: self._records.tasks.update_one(unclaimed, {"$set": taken}))
         # The token decides, not the answer to the write: that may have been lost on the way.
-        task = patiently(lambda: self._records.tasks.find_one({"_id": task_id, "claim.token": claim["token"]}))
+        task = self._claimed(task_id, claim)
         if task is None:
             log.info("A message was ignored: task %s, attempt %d is not waiting for this worker.", task_id, attempt)
             return None
         return TaskRun(self._scope(task, claim), task, lambda: self._ended(task_id))
+
+    def _claimed(self, task_id: str, claim: Claim) -> Task | None:
+        return patiently(lambda: self._records.tasks.find_one({"_id": task_id, "claim.token": claim["token"]}))
 
     def _scope(self, task: Task, claim: Claim) -> Scope:
         assert task["pin"] is not None, task["_id"]
@@ -118,6 +140,7 @@ class Intake:
         )
 
     def _ended(self, task_id: str) -> None:
-        self._lease.count(-1)
-        with self._lock:
-            del self._runs[task_id]
+        try:
+            self._lease.count(-1)
+        finally:
+            self._free(task_id)

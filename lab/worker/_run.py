@@ -39,7 +39,6 @@ class TaskRun:
     def _run(self) -> None:
         try:
             with self._scope.watcher.ringing("tasks", self._scope.root, self._look_for_cancellation):
-                patiently(self._look_for_cancellation)
                 self._end(self._outcome())
         finally:
             self._on_end()
@@ -52,6 +51,7 @@ class TaskRun:
     def _outcome(self) -> Document:
         log.info("%s %s starts, attempt %d.", self._label, self.task["type"], self._scope.attempt)
         try:
+            patiently(self._look_for_cancellation)
             result = patiently(self._view).perform(self._class())
         except BaseException as error:  # a task may raise anything at all; it ends the task, never the worker
             outcome = failure(error, self._scope)
