@@ -45,7 +45,7 @@ class ResourceRequest:
                 self._scope.change(self._task, status=TaskStatus.REQUESTING_RESOURCES)
                 grant = self._wait(news, timeout)
             self._scope.change(self._task, status=TaskStatus.RUNNING)
-        except BaseException:
+        except BaseException:  # whatever cut the wait short, nobody else knows what was granted meanwhile
             self.release()
             raise
         return grant

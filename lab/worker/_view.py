@@ -63,7 +63,7 @@ class TaskView:
         patiently(lambda: self._scope.records.tasks.replace_one({"_id": document["_id"]}, document, upsert=True))
         try:
             result = TaskView(self._scope, document).perform(task)
-        except BaseException as error:
+        except BaseException as error:  # whatever the parent makes of it, the subtask has ended
             self._scope.end(document["_id"], failure(error, self._scope))
             raise
         self._scope.end(document["_id"], {"status": TaskStatus.COMPLETED, "result": result})
