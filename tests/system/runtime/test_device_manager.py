@@ -272,6 +272,7 @@ def test_a_restart_of_the_managers_touches_no_device(managed: Managed, trace: Ca
 @pytest.mark.parametrize("connected", [False, True])
 def test_a_rebinding_cut_off_by_a_crash_is_finished_or_undone(managed: Managed, connected: bool) -> None:
     managed.stop()
+    managed.pin = Pin(**{**managed.pin, "snapshot": NEW if connected else OLD})
     managed.records.devices.update_one({"_id": "furnace"}, {"$set": {"state": "rebinding", "rebind_to": NEW}})
     managed.driver("furnace").call("disconnect", device="furnace")
     name = f"driver-furnace-{'b' * 12}"
