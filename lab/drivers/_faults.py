@@ -47,6 +47,8 @@ def rebuild(error: RemoteError, call: str, package: str) -> Exception:
     """
     if error.kind == FenceError.__name__:
         return FenceError(str(error))
+    if error.kind == DeviceError.__name__:
+        return DeviceError(str(error))
     if error.kind != CallFailed.__name__:
         return DeviceError(f"{call} failed in the driver process: {error}")
     detail: dict[str, Any] = error.detail

@@ -50,6 +50,8 @@ class Slot:
         self._on_call = on_call
         self._on_message = on_message
         self._device: BaseDevice | None = None
+        self._open = False
+        self._stopped = False
         self._turn = threading.Lock()
         self._state = threading.Lock()
         self._granted: int | None = None
@@ -58,32 +60,38 @@ class Slot:
 
     @property
     def connected(self) -> bool:
-        return self._device is not None
+        """Whether the device is there to be called; not yet while it is connecting."""
+        return self._open
 
     def connect(self) -> None:
         """Build the device and open its connection; nothing happens when it is open. Raises CallFailed."""
         with self._turn:
-            if self._device is not None:
+            if self._open:
                 return
+            self._stopped = False
             try:
-                device = build_device(self.name)
-                self._listen(device)
-                device.connect()
+                # Known before it is connected: connecting may move hardware, which can be stopped then, too.
+                self._device = build_device(self.name)
+                self._listen(self._device)
+                self._device.connect()
             except BaseException as error:  # whatever a driver raises is told to who asked, and ends nothing here
+                self._device = None
                 raise CallFailed(error, self._tree) from error
-            self._device = device
+            self._open = True
         log.info("Device %s is connected.", self.name)
 
     def disconnect(self) -> None:
         """Close the connection and forget the device, even when closing fails. Raises CallFailed."""
         with self._turn:
-            device, self._device = self._device, None
-            if device is None:
+            if self._device is None:
                 return
+            self._open = False
             try:
-                device.disconnect()
+                self._device.disconnect()
             except BaseException as error:  # as in connect: a driver must not end the process it shares with others
                 raise CallFailed(error, self._tree) from error
+            finally:
+                self._device = None
         log.info("Device %s is disconnected.", self.name)
 
     def grant(self, fence: int) -> None:
@@ -104,7 +112,8 @@ class Slot:
     def call(self, call: Call) -> Any:
         """Execute a method and return its result as plain data.
 
-        Raises FenceError when the fence is not the granted one, CallFailed when the method raised.
+        Raises FenceError when the fence is not the granted one, DeviceError when the device was stopped in an
+        emergency and not connected anew since, CallFailed when the method raised.
         """
         self._check(call)
         if call.method == _AT_ONCE:
@@ -120,9 +129,15 @@ class Slot:
     def emergency_stop(self) -> bool:
         """Stop the device at once, whatever it is doing; whether that is done already or still going on.
 
-        Raises DeviceError when it is not connected, CallFailed when the driver's method raised.
+        From now on no call is executed, until the device is disconnected and connected again.
+
+        Raises DeviceError when it is neither connected nor connecting, CallFailed when the driver's method raised.
         """
-        stopping = _Stopping(self._connected())
+        device = self._device
+        if device is None:
+            raise self._absent()
+        self._stopped = True
+        stopping = _Stopping(device)
         stopping.start()
         stopping.join(_ACKNOWLEDGE)
         if stopping.error is not None:
@@ -132,8 +147,8 @@ class Slot:
     def status(self) -> Document:
         device = self._device
         return {
-            "connected": device is not None,
-            "running": device is not None and (self._busy or self._is_running(device)),
+            "connected": self._open,
+            "running": device is not None and self._open and (self._busy or self._is_running(device)),
             "fence": self._granted,
             "message": "" if device is None else device.message,
         }
@@ -146,15 +161,24 @@ class Slot:
             return False
 
     def _connected(self) -> BaseDevice:
-        if self._device is None:
-            raise DeviceError(f"Device {self.name} is not connected; see its error on the dashboard.")
-        return self._device
+        device = self._device
+        if device is None or not self._open:
+            raise self._absent()
+        return device
+
+    def _absent(self) -> DeviceError:
+        return DeviceError(f"Device {self.name} is not connected; see its error on the dashboard.")
 
     def _check(self, call: Call) -> None:
         if call.fence != self._granted:
             raise FenceError(
                 f"{self.name}.{call.method} was refused: the device is not granted to task {call.task} any more; "
                 "call devices only inside the `with` block that requested them."
+            )
+        if self._stopped and call.method != _AT_ONCE:
+            raise DeviceError(
+                f"{self.name}.{call.method} was refused: the device was stopped in an emergency; "
+                f"`lab release {self.name}` ends that."
             )
 
     def _listen(self, device: BaseDevice) -> None:

@@ -126,6 +126,8 @@ class GroupManager(Manager):
             return False
         self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}})
         self._records.log("device.connected", device["_id"], process=driver.name)
+        if self._records.devices.find_one({"_id": device["_id"], "stopped": True}, {"_id": 1}):
+            driver.call("emergency_stop", device["_id"], timeout=_STATUS_TIMEOUT)  # it stays stopped until its release
         return True
 
     def _grant_again(self, device: Device, driver: Driver) -> None:

@@ -322,6 +322,18 @@ def test_emergency_stop_stops_and_pauses(managed: Managed, trace: Callable[[str]
     assert managed.device("furnace")["paused"]
 
 
+def test_a_stopped_device_stays_stopped_after_a_crash_of_its_driver(managed: Managed) -> None:
+    managed.grant("furnace")
+    managed.manager.emergency_stop("furnace")
+    managed.driver("furnace").kill()
+    managed.eventually(lambda: managed.device("furnace")["fence"] == 2)
+    managed.eventually(lambda: managed.driver("furnace").call("status", device="furnace")["fence"] == 2)
+    with pytest.raises(RemoteError, match="stopped in an emergency"):
+        managed.which("furnace", 2)
+    managed.manager.release("furnace")
+    assert managed.which("furnace", 2) == "old"
+
+
 def test_release_reconnects_a_device_that_was_stopped(managed: Managed, trace: Callable[[str], list[str]]) -> None:
     managed.manager.emergency_stop("furnace")
     before = managed.device("furnace")["connects"]

@@ -97,6 +97,12 @@ def test_emergency_stop_works_while_a_call_hangs(driver: Any, furnace: DevicePro
     assert results == ["stopped"]
 
 
+def test_a_call_after_an_emergency_stop_is_refused_in_one_sentence(driver: Any, furnace: DeviceProxy) -> None:
+    driver.call("emergency_stop", device="furnace")
+    with pytest.raises(DeviceError, match=r"^furnace\.which was refused: the device was stopped in an emergency"):
+        furnace.which()
+
+
 def test_death_of_the_driver_during_a_call_is_an_unknown_outcome_within_a_second(
     driver: Any, furnace: DeviceProxy, eventually: Any
 ) -> None:
