@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from hotswap.generations import Generations, SnapshotState
 from lab.records import CLAIMED, ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError
 
@@ -18,6 +19,7 @@ class Commands:
 
     def __init__(self, records: Records, revoke: Callable[[str], object], wake: Callable[[], None]) -> None:
         self._records = records
+        self._states = Generations(records.database).states
         self._revoke = revoke
         self._wake = wake
 
@@ -57,6 +59,8 @@ class Commands:
             raise ConflictError(f"Task {task_id} is {task['status']}; only a task that is LOST or in ERROR is retried.")
         for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
             self._revoke(device["_id"])
+        if task["pin"] is not None:  # before it is READY, so that its code counts as needed when its worker starts
+            self._states.move(task["pin"]["snapshot"], {SnapshotState.DRAINED}, SnapshotState.DRAINING)
         if not self._make_ready(task):
             raise ConflictError(f"Task {task_id} changed meanwhile; look at it again.")
         reopen(self._records, task["experiment"], task_id)

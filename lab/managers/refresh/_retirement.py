@@ -13,6 +13,7 @@ from lab.managers.bus import Bus, Manager
 from lab.records import ENDED, PINNED, Records, TaskStatus
 
 _GRACE_SECONDS: Final = 10.0
+_NEEDING: Final = [*PINNED, TaskStatus.READY]
 
 
 class Fleet(Protocol):
@@ -45,11 +46,19 @@ class RetirementManager(Manager):
         bus.subscribe("current_generation", self.wake)
 
     def reconcile(self) -> float | None:
+        self._revive()
         retiring = self._generations.states.all(SnapshotState.DRAINING, SnapshotState.CLOSING)
         for record in retiring:
             self._retire(record)
         self._ended_workers &= {record.snapshot for record in retiring}
         return None
+
+    def _revive(self) -> None:
+        """What was retired and is needed again, because a task of it is retried, is retired again afterwards."""
+        needed = self._records.tasks.distinct("pin.snapshot", {"status": {"$in": _NEEDING}})
+        for record in self._generations.states.all(SnapshotState.DRAINED):
+            if record.snapshot in needed:
+                self._generations.states.move(record.snapshot, {SnapshotState.DRAINED}, SnapshotState.DRAINING)
 
     def _retire(self, record: SnapshotRecord) -> None:
         snapshot = record.snapshot
@@ -78,8 +87,7 @@ class RetirementManager(Manager):
         self._records.log("version.retired", snapshot)
 
     def _needed_by_tasks(self, snapshot: str) -> bool:
-        statuses = [*PINNED, TaskStatus.READY]
-        return self._records.tasks.find_one({"pin.snapshot": snapshot, "status": {"$in": statuses}}) is not None
+        return self._records.tasks.find_one({"pin.snapshot": snapshot, "status": {"$in": _NEEDING}}) is not None
 
     def _bound(self, snapshot: str) -> bool:
         return self._records.devices.find_one({"binding.snapshot": snapshot}) is not None

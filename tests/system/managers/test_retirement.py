@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from hotswap.generations import Generations, SnapshotState
 from lab.managers.bus import Bus
+from lab.managers.commands import Commands
 from lab.managers.refresh import RetirementManager
 from lab.records import Records, TaskStatus, new_task
 
@@ -87,6 +88,30 @@ def test_a_pinned_task_keeps_its_workers(
     records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.COMPLETED}})
     retirement.reconcile()
     assert generations.states.state(OLD) is SnapshotState.DRAINED
+
+
+def test_what_a_retry_needs_again_is_retired_again(
+    retirement: RetirementManager, records: Records, generations: Generations, fleet: FakeFleet
+) -> None:
+    task = pin(records, TaskStatus.ERROR)
+    retirement.reconcile()
+    Commands(records, revoke=lambda _: None, wake=lambda: None).retry(task, "ann")
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+    records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.COMPLETED}})
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINED
+    assert fleet.done == 2 * [("stop", OLD), ("purge", OLD), ("release", OLD)]
+
+
+def test_a_task_made_ready_just_after_its_code_was_drained_has_it_retired_again(
+    retirement: RetirementManager, records: Records, generations: Generations
+) -> None:
+    retirement.reconcile()
+    pin(records, TaskStatus.READY)
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
 
 
 def test_a_device_bound_to_it_needs_no_worker_but_keeps_the_snapshot(
