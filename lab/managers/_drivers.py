@@ -16,7 +16,7 @@ from blake3 import blake3
 from hotswap.process import DeathWatch, Identity
 from hotswap.wire import Client
 from lab.catalog import Definitions
-from lab.records import Document
+from lab.records import Binding, Document
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,8 @@ class Driver:
     def call(self, op: str, device: str, *, timeout: float | None = None, **arguments: Any) -> Any:
         """Have it do ``op``; raises RemoteError, ConnectionError or TimeoutError."""
         with Client(self.address, self.secret, timeout=timeout) as client:
+            if client.hello["name"] != self.name:
+                raise ConnectionRefusedError(f"Not {self.name} but {client.hello['name']} is at {self.address} now.")
             return client.call(op, device=device, **arguments)
 
 
@@ -113,6 +115,14 @@ class Drivers:
         with self._lock:
             known = self._living.get(name)
         return known[0] if known else None
+
+    def bound(self, binding: Binding) -> Driver:
+        """The process a device is bound to, which may have ended: as it is known, else where it answered last.
+
+        Managers that have just started know no process before they have looked after its devices.
+        """
+        host, port = binding["address"]
+        return self.at(binding["process"]) or Driver(binding["process"], (host, port), self._secret)
 
     def names(self) -> list[str]:
         """All driver processes there are, ours or left behind."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
@@ -13,18 +14,27 @@ from hotswap.wire import WireError
 from lab.catalog import Catalog, Definitions
 from lab.managers._device_group import GroupManager
 from lab.managers._device_plan import Situation, next_step
-from lab.managers._drivers import Driver, Drivers, Fleet
+from lab.managers._drivers import Driver, Drivers, Fleet, process_name
 from lab.managers._inventory import Inventory
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
 from lab.records import Device, DeviceState, Document, Records, RequestStatus
-from lab.refusals import NotFoundError
+from lab.refusals import ConflictError, NotFoundError
 
 log = logging.getLogger(__name__)
 
 _SURPLUS_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = 0.5
 _OP_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class _End:
+    """A driver process that may have a device, and what it takes to start its like."""
+
+    driver: Driver
+    definitions: Definitions
+    generation: int
 
 
 class DeviceManager(Manager):
@@ -137,42 +147,71 @@ class DeviceManager(Manager):
         self.wake()
 
     def emergency_stop(self, device: str) -> bool:
-        """Stop a device at once and pause it; whether it has stopped already (else it is stopping).
+        """Pause a device and stop it at once; whether it has stopped already (else it is stopping).
 
-        A driver process that does not react is killed, and the stop is given to a new one.
+        A driver process that does not react is killed, and the stop is given to a new one. Raises HotswapError when
+        the device could not be stopped; it is paused all the same.
         """
-        driver = self._driver(self._device(device))
-        if driver is None:
-            raise NotFoundError(f"Device {device} is not connected, so it cannot be stopped from here; go and look.")
-        try:
-            stopped = bool(driver.call("emergency_stop", device, timeout=_STOP_SECONDS))
-        except (OSError, WireError):
-            stopped = self._stop_by_force(device, driver)
-        self._records.devices.update_one({"_id": device}, {"$set": {"stopped": True}})
-        self.pause(device)
+        self._device(device)
+        self._records.devices.update_one({"_id": device}, {"$set": {"paused": True, "stopped": True}})
+        self._records.log("device.paused", device)
+        stopped = self._stop_somewhere(self._device(device))
         self._records.log("device.emergency_stop", device, stopped=stopped)
         return stopped
+
+    def _stop_somewhere(self, device: Device) -> bool:
+        """Stop it in the process it is bound to, or, in the middle of a rebinding, in the one that has it now."""
+        name = device["_id"]
+        failure: Exception | None = None
+        for end in self._ends(device):
+            try:
+                return self._stop_at(name, end)
+            except (HotswapError, OSError) as error:
+                log.warning("Device %s was not stopped in %s: %s", name, end.driver.name, error)
+                failure = failure or error
+        if failure is None:
+            raise NotFoundError(f"Device {name} is not connected, so it cannot be stopped from here; go and look.")
+        raise ConflictError(f"Device {name} is paused, but was not stopped ({failure}); go and look.") from failure
+
+    def _ends(self, device: Device) -> Iterator[_End]:
+        """The processes that may have the device, the one it is on its way to first."""
+        target = device.get("rebind_to") if device["state"] == DeviceState.REBINDING else None
+        if target is not None:
+            definitions = self._catalog.get(target)
+            group = definitions.devices[device["_id"]]["group"]
+            if process_name(group, target) in self._drivers.names():
+                generation = self._generation(target)
+                yield _End(self._drivers.ensure(group, definitions, generation), definitions, generation)
+        binding = device["binding"]
+        if binding is not None:
+            definitions = self._catalog.get(binding["snapshot"])
+            yield _End(self._drivers.bound(binding), definitions, binding["generation"])
+
+    def _stop_at(self, device: str, end: _End) -> bool:
+        try:
+            return bool(end.driver.call("emergency_stop", device, timeout=_STOP_SECONDS))
+        except (OSError, WireError):
+            return self._stop_by_force(device, end)
 
     def _reconnect(self, device: Device) -> None:
         """An emergency stop may have cut off the hardware: only a new connection tells that it is there again."""
         driver = self._driver(device)
         if driver is None:
+            return
+        try:
+            driver.call("disconnect", device["_id"])
+        except ConnectionError:
             return  # its process has ended since, and the next one connects it
-        driver.call("disconnect", device["_id"])
         self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"disconnects": 1}})
         driver.call("connect", device["_id"])
         self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}})
         self._records.log("device.connected", device["_id"], process=driver.name)
 
-    def _stop_by_force(self, device: str, driver: Driver) -> bool:
-        log.error("Driver process %s does not react; it is killed to stop %s.", driver.name, device)
-        self._drivers.kill(driver.name)
-        binding = self._device(device)["binding"]
-        assert binding is not None, device
-        definitions = self._catalog.get(binding["snapshot"])
-        group = definitions.devices[device]["group"]
+    def _stop_by_force(self, device: str, end: _End) -> bool:
+        log.error("Driver process %s does not react; it is killed to stop %s.", end.driver.name, device)
+        self._drivers.kill(end.driver.name)
         self._records.devices.update_one({"_id": device}, {"$inc": {"connects": 1}})
-        fresh = self._drivers.ensure(group, definitions, binding["generation"])
+        fresh = self._drivers.ensure(end.definitions.devices[device]["group"], end.definitions, end.generation)
         fresh.call("connect", device)
         stopped = bool(fresh.call("emergency_stop", device, timeout=_OP_SECONDS))
         self.wake()
@@ -243,7 +282,7 @@ class DeviceManager(Manager):
             log.warning("Driver process %s was not stopped: %s", name, error)
 
     def _driver(self, device: Device) -> Driver | None:
-        return None if device["binding"] is None else self._drivers.at(device["binding"]["process"])
+        return None if device["binding"] is None else self._drivers.bound(device["binding"])
 
     def _tell(self, driver: Driver, op: str, device: str, **arguments: Any) -> None:
         """A driver process that is gone has forgotten its grants, so that nothing is left to be told."""

@@ -73,6 +73,8 @@ class Furnace(BaseDevice):
         if os.path.exists(self.trace + ".broken-" + self.version):
             raise OSError("no such port")
         self.note("connect")
+        while os.path.exists(self.trace + ".homing") and not self.stopped:
+            time.sleep(0.01)
 
     def disconnect(self):
         self.note("disconnect")
@@ -81,6 +83,8 @@ class Furnace(BaseDevice):
         return os.path.exists(self.trace + ".running")
 
     def emergency_stop(self):
+        if os.path.exists(self.trace + ".jammed"):
+            raise OSError("no answer")
         self.stopped = True
         self.note("emergency_stop")
 

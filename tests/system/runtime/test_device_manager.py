@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hotswap.errors import RemoteError
+from hotswap.errors import HotswapError, RemoteError
 from hotswap.process import DeathWatch
 from lab.catalog import Catalog, Definitions
 from lab.managers.bus import Bus
@@ -43,8 +43,14 @@ class Managed:
         Catalog(self.records).put(definitions)
 
     def start(self) -> None:
+        self.manager = self.fresh()
+        self.bus.start()
+        self.manager.start()
+
+    def fresh(self) -> DeviceManager:
+        """A manager that was not started, and knows no driver process yet."""
         self.bus = Bus(self.records.database)
-        self.manager = DeviceManager(
+        return DeviceManager(
             self.records,
             Catalog(self.records),
             self.bus,
@@ -54,8 +60,6 @@ class Managed:
             secret=SECRET,
             driver_arguments=self._arguments,
         )
-        self.bus.start()
-        self.manager.start()
 
     def stop(self) -> None:
         self.manager.stop()
@@ -348,6 +352,34 @@ def test_release_of_a_pause_reconnects_nothing(managed: Managed, trace: Callable
     managed.manager.pause("furnace")
     managed.manager.release("furnace")
     assert trace(OLD) == before
+
+
+def test_a_device_whose_emergency_stop_fails_is_paused_all_the_same(managed: Managed) -> None:
+    (managed.children.trees[OLD] / "tiny_lab" / "trace.jammed").touch()
+    with pytest.raises(HotswapError, match=r"furnace is paused, but was not stopped \(no answer\)"):
+        managed.manager.emergency_stop("furnace")
+    furnace = managed.device("furnace")
+    assert (furnace["paused"], furnace["stopped"]) == (True, True)
+
+
+def test_emergency_stop_reaches_a_device_that_is_being_rebound(
+    managed: Managed, trace: Callable[[str], list[str]]
+) -> None:
+    (managed.children.trees[NEW] / "tiny_lab" / "trace.homing").touch()
+    managed.promote(NEW)
+    managed.eventually(lambda: trace(NEW) == ["furnace new connect"])
+    assert managed.device("furnace")["state"] == "rebinding"
+    assert managed.manager.emergency_stop("furnace") is True
+    assert trace(NEW) == ["furnace new connect", "furnace new emergency_stop"]
+    assert managed.bound("furnace", NEW)["paused"]
+
+
+def test_emergency_stop_works_before_restarted_managers_know_the_driver(
+    managed: Managed, trace: Callable[[str], list[str]]
+) -> None:
+    managed.stop()
+    assert managed.fresh().emergency_stop("furnace") is True
+    assert trace(OLD)[-1] == "furnace old emergency_stop"
 
 
 def test_emergency_stop_replaces_a_driver_process_that_does_not_react(
