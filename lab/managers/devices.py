@@ -116,13 +116,16 @@ class DeviceManager(Manager):
         self.wake()
 
     def revoke(self, device: str) -> None:
-        """Take a device away from the attempt that holds it: its calls are refused from now on."""
+        """Take a device away from the attempt that holds it: its calls are refused from now on.
+
+        Raises ConflictError when its driver process does not answer, so that nobody knows what it still does.
+        """
         self._records.devices.update_one({"_id": device}, {"$inc": {"fence": 1}})
         document = self._device(device)
         fence = document["fence"]
         driver = self._driver(document)
         if driver is not None:
-            self._tell(driver, "revoke", device, fence=fence)
+            self._tell_revoked(driver, device, fence)
         self._records.log("device.revoked", device, fence=fence)
 
     def pause(self, device: str) -> None:
@@ -284,12 +287,17 @@ class DeviceManager(Manager):
     def _driver(self, device: Device) -> Driver | None:
         return None if device["binding"] is None else self._drivers.bound(device["binding"])
 
-    def _tell(self, driver: Driver, op: str, device: str, **arguments: Any) -> None:
+    def _tell_revoked(self, driver: Driver, device: str, fence: int) -> None:
         """A driver process that is gone has forgotten its grants, so that nothing is left to be told."""
         try:
-            driver.call(op, device, timeout=_OP_SECONDS, **arguments)
+            driver.call("revoke", device, timeout=_OP_SECONDS, fence=fence)
         except ConnectionError as error:
             log.info("Driver process %s is gone: %s", driver.name, error)
+        except (OSError, WireError) as error:
+            raise ConflictError(
+                f"Device {device} was not taken from its holder, because its driver process does not answer ({error}); "
+                f"`lab emergency-stop {device}` replaces that process, then try again."
+            ) from error
 
     def _device(self, name: str) -> Device:
         device = self._records.devices.find_one({"_id": name})

@@ -10,9 +10,11 @@ import pytest
 from hotswap.errors import HotswapError, RemoteError
 from hotswap.process import DeathWatch
 from lab.catalog import Catalog, Definitions
+from lab.managers import devices
 from lab.managers.bus import Bus
 from lab.managers.devices import DeviceManager
 from lab.records import Pin, Records, Request, new_id, new_task, now
+from lab.refusals import ConflictError
 
 pytestmark = pytest.mark.system
 SECRET, OLD, NEW = "correct horse", "a" * 64, "b" * 64
@@ -38,8 +40,8 @@ class Managed:
         self.describe(NEW, {"furnace": "d2", "other": "o1"})
 
     def describe(self, snapshot: str, drivers: dict[str, str], group: str | None = None) -> None:
-        devices = {name: device(group or name) for name in drivers}
-        definitions = Definitions(snapshot, "tiny_lab", devices=devices, tasks={}, positions=[], drivers=drivers)
+        defined = {name: device(group or name) for name in drivers}
+        definitions = Definitions(snapshot, "tiny_lab", devices=defined, tasks={}, positions=[], drivers=drivers)
         Catalog(self.records).put(definitions)
 
     def start(self) -> None:
@@ -318,6 +320,32 @@ def test_a_revoked_holder_is_refused_by_the_driver(managed: Managed) -> None:
     with pytest.raises(RemoteError) as caught:
         managed.which("furnace", 1)
     assert caught.value.kind == "FenceError"
+
+
+def test_a_holder_is_revoked_before_restarted_managers_know_the_driver(managed: Managed) -> None:
+    managed.grant("furnace")
+    managed.stop()
+    managed.fresh().revoke("furnace")
+    with pytest.raises(RemoteError) as caught:
+        managed.which("furnace", 1)
+    assert caught.value.kind == "FenceError"
+
+
+def test_a_device_whose_driver_hangs_is_not_said_to_be_revoked(
+    managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "_OP_SECONDS", 0.1)
+    managed.driver("furnace").process.send_signal(19)  # stopped, it answers nothing
+    with pytest.raises(ConflictError, match="furnace was not taken from its holder"):
+        managed.manager.revoke("furnace")
+    assert not events(managed, "device.revoked")
+
+
+def test_a_device_whose_driver_is_gone_is_revoked(managed: Managed) -> None:
+    managed.stop()
+    managed.driver("furnace").kill()
+    managed.fresh().revoke("furnace")
+    assert len(events(managed, "device.revoked")) == 1
 
 
 def test_emergency_stop_stops_and_pauses(managed: Managed, trace: Callable[[str], list[str]]) -> None:
