@@ -15,27 +15,33 @@ from typing import Final
 
 from hotswap.fleet import restart_delay
 from hotswap.process import DeathWatch, Identity
+from lab.config import LabConfig
 from lab.server.settings import Settings
 from lab.services.record import living
 from lab.services.service import ServiceError
 
-READY_SECONDS: Final = 60.0
+_READY_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
 
 
 class ManagersProcess:
-    """``python -m lab.server`` with these settings; it writes its own record once it answers."""
+    """``python -m lab.server`` with these settings; it writes its own record once it answers.
 
-    def __init__(self, settings: Settings, watch: DeathWatch) -> None:
+    Once ``ended`` is set it is not started any more, and a start under way is given up.
+    """
+
+    def __init__(self, settings: Settings, watch: DeathWatch, ended: threading.Event) -> None:
         self._settings = settings
         self._watch = watch
         self._state = settings.config.general.state_dir
         self._log = self._state / "logs" / "managers.log"
         self._identity: Identity | None = None
         self._deaths = 0
-        self._ended = threading.Event()
+        self._restart: threading.Timer | None = None
+        self._lock = threading.Lock()  # no restart is arranged once it was told to stop
+        self._ended = ended
 
     def start(self, *, adopt: bool) -> None:
         """Start it and wait until it answers; with ``adopt``, a living one is taken as it is, else ended."""
@@ -48,7 +54,12 @@ class ManagersProcess:
         self._watch.watch(identity, lambda: self._died(identity))
 
     def stop(self) -> None:
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
+            restart = self._restart
+        if restart is not None:
+            restart.cancel()
+            restart.join()
         if self._identity is not None:
             _end(self._identity)
             _reap(self._identity.pid)
@@ -59,6 +70,16 @@ class ManagersProcess:
         return str(json.loads(record_of(self._state).read_text())["url"])
 
     def _spawn(self) -> Identity:
+        try:
+            identity = self._begin()
+        except OSError as error:
+            raise ServiceError(
+                f"The managers could not be started ({error}), saying {last_line(self._log)!r}; see {self._log}."
+            ) from error
+        self._wait_until_it_answers(identity)
+        return identity
+
+    def _begin(self) -> Identity:
         record_of(self._state).unlink(missing_ok=True)
         with self._log.open("ab") as output:
             child = subprocess.Popen(
@@ -70,46 +91,60 @@ class ManagersProcess:
                 start_new_session=True,
             )
         assert child.stdin
-        with child.stdin as pipe:
-            pipe.write(self._settings.model_dump_json().encode())
-        identity = Identity.of(child.pid)
+        try:
+            with child.stdin as pipe:
+                pipe.write(self._settings.model_dump_json().encode())
+            identity = Identity.of(child.pid)
+        except OSError:  # it ended before it read them
+            child.kill()
+            child.wait()
+            raise
         child.returncode = 0  # reaped where its death is noticed
-        self._wait_until_it_answers(identity)
         return identity
 
     def _wait_until_it_answers(self, identity: Identity) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        patience = ready_seconds(self._settings.config)
+        deadline = time.monotonic() + patience
         while not record_of(self._state).exists():
             if identity.wait(0.02):
                 _reap(identity.pid)
                 raise ServiceError(
                     f"The managers ended while starting, saying {last_line(self._log)!r}; see {self._log}."
                 )
-            if time.monotonic() > deadline:
-                identity.kill()
-                raise ServiceError(f"The managers do not answer after {READY_SECONDS:g} s; see {self._log}.")
+            if self._ended.is_set() or time.monotonic() > deadline:
+                _end(identity)
+                _reap(identity.pid)
+                why = "were stopped while starting" if self._ended.is_set() else f"do not answer after {patience:g} s"
+                raise ServiceError(f"The managers {why}; see {self._log}.")
 
     def _died(self, identity: Identity) -> None:
         _reap(identity.pid)
-        if not self._ended.is_set():
-            self._start_again_later()
+        self._start_again_later()
 
     def _start_again_later(self) -> None:
-        self._deaths += 1
-        delay = restart_delay(self._deaths)
-        log.warning("The managers ended; they are started again in %g s.", delay)
-        timer = threading.Timer(delay, self._start_again)
-        timer.daemon = True
-        timer.start()
+        with self._lock:
+            if self._ended.is_set():
+                return
+            self._deaths += 1
+            delay = restart_delay(self._deaths)
+            log.warning("The managers ended; they are started again in %g s.", delay)
+            self._restart = threading.Timer(delay, self._start_again)
+            self._restart.daemon = True
+            self._restart.start()
 
     def _start_again(self) -> None:
         if self._ended.is_set():
             return
         try:
             self.start(adopt=True)
-        except ServiceError as error:
+        except (ServiceError, OSError) as error:
             log.error("%s", error)  # noqa: TRY400 - the sentence says it
             self._start_again_later()
+
+
+def ready_seconds(config: LabConfig) -> float:
+    """How long managers may take until they answer: the first launch imports the lab's code before."""
+    return _READY_SECONDS + config.refresh.template_timeout
 
 
 def record_of(state_dir: Path) -> Path:

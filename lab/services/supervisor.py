@@ -33,7 +33,7 @@ from lab.config import LabConfig, load
 from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
-from lab.services.managers import READY_SECONDS, ManagersProcess, last_line
+from lab.services.managers import ManagersProcess, last_line, ready_seconds
 from lab.services.record import living, read_record
 from lab.services.service import Service, ServiceError
 from lab.services.service import stop as stop_service
@@ -163,7 +163,7 @@ class Supervisor:
 
     @contextmanager
     def _managers(self, fleet_address: wire.Address) -> Iterator[ManagersProcess]:
-        managers = ManagersProcess(self._settings(fleet_address), self._watch)
+        managers = ManagersProcess(self._settings(fleet_address), self._watch, self._ended)
         managers.start(adopt=_fleet_address_before(self._config) == fleet_address)
         record = {"identity": Identity.mine().to_dict(), "fleet_address": list(fleet_address)}
         write_private(_record(self._config), json.dumps(record))
@@ -205,14 +205,26 @@ def _launch_detached(config: LabConfig, say: Say) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    deadline = time.monotonic() + READY_SECONDS
-    while running(config) is None:
-        if child.poll() is not None or time.monotonic() > deadline:
-            raise ServiceError(f"The laboratory did not start, saying {last_line(path)!r}; see {path}.")
-        time.sleep(0.02)
+    try:
+        _wait_until_launched(config, child, path)
+    except BaseException:  # also an interrupt from the keyboard
+        child.terminate()
+        child.wait()
+        raise
     child.returncode = 0  # it outlives us
     url = json.loads((config.general.state_dir / "run" / "managers.json").read_text())["url"]
     say(f"{config.general.name} answers at {url}")
+
+
+def _wait_until_launched(config: LabConfig, child: subprocess.Popen[bytes], path: Path) -> None:
+    patience = ready_seconds(config)
+    deadline = time.monotonic() + patience
+    while running(config) is None:
+        if child.poll() is not None:
+            raise ServiceError(f"The laboratory did not start, saying {last_line(path)!r}; see {path}.")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"The laboratory did not start within {patience:g} s; see {path}.")
+        time.sleep(0.02)
 
 
 @contextmanager
