@@ -26,10 +26,15 @@ class Situation:
     verified: Callable[[str, str], bool]
     pinned: Collection[Definitions]
 
-    def target(self, device: str) -> Definitions | None:
-        """The definitions whose driver a free device should have; None when they have none for it."""
-        definitions = self.wanted.get(device, self.current)
-        return definitions if device in definitions.devices else None
+    def target(self, device: Device) -> Definitions | None:
+        """The definitions whose driver a free device should have; None when they have none for it.
+
+        A device that has no driver at all, and that only unfinished tasks know, is connected for those.
+        """
+        name = device["_id"]
+        last = self.pinned if device["binding"] is None else ()
+        candidates = [self.wanted[name]] if name in self.wanted else [self.current, *last]
+        return next((each for each in candidates if name in each.devices), None)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,7 @@ def _doubtful(device: Device, situation: Situation) -> bool:
 
 def _bind(devices: list[Device], situation: Situation) -> Bind | None:
     for device in devices:
-        target = situation.target(device["_id"])
+        target = situation.target(device)
         if target is None or not _needs(device, target):
             continue
         together = _together(device, devices, target)

@@ -21,16 +21,16 @@ class Inventory:
         snapshots = {task["pin"]["snapshot"] for task in self._records.tasks.find(bound, {"pin": 1}) if task["pin"]}
         return [self._catalog.get(snapshot) for snapshot in sorted(snapshots)]
 
-    def admit(self, current: Definitions) -> None:
+    def admit(self, definitions: Definitions) -> None:
         """Add the devices and positions that are new, and take retired ones into service again."""
         known = {device["_id"]: device["state"] for device in self._records.devices.find({}, {"state": 1})}
-        for name in current.devices:
+        for name in definitions.devices:
             if name not in known:
-                self._insert_device(name, current)
+                self._insert_device(name, definitions)
             elif known[name] == DeviceState.RETIRED:
                 retired = {"_id": name, "state": DeviceState.RETIRED}
-                self._records.devices.update_one(retired, {"$set": _facts(name, current) | _FRESH})
-        self._admit_positions(current)
+                self._records.devices.update_one(retired, {"$set": _facts(name, definitions) | _FRESH})
+        self._admit_positions(definitions)
 
     def dismiss(self, current: Definitions) -> bool:
         """Delete positions that no code in use defines and that are empty; whether some have to wait."""
@@ -48,12 +48,12 @@ class Inventory:
     def _delete_position(self, name: str) -> bool:
         return self._records.positions.delete_one({"_id": name, "holder": None}).deleted_count == 1
 
-    def _insert_device(self, name: str, current: Definitions) -> None:
+    def _insert_device(self, name: str, definitions: Definitions) -> None:
         device = Device(
             _id=name,
-            group=current.devices[name]["group"],
-            type=current.devices[name]["class"],
-            description=current.devices[name]["description"],
+            group=definitions.devices[name]["group"],
+            type=definitions.devices[name]["class"],
+            description=definitions.devices[name]["description"],
             state=DeviceState.UNBOUND,
             binding=None,
             holder=None,
@@ -72,9 +72,9 @@ class Inventory:
         except DuplicateKeyError:
             return  # another managers process is just being replaced by this one
 
-    def _admit_positions(self, current: Definitions) -> None:
+    def _admit_positions(self, definitions: Definitions) -> None:
         known = {position["_id"] for position in self._records.positions.find({}, {"_id": 1})}
-        missing = [place for name, place in _places(current).items() if name not in known]
+        missing = [place for name, place in _places(definitions).items() if name not in known]
         if missing:
             self._records.positions.insert_many(missing, ordered=False)
 

@@ -18,7 +18,7 @@ from lab.managers._drivers import Driver, Drivers, Fleet, process_name
 from lab.managers._inventory import Inventory
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
-from lab.records import Device, DeviceState, Document, Records, RequestStatus
+from lab.records import Device, DeviceState, Document, Records, RequestStatus, TaskStatus
 from lab.refusals import ConflictError, NotFoundError
 
 log = logging.getLogger(__name__)
@@ -64,22 +64,20 @@ class DeviceManager(Manager):
         self._groups: dict[str, GroupManager] = {}
         self._wanted: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._admitted: str | None = None
+        self._admitted: frozenset[str] = frozenset()
         self._situation: Situation | None = None
         self._surplus = True
         self._unswept = True
         bus.subscribe("devices", self.wake, {"state", "paused", "binding"})
         bus.subscribe("current_generation", self.wake)
+        bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,)})
 
     def reconcile(self) -> float | None:
         pin = self._current()
         if pin is None:
             return None
         current = self._catalog.get(pin["snapshot"])
-        if self._admitted != current.snapshot:
-            self._inventory.admit(current)
-            self._admitted = current.snapshot
-            self._surplus = True
+        self._admit([current, *self._inventory.pinned()])
         devices = list(self._records.devices.find({}))
         if self._surplus:
             self._surplus = self._inventory.dismiss(current) or _has_surplus(devices, current)
@@ -195,6 +193,16 @@ class DeviceManager(Manager):
             return bool(end.driver.call("emergency_stop", device, timeout=_STOP_SECONDS))
         except (OSError, WireError):
             return self._stop_by_force(device, end)
+
+    def _admit(self, used: list[Definitions]) -> None:
+        """See to it that what is in use is there, also for a retried task whose devices have retired since."""
+        for definitions in used:
+            if definitions.snapshot not in self._admitted:
+                self._inventory.admit(definitions)
+                self._surplus = True
+        admitted = frozenset(each.snapshot for each in used)
+        self._surplus |= admitted != self._admitted
+        self._admitted = admitted
 
     def _reconnect(self, device: Device) -> None:
         """An emergency stop may have cut off the hardware: only a new connection tells that it is there again."""

@@ -312,6 +312,19 @@ def test_a_removed_device_retires_when_no_unfinished_task_knows_it(managed: Mana
     managed.eventually(lambda: managed.records.positions.count_documents({"device": "furnace"}) == 0)
 
 
+def test_a_retired_device_comes_back_for_a_retried_task(managed: Managed) -> None:
+    managed.describe("c" * 64, {"other": "o1"})
+    task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": "ERROR", "pin": managed.pin}
+    managed.records.tasks.insert_one(task)  # type: ignore[arg-type]
+    managed.promote("c" * 64)
+    managed.eventually(lambda: managed.device("furnace")["state"] == "retired")
+    managed.manager.wake()
+    managed.eventually(lambda: managed.records.positions.count_documents({"device": "furnace"}) == 0)
+    managed.records.tasks.update_one({"_id": task["_id"]}, {"$set": {"status": "READY"}})
+    managed.bound("furnace", OLD)
+    assert managed.records.positions.count_documents({"device": "furnace"}) == 2
+
+
 def test_a_revoked_holder_is_refused_by_the_driver(managed: Managed) -> None:
     managed.grant("furnace")
     assert managed.which("furnace", 1) == "old"

@@ -96,6 +96,11 @@ def test_a_removed_device_stays_while_an_unfinished_task_knows_it() -> None:
     assert next_step([device()], situation(definitions("s2"), pinned=pinned)) is None
 
 
+def test_a_device_that_only_an_unfinished_task_knows_is_bound_for_it() -> None:
+    unbound, pinned = device(state="unbound", digest=None), definitions("s1", f="d1")
+    assert next_step([unbound], situation(definitions("s2"), pinned=(pinned,))) == Bind([unbound], pinned)
+
+
 def test_process_names_can_name_files() -> None:
     assert process_name("furnace_1", "a" * 64) == "driver-furnace_1-aaaaaaaaaaaa"
     odd = process_name("rack/left door", "a" * 64)
