@@ -34,7 +34,7 @@ class WorkerManager(Manager):
         self._dead: set[str] = set()
         self._starting: dict[str, threading.Thread] = {}
         self._refusals: dict[str, int] = {}
-        bus.subscribe("workers", self.wake, set())
+        bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.INITIATED}})
         bus.subscribe("current_generation", self.wake)
 
@@ -46,7 +46,7 @@ class WorkerManager(Manager):
         for task in claimed:
             if task["claim"] is not None and task["claim"]["worker"] not in names:
                 lose(self._records, task)
-        missing = self._needed() - {worker["snapshot"] for worker in workers}
+        missing = self._needed() - {worker["snapshot"] for worker in workers if worker["capacity"] > 0}
         for snapshot in missing:
             self._start(snapshot)
         return min((self._pause(snapshot) for snapshot in missing), default=None)

@@ -22,13 +22,13 @@ from lab.managers.devices import DeviceManager
 from lab.managers.epoch import Epoch
 from lab.managers.links import DriverLinks
 from lab.managers.refresh import LabCode, LabParticipant, RefreshManager, RetirementManager
+from lab.managers.worker_processes import ENTRY, WorkerProcesses, ask_to_retire
 from lab.records import Document
 from lab.server.app import create_app
 from lab.server.backend import Backend, Ground, Surroundings
 from lab.server.guard import LOOPBACK_NAMES
 from lab.server.settings import Settings
 
-_WORKER: Final = "lab.worker:main"
 _WORKER_GRACE_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Assembly:
         self._fleet = FleetClient(settings.fleet_address, settings.token)
         self._broker = make_broker(settings.broker_url)
         self._closing.callback(self._broker.close)
+        self._workers = self._worker_processes()
         watch = DeathWatch()
         self._closing.callback(watch.close)
         devices = DeviceManager(
@@ -58,7 +59,8 @@ class Assembly:
             driver_arguments=settings.process_arguments(),
         )
         surroundings = self._surroundings(watch)
-        self.backend = Backend(self._ground, surroundings, devices, self._refreshes(), [self._retirement()])
+        retirement = RetirementManager(self._ground.records, self._ground.bus, self._workers.retire)
+        self.backend = Backend(self._ground, surroundings, devices, self._refreshes(), [retirement])
         self.app = create_app(
             self.backend,
             lab=settings.config.general.name,
@@ -90,14 +92,17 @@ class Assembly:
         store = Store(config.general.state_dir / "store")
         code = LabCode(config, store)
         ground = self._ground
-        participant = LabParticipant(ground.records, ground.catalog, store, code, self._fleet, self._ensure_worker)
+        participant = LabParticipant(ground.records, ground.catalog, store, code, self._fleet, self._workers.ensure)
         return RefreshManager(config, ground.records, code, participant)
 
-    def _retirement(self) -> RetirementManager:
-        def purge_queue(snapshot: str) -> None:
-            purge(self._broker, queue_name(self._settings.queue_prefix, snapshot))
+    def _worker_processes(self) -> WorkerProcesses:
+        settings = self._settings
 
-        return RetirementManager(self._ground.records, self._ground.bus, self._fleet, purge_queue, worker_name)
+        def purge_queue(snapshot: str) -> None:
+            purge(self._broker, queue_name(settings.queue_prefix, snapshot))
+
+        ask = ask_to_retire(settings.token)
+        return WorkerProcesses(self._ground.records, self._fleet, settings.process_arguments(), ask, purge_queue)
 
     def _surroundings(self, watch: DeathWatch) -> Surroundings:
         broker = self._broker
@@ -111,18 +116,15 @@ class Assembly:
             send=hint,
             links=links,
             watch=watch,
-            ensure_worker=self._ensure_worker,
+            ensure_worker=self._workers.ensure,
             end_workers=self._end_workers,
             processes=self._processes,
             shutdown=lambda: end_supervisor(self._settings.config),
         )
 
-    def _ensure_worker(self, snapshot: str) -> None:
-        self._fleet.ensure(worker_name(snapshot), snapshot, _WORKER, self._settings.process_arguments())
-
     def _end_workers(self) -> None:
         for process in self._processes():
-            if process["entry"] == _WORKER:
+            if process["entry"] == ENTRY:
                 self._fleet.stop(process["name"], _WORKER_GRACE_SECONDS)
 
     def _processes(self) -> list[Document]:
@@ -131,11 +133,6 @@ class Assembly:
         except (OSError, HotswapError) as error:
             log.warning("The fleet does not answer: %s", error)
             return []
-
-
-def worker_name(snapshot: str) -> str:
-    """The name of the process that runs the tasks of a code version on this host."""
-    return f"worker-{snapshot[:12]}"
 
 
 def end_supervisor(config: LabConfig) -> None:

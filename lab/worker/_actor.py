@@ -63,6 +63,15 @@ class Intake:
         with self._lock:
             self._capacity = 0
 
+    def retire(self) -> bool:
+        """Take no more tasks, unless some run or are just being claimed; whether that is so."""
+        with self._lock:
+            if self._runs:
+                return False
+            self._capacity = 0
+        self._lease.close()
+        return True
+
     def join(self) -> None:
         """Wait until every task has ended."""
         while runs := [run for run in self._snapshot() if run is not None]:

@@ -51,7 +51,8 @@ class WorkerProcess:
         consumer = start_worker(self._broker, self._queue, self._intake.run_task, threads=2)
         log.info("Worker %s takes tasks from %s.", self._context.name, self._queue)
         try:
-            serve(self._context, {"tasks": self._intake.tasks}, self._intake.idle)
+            handlers = {"tasks": self._intake.tasks, "retire": self._intake.retire}
+            serve(self._context, handlers, self._intake.idle)
         finally:
             self._end(consumer)
 

@@ -6,39 +6,23 @@ The state is moved to *closing* first and the references are counted then, so th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from hotswap.generations import Generations, SnapshotRecord, SnapshotState
 from lab.managers.bus import Bus, Manager
 from lab.records import ENDED, PINNED, Records, TaskStatus
 
-_GRACE_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 1.0
 _NEEDING: Final = [*PINNED, TaskStatus.READY]
 
 
-class Fleet(Protocol):
-    """The part of ``hotswap.fleet.FleetClient`` that is used here."""
-
-    def stop(self, name: str, grace: float) -> object: ...
-    def release(self, snapshot: str) -> object: ...
-
-
 class RetirementManager(Manager):
-    """``purge`` deletes the queue of a snapshot by name; ``worker_name`` names its worker process."""
+    """``end_worker`` ends the worker of a snapshot, and what only that needs, unless it runs tasks; whether it did."""
 
-    def __init__(
-        self,
-        records: Records,
-        bus: Bus,
-        fleet: Fleet,
-        purge: Callable[[str], None],
-        worker_name: Callable[[str], str],
-    ) -> None:
+    def __init__(self, records: Records, bus: Bus, end_worker: Callable[[str], bool]) -> None:
         super().__init__("retirement manager")
         self._records = records
-        self._fleet = fleet
-        self._purge = purge
-        self._worker_name = worker_name
+        self._end_worker = end_worker
         self._generations = Generations(records.database)
         self._ended_workers: set[str] = set()
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *ENDED}})
@@ -48,10 +32,9 @@ class RetirementManager(Manager):
     def reconcile(self) -> float | None:
         self._revive()
         retiring = self._generations.states.all(SnapshotState.DRAINING, SnapshotState.CLOSING)
-        for record in retiring:
-            self._retire(record)
+        settled = [self._retire(record) for record in retiring]
         self._ended_workers &= {record.snapshot for record in retiring}
-        return None
+        return None if all(settled) else _RETRY_SECONDS
 
     def _revive(self) -> None:
         """What was retired and is needed again, because a task of it is retried, is retired again afterwards."""
@@ -60,31 +43,33 @@ class RetirementManager(Manager):
             if record.snapshot in needed:
                 self._generations.states.move(record.snapshot, {SnapshotState.DRAINED}, SnapshotState.DRAINING)
 
-    def _retire(self, record: SnapshotRecord) -> None:
+    def _retire(self, record: SnapshotRecord) -> bool:
+        """Take a snapshot as far as it can go now; False to try again without an event."""
         snapshot = record.snapshot
         states = self._generations.states
         if self._needed_by_tasks(snapshot):
             self._ended_workers.discard(snapshot)
             states.move(snapshot, {SnapshotState.CLOSING}, SnapshotState.DRAINING)
-            return
+            return True
         if snapshot in self._ended_workers and self._bound(snapshot):
-            return
+            return True
         if not states.move(snapshot, {SnapshotState.DRAINING, SnapshotState.CLOSING}, SnapshotState.CLOSING):
-            return
-        if self._needed_by_tasks(snapshot):
-            states.move(snapshot, {SnapshotState.CLOSING}, SnapshotState.DRAINING)
-            return
-        if snapshot not in self._ended_workers:
-            self._end_processes(snapshot)
-        state = SnapshotState.DRAINING if self._bound(snapshot) else SnapshotState.DRAINED
+            return True
+        needed = self._needed_by_tasks(snapshot)
+        ended = not needed and self._end_processes(snapshot)
+        state = SnapshotState.DRAINED if ended and not self._bound(snapshot) else SnapshotState.DRAINING
         states.move(snapshot, {SnapshotState.CLOSING}, state)
+        return needed or ended
 
-    def _end_processes(self, snapshot: str) -> None:
-        self._fleet.stop(self._worker_name(snapshot), _GRACE_SECONDS)
-        self._purge(snapshot)
-        self._fleet.release(snapshot)
+    def _end_processes(self, snapshot: str) -> bool:
+        """False while its worker runs a task after all: one that was dispatched since the tasks were counted."""
+        if snapshot in self._ended_workers:
+            return True
+        if not self._end_worker(snapshot):
+            return False
         self._ended_workers.add(snapshot)
         self._records.log("version.retired", snapshot)
+        return True
 
     def _needed_by_tasks(self, snapshot: str) -> bool:
         return self._records.tasks.find_one({"pin.snapshot": snapshot, "status": {"$in": _NEEDING}}) is not None

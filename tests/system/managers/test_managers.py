@@ -184,6 +184,21 @@ def test_a_new_current_snapshot_gets_a_worker_without_a_task(started: Lab) -> No
     assert started.ensured.get(timeout=20) == OLD
 
 
+def test_current_code_whose_worker_was_retired_gets_another_one(lab: Lab) -> None:
+    lab.promote(NEW)
+    lab.add_worker(capacity=0)
+    lab.start()
+    assert lab.ensured.get(timeout=20) == NEW
+
+
+def test_a_worker_that_retires_just_after_its_code_went_live_is_replaced(lab: Lab) -> None:
+    lab.promote(NEW)
+    lab.add_worker()
+    lab.start()
+    lab.records.workers.update_one({}, {"$set": {"capacity": 0}})
+    assert lab.ensured.get(timeout=20) == NEW
+
+
 def test_tasks_of_a_dead_worker_are_lost_and_keep_their_pin(lab: Lab) -> None:
     lab.promote(NEW)
     process = lab.add_worker()

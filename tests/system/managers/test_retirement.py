@@ -21,15 +21,15 @@ OLD, NEW = "0" * 64, "1" * 64
 
 class FakeFleet:
     def __init__(self) -> None:
-        self.done: list[tuple[str, str]] = []
-        self.while_stopping: Callable[[], None] = lambda: None
+        self.ended: list[str] = []
+        self.busy = False
+        self.while_ending: Callable[[], object] = lambda: None
 
-    def stop(self, name: str, grace: float) -> None:
-        self.while_stopping()
-        self.done.append(("stop", name))
-
-    def release(self, snapshot: str) -> None:
-        self.done.append(("release", snapshot))
+    def end(self, snapshot: str) -> bool:
+        self.while_ending()
+        if not self.busy:
+            self.ended.append(snapshot)
+        return not self.busy
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def fleet() -> FakeFleet:
 
 @pytest.fixture
 def retirement(records: Records, generations: Generations, fleet: FakeFleet) -> RetirementManager:
-    return RetirementManager(records, Bus(records.database), fleet, lambda s: fleet.done.append(("purge", s)), str)
+    return RetirementManager(records, Bus(records.database), fleet.end)
 
 
 def pin(records: Records, status: TaskStatus) -> str:
@@ -73,7 +73,7 @@ def test_nothing_refers_to_it_so_all_of_it_goes(
     retirement: RetirementManager, generations: Generations, fleet: FakeFleet
 ) -> None:
     retirement.reconcile()
-    assert fleet.done == [("stop", OLD), ("purge", OLD), ("release", OLD)]
+    assert fleet.ended == [OLD]
     assert generations.states.state(OLD) is SnapshotState.DRAINED
     assert generations.states.state(NEW) is SnapshotState.CURRENT
 
@@ -84,7 +84,7 @@ def test_a_pinned_task_keeps_its_workers(
 ) -> None:
     task = pin(records, status)
     retirement.reconcile()
-    assert (fleet.done, generations.states.state(OLD)) == ([], SnapshotState.DRAINING)
+    assert (fleet.ended, generations.states.state(OLD)) == ([], SnapshotState.DRAINING)
     records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.COMPLETED}})
     retirement.reconcile()
     assert generations.states.state(OLD) is SnapshotState.DRAINED
@@ -102,7 +102,7 @@ def test_what_a_retry_needs_again_is_retired_again(
     records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.COMPLETED}})
     retirement.reconcile()
     assert generations.states.state(OLD) is SnapshotState.DRAINED
-    assert fleet.done == 2 * [("stop", OLD), ("purge", OLD), ("release", OLD)]
+    assert fleet.ended == [OLD, OLD]
 
 
 def test_a_task_made_ready_just_after_its_code_was_drained_has_it_retired_again(
@@ -120,10 +120,21 @@ def test_a_device_bound_to_it_needs_no_worker_but_keeps_the_snapshot(
     bind(records)
     retirement.reconcile()
     retirement.reconcile()
-    assert fleet.done == [("stop", OLD), ("purge", OLD), ("release", OLD)]
+    assert fleet.ended == [OLD]
     assert generations.states.state(OLD) is SnapshotState.DRAINING
     records.database["devices"].update_one({"_id": "furnace"}, {"$set": {"binding.snapshot": NEW}})
     retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINED
+
+
+def test_a_worker_that_runs_a_task_after_all_is_left_alone_until_it_has_ended(
+    retirement: RetirementManager, generations: Generations, fleet: FakeFleet
+) -> None:
+    fleet.busy = True
+    assert retirement.reconcile() is not None
+    assert (fleet.ended, generations.states.state(OLD)) == ([], SnapshotState.DRAINING)
+    fleet.busy = False
+    assert retirement.reconcile() is None
     assert generations.states.state(OLD) is SnapshotState.DRAINED
 
 
@@ -139,6 +150,6 @@ def test_a_crash_while_closing_is_made_good(
 def test_what_goes_live_again_while_it_is_retired_stays_live(
     retirement: RetirementManager, generations: Generations, fleet: FakeFleet
 ) -> None:
-    fleet.while_stopping = lambda: [None, generations.roll_back(1, expected=2, actor="a", reason="r")][0]
+    fleet.while_ending = lambda: generations.roll_back(1, expected=2, actor="a", reason="r")
     retirement.reconcile()
     assert generations.states.state(OLD) is SnapshotState.CURRENT

@@ -125,3 +125,22 @@ def test_an_ended_task_frees_its_slot_though_it_cannot_be_counted(
     intake.run_task(add(records), 1)
     assert ended.wait(10.0)
     assert intake.idle()
+
+
+def test_retired_it_takes_no_more_tasks_and_offers_no_capacity(intake: Intake, records: Records) -> None:
+    assert intake.retire()
+    task_id = add(records)
+    intake.run_task(task_id, 1)
+    assert read(records, task_id)["status"] == "INITIATED"
+    assert records.workers.count_documents({"capacity": 0}) == 1
+    assert intake.retire()
+
+
+def test_it_does_not_retire_while_a_task_runs_or_is_claimed(
+    intake: Intake, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[bool] = []
+    monkeypatch.setattr(TaskRun, "start", lambda _: answers.append(intake.retire()))
+    intake.run_task(add(records), 1)
+    assert answers == [False]
+    assert records.workers.count_documents({"capacity": 1}) == 1
