@@ -1,16 +1,17 @@
-"""One share group: its devices are connected, rebound, restored and retired by one thread, however long that takes."""
+"""Devices that share a handle: one thread connects, rebinds, restores and retires them, however long that takes."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from hotswap.errors import HotswapError, RemoteError
 from hotswap.wire import WireError
 from lab.catalog import Catalog, Definitions
-from lab.managers._device_plan import Bind, Restore, Retire, Situation, Step, next_step
+from lab.managers._device_plan import Bind, Restore, Retire, Situation, Step, next_step, share_groups
 from lab.managers._drivers import Driver, Drivers, process_name
 from lab.managers.bus import Manager
 from lab.records import Binding, Device, DeviceState, Records, RequestStatus, now
@@ -29,12 +30,36 @@ class NotRestoredError(HotswapError):
     """A device that a task holds cannot be connected again; it is tried again."""
 
 
+class Claims:
+    """Which devices are in some thread's hands: what one has begun must not look interrupted to another."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def claim(self, names: Collection[str]) -> Iterator[bool]:
+        """Whether all of them are the caller's for the time of the block; else none is."""
+        with self._lock:
+            claimed = self._taken.isdisjoint(names)
+            self._taken.update(names if claimed else ())
+        try:
+            yield claimed
+        finally:
+            with self._lock:
+                self._taken.difference_update(names if claimed else ())
+
+
 class GroupManager(Manager):
-    """``situation`` tells what is wanted (None: nothing yet), ``generation`` the number of a code version."""
+    """Looks after ``member`` and all that shares a handle with it.
+
+    ``situation`` tells what is wanted (None: nothing yet), ``generation`` the number of a code version.
+    """
 
     def __init__(
         self,
-        group: str,
+        member: str,
+        claims: Claims,
         records: Records,
         catalog: Catalog,
         drivers: Drivers,
@@ -42,8 +67,9 @@ class GroupManager(Manager):
         situation: Callable[[], Situation | None],
         generation: Generation,
     ) -> None:
-        super().__init__(f"manager of {group}")
-        self._group = group
+        super().__init__(f"manager of {member}")
+        self._member = member
+        self._claims = claims
         self._records = records
         self._catalog = catalog
         self._drivers = drivers
@@ -59,12 +85,23 @@ class GroupManager(Manager):
     def reconcile(self) -> float | None:
         while True:
             situation = self._situation()
-            devices = list(self._records.devices.find({"group": self._group}, sort=[("_id", 1)]))
-            step = None if situation is None else next_step(devices, situation)
-            if step is None:
+            if situation is None:
                 return None
-            if not self._take(step):
-                return _BUSY_SECONDS
+            names = self._members(situation)
+            with self._claims.claim(names) as claimed:
+                if not claimed:
+                    return _BUSY_SECONDS
+                devices = list(self._records.devices.find({"_id": {"$in": names}}, sort=[("_id", 1)]))
+                step = next_step(devices, situation)
+                if step is None:
+                    return None
+                if not self._take(step):
+                    return _BUSY_SECONDS
+
+    def _members(self, situation: Situation) -> list[str]:
+        devices = list(self._records.devices.find({}, sort=[("_id", 1)]))
+        groups = [[each["_id"] for each in group] for group in share_groups(devices, situation)]
+        return next((names for names in groups if self._member in names), [])
 
     def _take(self, step: Step) -> bool:
         """Carry out a step; False when it has to wait for something that no event tells."""
@@ -155,8 +192,9 @@ class GroupManager(Manager):
     def _bind(self, step: Bind) -> bool:
         """Connect devices with their drivers in the target, or leave all as they were; False to try again later."""
         target = step.target
-        group = target.devices[step.devices[0]["_id"]]["group"]
-        new = self._drivers.ensure(group, target, self._generation(target.snapshot))
+        generation = self._generation(target.snapshot)
+        groups = [target.devices[device["_id"]]["group"] for device in step.devices]
+        new = [self._drivers.ensure(group, target, generation) for group in groups]
         if any(self._running(device) for device in step.devices):
             return False
         reserved: list[Device] = []
@@ -181,21 +219,21 @@ class GroupManager(Manager):
     def _old_driver(self, device: Device) -> Driver | None:
         return None if device["binding"] is None else self._drivers.at(device["binding"]["process"])
 
-    def _switch(self, devices: list[Device], target: Definitions, new: Driver) -> None:
+    def _switch(self, devices: list[Device], target: Definitions, new: list[Driver]) -> None:
         for device in devices:
             self._disconnect(device, self._old_driver(device))
-        connected: list[Device] = []
-        for device in devices:
+        connected: list[tuple[Device, Driver]] = []
+        for device, driver in zip(devices, new, strict=True):
             try:
-                new.call("connect", device["_id"])
+                driver.call("connect", device["_id"])
             except _FAILURES as error:
                 for each in connected:
-                    self._disconnect(each, new)
+                    self._disconnect(*each)
                 self._fall_back(devices, device, target, str(error))
                 return
-            connected.append(device)
-        for device in devices:
-            self._bound(device, target, new)
+            connected.append((device, driver))
+        for device, driver in connected:
+            self._bound(device, target, driver)
 
     def _disconnect(self, device: Device, driver: Driver | None) -> None:
         if driver is None:

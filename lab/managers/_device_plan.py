@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from lab.catalog import Definitions
 from lab.records import Device, DeviceState
@@ -46,7 +46,7 @@ class Restore:
 
 @dataclass(frozen=True)
 class Bind:
-    """Connect these devices with their drivers in ``target``, all together."""
+    """Connect these devices with their drivers in ``target``, all together; their groups there may differ."""
 
     devices: list[Device]
     target: Definitions
@@ -59,6 +59,7 @@ class Retire:
     device: Device
 
 
+Handle = TypeVar("Handle")
 Step: TypeAlias = Restore | Bind | Retire
 
 
@@ -87,9 +88,17 @@ def _bind(devices: list[Device], situation: Situation) -> Bind | None:
         if target is None or not _needs(device, target):
             continue
         together = _together(device, devices, target)
-        if all(each["state"] in _IDLE and not each["paused"] for each in together):
-            return Bind(together, target)
+        if all(each["state"] in _IDLE and not each["paused"] for each in together) and _agreed(
+            together, target, situation
+        ):
+            return Bind([each for each in together if each["_id"] in target.devices], target)
     return None
+
+
+def _agreed(together: list[Device], target: Definitions, situation: Situation) -> bool:
+    """Of devices that move together the first that a request waits for decides; or they would move to and fro."""
+    wanted = [situation.wanted[name] for name in sorted(each["_id"] for each in together) if name in situation.wanted]
+    return not wanted or wanted[0].snapshot == target.snapshot
 
 
 def _needs(device: Device, target: Definitions) -> bool:
@@ -101,15 +110,39 @@ def _needs(device: Device, target: Definitions) -> bool:
 
 
 def _together(device: Device, devices: list[Device], target: Definitions) -> list[Device]:
-    """The device and those it shares its handle with."""
-    group = target.devices[device["_id"]]["group"]
-    partners = [each for each in devices if each["_id"] in target.devices and each is not device]
-    return [device] + [
-        each
-        for each in partners
-        if target.devices[each["_id"]]["group"] == group
-        and each["state"] not in (DeviceState.ERROR, DeviceState.RETIRED)
-    ]
+    """The device and those it shares a handle with, in the driver they leave or in the one they go to."""
+
+    def handles(each: Device) -> set[tuple[str, str]]:
+        old = {("old", each["group"])} if each["binding"] is not None else set()
+        defined = target.devices.get(each["_id"])
+        return old if defined is None else old | {("new", defined["group"])}
+
+    partners = [each for each in devices if each["state"] not in (DeviceState.ERROR, DeviceState.RETIRED)]
+    groups = _connected([device, *(each for each in partners if each is not device)], handles)
+    return next(group for group in groups if device in group)
+
+
+def share_groups(devices: list[Device], situation: Situation) -> list[list[Device]]:
+    """The devices in groups that have nothing to do with each other, neither now nor in any version that is wanted."""
+    versions = [situation.current, *situation.wanted.values(), *situation.pinned]
+
+    def handles(device: Device) -> set[str]:
+        name = device["_id"]
+        return {device["group"]} | {each.devices[name]["group"] for each in versions if name in each.devices}
+
+    return _connected(devices, handles)
+
+
+def _connected(devices: list[Device], handles: Callable[[Device], set[Handle]]) -> list[list[Device]]:
+    """Devices that share a handle, or are linked by others that do, in the order given."""
+    groups: list[tuple[set[Handle], list[Device]]] = []
+    for device in devices:
+        own = handles(device)
+        linked = [group for group in groups if group[0] & own]
+        rest = [group for group in groups if not group[0] & own]
+        members = [each for _, group in linked for each in group]
+        groups = [*rest, (own.union(*(each for each, _ in linked)), [*members, device])]
+    return [members for _, members in groups]
 
 
 def _retire(devices: list[Device], situation: Situation) -> Retire | None:

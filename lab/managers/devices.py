@@ -12,8 +12,8 @@ from hotswap.errors import HotswapError
 from hotswap.process import DeathWatch
 from hotswap.wire import WireError
 from lab.catalog import Catalog, Definitions
-from lab.managers._device_group import GroupManager
-from lab.managers._device_plan import Situation, next_step
+from lab.managers._device_group import Claims, GroupManager
+from lab.managers._device_plan import Situation, next_step, share_groups
 from lab.managers._drivers import Driver, Drivers, Fleet, process_name
 from lab.managers._inventory import Inventory
 from lab.managers.bus import Bus, Manager
@@ -62,6 +62,7 @@ class DeviceManager(Manager):
         self._inventory = Inventory(records, catalog)
         self._drivers = Drivers(fleet, watch, secret, dict(driver_arguments), lambda _name: self.wake())
         self._groups: dict[str, GroupManager] = {}
+        self._claims = Claims()
         self._wanted: dict[str, str] = {}
         self._lock = threading.Lock()
         self._admitted: frozenset[str] = frozenset()
@@ -251,18 +252,16 @@ class DeviceManager(Manager):
 
     def _wake_groups(self, devices: list[Device], situation: Situation) -> bool:
         """Wake those with something to do; whether there were any."""
-        groups: dict[str, list[Device]] = {}
-        for device in devices:
-            groups.setdefault(device["group"], []).append(device)
-        busy = [group for group, members in groups.items() if next_step(members, situation) is not None]
+        busy = [group for group in share_groups(devices, situation) if next_step(group, situation) is not None]
         for group in busy:
-            self._group(group).wake()
+            self._group(min(device["_id"] for device in group)).wake()
         return bool(busy)
 
     def _group(self, name: str) -> GroupManager:
         if name not in self._groups:
             self._groups[name] = GroupManager(
                 name,
+                self._claims,
                 self._records,
                 self._catalog,
                 self._drivers,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.catalog import Definitions
-from lab.managers._device_plan import Bind, Restore, Retire, Situation, next_step
+from lab.managers._device_plan import Bind, Restore, Retire, Situation, next_step, share_groups
 from lab.managers._drivers import process_name
 from lab.records import Device
 
@@ -73,6 +73,34 @@ def test_devices_that_share_a_handle_are_bound_together() -> None:
 def test_a_shared_handle_waits_for_all_its_devices() -> None:
     pair = [device("a", "granted", group="door"), device("b", group="door")]
     assert next_step(pair, situation(definitions("s2", "door", a="d1", b="d2"))) is None
+
+
+DOOR = definitions("s2", "door", a="d2", b="d2")
+
+
+def test_devices_that_will_share_a_handle_are_one_group() -> None:
+    pair = [device("a"), device("b")]
+    assert share_groups([*pair, device("c")], situation(DOOR)) == [pair, [device("c")]]
+
+
+def test_a_device_waits_for_one_it_will_share_a_handle_with() -> None:
+    assert next_step([device("a"), device("b", "granted")], situation(DOOR)) is None
+
+
+def test_a_device_waits_for_one_it_shares_its_old_handle_with() -> None:
+    pair = [device("a", group="door"), device("b", "granted", group="door")]
+    assert next_step(pair, situation(definitions("s2", a="d2", b="d2"))) is None
+
+
+def test_devices_that_no_longer_share_a_handle_leave_it_together() -> None:
+    pair, target = [device("a", group="door"), device("b", group="door")], definitions("s2", a="d2", b="d2")
+    assert next_step(pair, situation(target)) == Bind(pair, target)
+
+
+def test_of_devices_that_move_together_the_next_request_decides() -> None:
+    wanted = definitions("s1", "door", a="d1", b="d1")
+    pair = [device("a", group="door"), device("b", group="door")]
+    assert next_step(pair, situation(DOOR, wanted={"a": wanted})) is None
 
 
 @pytest.mark.parametrize("state", ["free", "granted"])
