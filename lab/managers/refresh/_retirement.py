@@ -41,7 +41,9 @@ class RetirementManager(Manager):
         needed = self._records.tasks.distinct("pin.snapshot", {"status": {"$in": _NEEDING}})
         for record in self._generations.states.all(SnapshotState.DRAINED):
             if record.snapshot in needed:
-                self._generations.states.move(record.snapshot, {SnapshotState.DRAINED}, SnapshotState.DRAINING)
+                self._generations.states.move(
+                    record.snapshot, {SnapshotState.DRAINED}, SnapshotState.DRAINING, retired=None
+                )
 
     def _retire(self, record: SnapshotRecord) -> bool:
         """Take a snapshot as far as it can go now; False to try again without an event."""
@@ -56,19 +58,22 @@ class RetirementManager(Manager):
         if not states.move(snapshot, {SnapshotState.DRAINING, SnapshotState.CLOSING}, SnapshotState.CLOSING):
             return True
         needed = self._needed_by_tasks(snapshot)
-        ended = not needed and self._end_processes(snapshot)
+        ended = not needed and self._end_processes(record)
         state = SnapshotState.DRAINED if ended and not self._bound(snapshot) else SnapshotState.DRAINING
-        states.move(snapshot, {SnapshotState.CLOSING}, state)
+        told = {"retired": record.facts.get("generation")} if ended else {}
+        states.move(snapshot, {SnapshotState.CLOSING}, state, **told)
         return needed or ended
 
-    def _end_processes(self, snapshot: str) -> bool:
+    def _end_processes(self, record: SnapshotRecord) -> bool:
         """False while its worker runs a task after all: one that was dispatched since the tasks were counted."""
+        snapshot = record.snapshot
         if snapshot in self._ended_workers:
             return True
         if not self._end_worker(snapshot):
             return False
         self._ended_workers.add(snapshot)
-        self._records.log("version.retired", snapshot)
+        if record.facts.get("retired") != record.facts.get("generation"):  # else told before these managers started
+            self._records.log("version.retired", snapshot)
         return True
 
     def _needed_by_tasks(self, snapshot: str) -> bool:

@@ -127,6 +127,15 @@ def test_a_device_bound_to_it_needs_no_worker_but_keeps_the_snapshot(
     assert generations.states.state(OLD) is SnapshotState.DRAINED
 
 
+def test_what_was_retired_is_not_told_again_by_new_managers(
+    retirement: RetirementManager, records: Records, fleet: FakeFleet
+) -> None:
+    bind(records)
+    retirement.reconcile()
+    RetirementManager(records, Bus(records.database), fleet.end).reconcile()
+    assert records.events.count_documents({"kind": "version.retired", "subject": OLD}) == 1
+
+
 def test_a_worker_that_runs_a_task_after_all_is_left_alone_until_it_has_ended(
     retirement: RetirementManager, generations: Generations, fleet: FakeFleet
 ) -> None:
