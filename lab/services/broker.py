@@ -25,10 +25,10 @@ loglevel notice
 """
 
 
-def start_broker(state_dir: Path) -> Service:
+def start_broker(state_dir: Path, *, same_port: bool = False) -> Service:
     """Start (or adopt) the broker whose data are in ``state_dir/broker``; acknowledged messages survive a crash.
 
-    Raises ServiceError when it is not installed or does not come up.
+    Raises ServiceError when it is not installed or does not come up, with ``same_port`` also when its port is taken.
     """
     program = _program()
 
@@ -36,7 +36,7 @@ def start_broker(state_dir: Path) -> Service:
         config = _configure(state_dir, endpoint)
         return [str(program), str(config)], f"redis://:{endpoint.password}@{LOOPBACK}:{endpoint.port}/0"
 
-    return start(state_dir, "broker", prepare)
+    return start(state_dir, "broker", prepare, same_port=same_port)
 
 
 def _configure(state_dir: Path, endpoint: Endpoint) -> Path:

@@ -10,17 +10,17 @@ from hotswap.files import write_private
 from lab.services.service import LOOPBACK, Endpoint, Service, ServiceError, start
 
 
-def start_database(state_dir: Path) -> Service:
+def start_database(state_dir: Path, *, same_port: bool = False) -> Service:
     """Start (or adopt) the database whose data are in ``state_dir/db``; acknowledged writes survive a crash.
 
-    Raises ServiceError when it is not installed or does not come up.
+    Raises ServiceError when it is not installed or does not come up, with ``same_port`` also when its port is taken.
     """
     program = _program()
 
     def prepare(endpoint: Endpoint) -> tuple[Sequence[str], str]:
         return _command(program, state_dir, endpoint.port), f"mongodb://{LOOPBACK}:{endpoint.port}/?journal=true"
 
-    return start(state_dir, "database", prepare)
+    return start(state_dir, "database", prepare, same_port=same_port)
 
 
 def _program() -> Path:

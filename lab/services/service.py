@@ -59,20 +59,32 @@ class Endpoint:
     password: str = field(repr=False)
 
     @classmethod
-    def choose(cls, state_dir: Path, name: str) -> Endpoint:
-        """The endpoint this server had last time; another port when somebody else has taken that one."""
+    def choose(cls, state_dir: Path, name: str, *, same_port: bool = False) -> Endpoint:
+        """The endpoint this server had last time; another port when somebody else has taken that one.
+
+        With ``same_port``, for a server whose users know its port, it raises ServiceError then.
+        """
         path = state_dir / "config" / f"{name}.json"
         known = read_record(path) or {}
         port = known.get("port")
+        if port is not None and not _comes_free(port):
+            if same_port:
+                raise ServiceError(
+                    f"The {name} cannot come back at {LOOPBACK}:{port}, where its users look for it: another program "
+                    f"has taken that port; end it (`ss -ltnp 'sport = :{port}'` names it)."
+                )
+            port = None
         endpoint = cls(
-            port if port is not None and _comes_free(port) else _free_port(),
+            port or _free_port(),
             known.get("password") or secrets.token_urlsafe(24),
         )
         write_private(path, json.dumps({"port": endpoint.port, "password": endpoint.password}))
         return endpoint
 
 
-def start(state_dir: Path, name: str, prepare: Callable[[Endpoint], tuple[Sequence[str], str]]) -> Service:
+def start(
+    state_dir: Path, name: str, prepare: Callable[[Endpoint], tuple[Sequence[str], str]], *, same_port: bool = False
+) -> Service:
     """Adopt the server ``name`` of ``state_dir``, or start it and wait until it answers.
 
     ``prepare`` writes the server's configuration for an endpoint and returns its command and its URL.
@@ -84,7 +96,7 @@ def start(state_dir: Path, name: str, prepare: Callable[[Endpoint], tuple[Sequen
         if _responds(known):
             return known
         stop(known, grace=1.0)
-    command, url = prepare(Endpoint.choose(state_dir, name))
+    command, url = prepare(Endpoint.choose(state_dir, name, same_port=same_port))
     service = Service(name, _spawn(state_dir, name, command), url, state_dir)
     _save(service)
     _wait_until_ready(service)

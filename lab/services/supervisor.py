@@ -33,10 +33,10 @@ from lab.config import LabConfig, load
 from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
-from lab.services.managers import ManagersProcess, last_line, ready_seconds
+from lab.services.keeper import Keeper, Start
+from lab.services.managers import ManagersProcess, last_line, ready_seconds, record_of
 from lab.services.record import living, read_record
 from lab.services.service import Service, ServiceError
-from lab.services.service import stop as stop_service
 
 PRELOAD: Final = ("lab.worker", "lab.drivers", "lab.definitions")
 DESCRIBE: Final = "lab.definitions:describe"
@@ -100,6 +100,7 @@ class Supervisor:
         self._ended = threading.Event()
         self._watch = DeathWatch()
         self._services: dict[str, Service] = {}
+        self._keepers: list[Keeper] = []
 
     def run(self) -> None:
         """Start everything, then wait for a signal; end everything, whatever happened."""
@@ -127,20 +128,16 @@ class Supervisor:
             starts.append(partial(self._start_service, "broker", start_broker))
         _all_at_once(starts)
 
-    def _start_service(self, name: str, start: Callable[[Path], Service]) -> None:
-        service = start(self._state)
+    def _start_service(self, name: str, start: Start) -> None:
+        keeper = Keeper(name, start, self._state, self._watch)
+        self._keepers.append(keeper)
+        # What an earlier supervisor left running knows the server's address and is not told another.
+        service = keeper.start(same_port=_has_users(self._state / "run"))
         self._services[name] = service
         self._say(f"{name} at {service.address}")
-        self._watch.watch(service.identity, lambda: self._service_died(name, start))
-
-    def _service_died(self, name: str, start: Callable[[Path], Service]) -> None:
-        if self._ended.is_set():
-            return
-        log.warning("The %s ended; it is started again.", name)
-        threading.Thread(target=self._start_service, args=(name, start), name=f"start {name}").start()
 
     def _stop_services(self) -> None:
-        _all_at_once([partial(stop_service, service) for service in self._services.values()])
+        _all_at_once([keeper.stop for keeper in self._keepers])
 
     @contextmanager
     def _fleet(self, secret: str) -> Iterator[wire.Address]:
@@ -246,6 +243,11 @@ def _only_one(config: LabConfig) -> Iterator[None]:
 def _left_running(records: Path) -> bool:
     """Whether any process lives of which a record is kept."""
     return any(living(path) for path in records.rglob("*.json"))
+
+
+def _has_users(run: Path) -> bool:
+    """Whether managers, workers or drivers live that use the services."""
+    return living(record_of(run.parent)) is not None or _left_running(run / "processes")
 
 
 def _make_folders(state: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +16,11 @@ import pymongo
 import pytest
 import redis
 
+from hotswap.process import DeathWatch
 from lab.services import Service, ServiceError, adopt, answers, start_broker, start_database, stop
 from lab.services import database as database_module
+from lab.services import keeper as keeper_module
+from lab.services.keeper import Keeper
 
 pytestmark = pytest.mark.system
 
@@ -71,6 +75,49 @@ def test_another_port_is_chosen_when_the_old_one_is_taken(starter: Callable[[Pat
         again = starter(state_dir)
     assert again.address != service.address
     assert answers(again.url)
+
+
+def test_a_server_with_users_comes_back_at_its_port_only(
+    starter: Callable[[Path], Service], state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = threading.Event()
+    monkeypatch.setattr(keeper_module.log, "error", lambda *_: refused.set())
+    watch = DeathWatch()
+    name = next(name for name, start in STARTERS.items() if start is starter)
+    keeper = Keeper(name, STARTERS[name], state_dir, watch)
+    service = keeper.start(same_port=False)
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keeper_module, "restart_delay", lambda _: 0.2)
+            service.identity.kill()
+            bind(squatter, urlsplit(service.url).port or 0)
+            squatter.listen()
+            assert refused.wait(10)
+            squatter.close()
+            wait_until(lambda: answers(service.url))
+    keeper.stop()
+    watch.close()
+    assert adopt(state_dir, name) is None
+
+
+def test_a_server_that_is_just_coming_back_is_stopped_too(starter: Callable[[Path], Service], state_dir: Path) -> None:
+    starting, started = threading.Event(), []
+
+    def start(state_dir: Path, *, same_port: bool) -> Service:
+        if same_port:
+            starting.set()
+        started.append(starter(state_dir))
+        return started[-1]
+
+    watch = DeathWatch()
+    keeper = Keeper("server", start, state_dir, watch)
+    keeper.start(same_port=False).identity.kill()
+    assert starting.wait(10)
+    keeper.stop()
+    watch.close()
+    assert len(started) == 2
+    assert not any(service.identity.alive() for service in started)
 
 
 def test_a_hanging_server_is_replaced(starter: Callable[[Path], Service], state_dir: Path) -> None:
@@ -151,6 +198,12 @@ def test_a_missing_program_is_one_sentence(state_dir: Path, monkeypatch: pytest.
     monkeypatch.setattr(database_module.sys, "executable", str(state_dir / "bin" / "python"))
     with pytest.raises(ServiceError, match=r"run `pip install 'hotswap-lab\[embedded\]'`"):
         start_database(state_dir)
+
+
+def wait_until(ask: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not ask():
+        assert time.monotonic() < deadline
 
 
 def bind(squatter: socket.socket, port: int) -> None:
