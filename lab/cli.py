@@ -339,7 +339,7 @@ def release(folder: Path | None, device: str, as_json: bool) -> None:
 @as_json
 @in_lab
 def emergency_stop(folder: Path | None, device: str, as_json: bool) -> None:
-    """Stop DEVICE at once, whatever it is doing, and pause it. The task that uses it goes on: cancel that too.
+    """Stop DEVICE at once, whatever it is doing, and pause it. Calls of the task that uses it are refused from then on.
 
     \b
     Example:
