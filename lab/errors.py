@@ -17,6 +17,13 @@ class OutcomeUnknown(DeviceError):  # noqa: N818 - it states a fact; the call ma
     """The driver process died during a call: nobody knows whether it took effect, and it is not repeated."""
 
 
+class DriverRestarted(DeviceError):  # noqa: N818 - it states a fact, which a task may be able to live with
+    """The driver process died between two calls and was started again: what the driver knew is gone.
+
+    Raised once, by the next call, which was not executed; later calls reach the new process.
+    """
+
+
 class ResourceError(HotswapError):
     """A request for devices and places was refused."""
 

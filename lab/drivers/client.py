@@ -11,7 +11,7 @@ from typing import Any
 from hotswap.errors import RemoteError
 from hotswap.wire import Client, WireError
 from lab.drivers._faults import rebuild
-from lab.errors import DeviceError, FenceError, OutcomeUnknown
+from lab.errors import DeviceError, DriverRestarted, FenceError, OutcomeUnknown
 from lab.plain import to_plain
 
 
@@ -47,13 +47,14 @@ class Line:
         self._renew = renew
         self._client: Client | None = None
         self._client_address: tuple[str, int] | None = None
+        self._used = False
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Execute a method of the device.
 
         Raises what the driver raised, or DeviceError when this task does not know its class; FenceError when the
-        device is not granted any more; OutcomeUnknown when the driver process ended meanwhile; TypeError for an
-        argument that is not plain data.
+        device is not granted any more; OutcomeUnknown when the driver process ended meanwhile; DriverRestarted when
+        it has ended since the last call; TypeError for an argument that is not plain data.
         """
         name = f"{self.route.device}.{method}"
         plain = {
@@ -69,6 +70,12 @@ class Line:
                 if renewed is None:
                     raise refusal.error from None
                 self.route = renewed
+                if self._used:
+                    self._used = False
+                    raise DriverRestarted(
+                        f"The driver process of {self.route.device} died and was started again, so {name} was not "
+                        "called: look at what the device is doing, then decide how to go on."
+                    ) from None
 
     def close(self) -> None:
         client, self._client = self._client, None
@@ -80,7 +87,9 @@ class Line:
         about = {"device": self.route.device, "fence": self.route.fence}
         who = {"task": self._caller.task, "attempt": self._caller.attempt}
         try:
-            return client.call("call", **about, **who, **plain)
+            result = client.call("call", **about, **who, **plain)
+            self._used = True
+            return result
         except RemoteError as error:
             raised = rebuild(error, name, self._caller.package)
         except (OSError, WireError) as error:
@@ -89,7 +98,10 @@ class Line:
                 f"The driver process of {self.route.device} ended during {name}; "
                 "look at the device to learn whether it was done, then decide how to go on."
             ) from error
-        raise _NotExecuted(raised, unreachable=False) if isinstance(raised, FenceError) else raised
+        if isinstance(raised, FenceError):
+            raise _NotExecuted(raised, unreachable=False)
+        self._used = True
+        raise raised
 
     def _connected(self, name: str) -> Client:
         if self._client is not None and (self._client_address != self.route.address or _is_cut(self._client)):

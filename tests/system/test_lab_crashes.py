@@ -111,7 +111,10 @@ def test_a_task_outlives_all_that_can_be_started_again(lab: Laboratory, at_work:
     assert works(lab, tmp_path / "another")
 
 
-def test_a_driver_process_that_dies_is_replaced_and_its_task_goes_on(lab: Laboratory, at_work: str) -> None:
+def test_a_task_is_told_that_the_driver_of_its_device_died(lab: Laboratory, gate: Path) -> None:
+    """What the driver knew is gone with it, so a task must not take the new one's answers for those of the old."""
+    lab.settle()
+    task = lab.hold("furnace_1", gate)
     binding = lab.devices()["furnace_1"]["binding"]
     assert binding is not None
     before = lab.version_processes()
@@ -119,6 +122,10 @@ def test_a_driver_process_that_dies_is_replaced_and_its_task_goes_on(lab: Labora
     lab.until(
         lambda: lab.version_processes().get(binding["process"], before[binding["process"]]) not in before.values()
     )
+    gate.touch()
+    assert "DriverRestarted" in str(lab.reached(task, "ERROR")["error"])
+    lab.until(lambda: lab.devices()["furnace_1"]["state"] == "free")
+    assert lab.result(lab.hold("furnace_1", gate))
 
 
 def test_stop_ends_everything_also_without_a_supervisor(lab: Laboratory) -> None:
