@@ -193,8 +193,23 @@ def tasks(folder: Path | None, task: str | None, wanted: str | None, experiment:
     if task is not None:
         _show(as_json, client.task(task), display.show_facts)
         return
-    query = {"status": wanted.upper() if wanted else None, "experiment": experiment}
+    query = {"status": _status(wanted), "experiment": experiment}
     _show(as_json, client.get("tasks", query), display.show_tasks)
+
+
+@main.command()
+@as_json
+@in_lab
+def experiments(folder: Path | None, as_json: bool) -> None:
+    """List experiments, the newest first.
+
+    \b
+    Example:
+      lab experiments
+    """
+    from lab import display
+
+    _show(as_json, _client(_config(folder)).get("experiments"), display.show_experiments)
 
 
 @main.command()
@@ -362,6 +377,14 @@ def retry(folder: Path | None, task: str, as_json: bool) -> None:
     """
     facts = _client(_config(folder)).retry(task)
     _tell(as_json, facts, f"Task {task} is {facts['status']} for attempt {facts['attempt'] + 1}.")
+
+
+def _status(wanted: str | None) -> str | None:
+    from lab.records import TaskStatus
+
+    if wanted is not None and wanted.upper() not in TaskStatus.__members__:
+        raise UsageError(f"There is no status {wanted!r}; use one of {', '.join(TaskStatus)}.")
+    return wanted.upper() if wanted else None
 
 
 def _config(folder: Path | None) -> LabConfig:

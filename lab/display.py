@@ -59,7 +59,21 @@ def show_status(console: Console, status: Document) -> None:
     show_devices(console, status["devices"])
 
 
+def show_experiments(console: Console, experiments: list[Document]) -> None:
+    if not experiments:
+        console.print("no experiments")
+    columns: list[Column] = [
+        ("experiment", lambda each: each["id"]),
+        ("name", lambda each: each["name"]),
+        ("status", lambda each: each["status"]),
+        ("submitted", lambda each: _time(each["submitted_at"])),
+    ]
+    show(console, "experiments", experiments, columns)
+
+
 def show_tasks(console: Console, tasks: list[Document]) -> None:
+    if not tasks:
+        console.print("no tasks")
     columns: list[Column] = [
         ("task", lambda task: task["id"]),
         ("type", lambda task: task["type"]),

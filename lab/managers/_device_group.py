@@ -154,6 +154,7 @@ class GroupManager(Manager):
         self._drivers.verify(driver.name, device["_id"])
 
     def _connect_again(self, device: Device, driver: Driver) -> bool:
+        self._records.devices.update_one({"_id": device["_id"]}, {"$set": {"message": ""}})  # of a driver that is gone
         try:
             driver.call("connect", device["_id"])
         except _FAILURES as error:
@@ -242,7 +243,8 @@ class GroupManager(Manager):
             driver.call("disconnect", device["_id"])
         except (RemoteError, WireError, OSError) as error:
             log.warning("Device %s did not disconnect cleanly: %s", device["_id"], error)
-        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"disconnects": 1}})
+        gone = {"$inc": {"disconnects": 1}, "$set": {"message": ""}}
+        self._records.devices.update_one({"_id": device["_id"]}, gone)
 
     def _bound(self, device: Device, target: Definitions, driver: Driver) -> None:
         name, old = device["_id"], device["binding"]

@@ -101,7 +101,7 @@ class Commands:
     def _experiment(self, experiment_id: str) -> Experiment:
         experiment = self._records.experiments.find_one({"_id": experiment_id})
         if experiment is None:
-            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab status` lists them.")
+            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
         return experiment
 
 

@@ -105,7 +105,7 @@ class DeviceManager(Manager):
         for thread in threads:
             thread.join()
         idle = {"state": {"$in": [DeviceState.FREE, DeviceState.REBINDING]}}
-        gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None}
+        gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None, "message": ""}
         self._records.devices.update_many(idle, {"$set": gone, "$inc": {"disconnects": 1}})
 
     def rebind_wanted(self, device: str, snapshot: str) -> None:
@@ -214,7 +214,8 @@ class DeviceManager(Manager):
             driver.call("disconnect", device["_id"])
         except ConnectionError:
             return  # its process has ended since, and the next one connects it
-        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"disconnects": 1}})
+        gone = {"$inc": {"disconnects": 1}, "$set": {"message": ""}}
+        self._records.devices.update_one({"_id": device["_id"]}, gone)
         driver.call("connect", device["_id"])
         self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}})
         self._records.log("device.connected", device["_id"], process=driver.name)

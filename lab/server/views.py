@@ -41,7 +41,9 @@ def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
 def _last_refresh(records: Records) -> Document | None:
     """How the newest refresh went."""
     fields = {"outcome": 1, "error": 1, "path": 1, "line": 1, "commit": 1, "requested_at": 1}
-    return next(records.refreshes.find({}, fields, sort=[("_id", -1)]).limit(1), None)
+    # A revision that somebody mistyped says nothing about the code.
+    about_code = {"$or": [{"rev": None}, {"snapshot": {"$exists": True}}, {"trigger": {"$in": ["commit", "save"]}}]}
+    return next(records.refreshes.find(about_code, fields, sort=[("_id", -1)]).limit(1), None)
 
 
 def _counts(records: Records) -> dict[str, int]:
@@ -83,7 +85,7 @@ def experiment(records: Records, experiment_id: str) -> Document:
     """One experiment with its tasks and samples in place of their ids. Raises NotFoundError."""
     document = records.experiments.find_one({"_id": experiment_id})
     if document is None:
-        raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab status` lists them.")
+        raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
     tasks = {each["_id"]: each for each in records.tasks.find({"experiment": experiment_id})}
     samples = list(records.samples.find({"experiment": experiment_id}))
     ordered = [tasks[name] for name in document["tasks"] if name in tasks]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from lab.services.service import ServiceError
 
 _READY_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0
+
+_PREFIX: Final = re.compile(r"^[\d-]+ [\d:,]+ [A-Z]+ [\w.]+: ")
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ class ManagersProcess:
             identity = self._begin()
         except OSError as error:
             raise ServiceError(
-                f"The managers could not be started ({error}), saying {last_line(self._log)!r}; see {self._log}."
+                f"The managers could not be started ({error}): {last_line(self._log)} (log: {self._log})"
             ) from error
         self._wait_until_it_answers(identity)
         return identity
@@ -108,9 +111,7 @@ class ManagersProcess:
         while not record_of(self._state).exists():
             if identity.wait(0.02):
                 _reap(identity.pid)
-                raise ServiceError(
-                    f"The managers ended while starting, saying {last_line(self._log)!r}; see {self._log}."
-                )
+                raise ServiceError(f"The managers ended while starting: {last_line(self._log)} (log: {self._log})")
             if self._ended.is_set() or time.monotonic() > deadline:
                 _end(identity)
                 _reap(identity.pid)
@@ -153,9 +154,9 @@ def record_of(state_dir: Path) -> Path:
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log, empty when there is none."""
+    """What the last line of a log says, without time, level and logger; empty when there is none."""
     lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
-    return lines[-1] if lines else ""
+    return _PREFIX.sub("", lines[-1]) if lines else ""
 
 
 def _end(identity: Identity) -> None:

@@ -218,7 +218,7 @@ def _wait_until_launched(config: LabConfig, child: subprocess.Popen[bytes], path
     deadline = time.monotonic() + patience
     while running(config) is None:
         if child.poll() is not None:
-            raise ServiceError(f"The laboratory did not start, saying {last_line(path)!r}; see {path}.")
+            raise ServiceError(f"The laboratory did not start. {last_line(path)}")
         if time.monotonic() > deadline:
             raise ServiceError(f"The laboratory did not start within {patience:g} s; see {path}.")
         time.sleep(0.02)

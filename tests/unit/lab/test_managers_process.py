@@ -88,7 +88,7 @@ def until(ask: Callable[[], bool]) -> None:
 def test_managers_that_cannot_be_started_are_told_in_a_sentence(process: ManagersProcess, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", str(tmp_path / "missing"))
-        with pytest.raises(ServiceError, match=r"The managers could not be started \(.*missing.*\), saying"):
+        with pytest.raises(ServiceError, match=r"The managers could not be started \(.*missing.*\): .*log: "):
             process.start(adopt=True)
 
 
