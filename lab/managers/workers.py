@@ -105,7 +105,7 @@ def lose(records: Records, task: Task) -> bool:
     claim = task["claim"]
     assert claim is not None
     query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}, "claim.token": claim["token"]}
-    message = f"Its worker {claim['worker']} died."
+    message = f"Its worker {claim['worker']} died; retry or cancel it."
     change: dict[str, Any] = {
         "$set": {"status": TaskStatus.LOST, "claim": None, "message": message},
         "$push": {"attempts": _attempt(task, claim["worker"])},
