@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: all install demo test test-unit snapshot lint format bench lock clean
+.PHONY: all install demo test test-unit test-long snapshot lint format bench lock clean
 
 all: lint test
 
@@ -23,7 +23,10 @@ test: $(STAMP)  ## every test; servers are started by the tests
 	$(BIN)/python -m pytest
 
 test-unit: $(STAMP)  ## the tests that need no server
-	$(BIN)/python -m pytest -m "not system"
+	$(BIN)/python -m pytest -m "not system and not long"
+
+test-long: $(STAMP)  ## every test, and the property tests with thousands of examples
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --timeout 3600
 
 snapshot: $(STAMP)  ## freeze the starter lab into snapshots/
 	$(BIN)/hotswap freeze lab/starter/my_lab --store snapshots

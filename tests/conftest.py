@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,14 @@ from typing import Any
 
 import pymongo
 import pytest
+from hypothesis import settings
 from pymongo.database import Database
 
 from lab.services import start_broker, start_database, stop
+
+settings.register_profile("long", max_examples=2_000, stateful_step_count=60, deadline=None, print_blob=True)
+settings.register_profile("short", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
 @pytest.fixture(scope="session")

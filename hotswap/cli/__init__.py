@@ -1,0 +1,29 @@
+"""``hotswap``: freeze packages, look at snapshots, compare, check, keep and move them.
+
+A ``HotswapError`` ends a command with its sentence on standard error and exit code 2, as a wrong usage does.
+"""
+
+from __future__ import annotations
+
+import click
+
+from hotswap.cli._checking import verify
+from hotswap.cli._common import Group
+from hotswap.cli._freezing import freeze
+from hotswap.cli._looking import diff, list_snapshots, show
+
+
+@click.group(cls=Group)
+@click.version_option(package_name="hotswap-lab")
+def main() -> None:
+    """Versions of code: freeze a package into an immutable snapshot, look at snapshots, compare and check them.
+
+    \b
+    hotswap freeze my_lab            # what is on disk now
+    hotswap freeze my_lab --rev v1   # what the tag v1 has
+    hotswap diff 3f9a 81cc --patch
+    """
+
+
+for command in (freeze, list_snapshots, show, diff, verify):
+    main.add_command(command)

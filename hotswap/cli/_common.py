@@ -1,0 +1,90 @@
+"""What the commands share: the way errors are told, their common options, and how facts are printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hotswap.errors import HotswapError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hotswap.snapshot import Snapshot
+    from hotswap.store import Store
+
+
+class Group(click.Group):
+    """Turns errors that a person can mend into one sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HotswapError as problem:
+            click.echo(f"error: {problem}", err=True)
+            ctx.exit(2)
+
+
+STORE = click.option(
+    "--store",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("snapshots"),
+    envvar="HOTSWAP_STORE",
+    show_default="./snapshots",
+    show_envvar=True,
+    help="The folder that snapshots are kept in.",
+)
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for programs.")
+
+
+def open_store(folder: Path) -> Store:
+    from hotswap.store import Store
+
+    return Store(folder)
+
+
+def summary(snapshot: Snapshot) -> dict[str, Any]:
+    """Everything but the list of files."""
+    facts = snapshot.to_dict()
+    return {**facts, "files": len(facts["files"]), "size": snapshot.size}
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_rich(renderable: object) -> None:
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def Table(*columns: str, title: str | None = None) -> Table:
+    from rich.table import Table
+
+    return Table(*columns, title=title, title_justify="left")
+
+
+def commit_of(snapshot: Snapshot) -> str:
+    origin = snapshot.origin
+    if origin.commit is None:
+        return "none"
+    return f"{origin.commit[:12]} (dirty)" if origin.dirty else origin.commit[:12]
+
+
+def moment(snapshot: Snapshot) -> str:
+    return snapshot.frozen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,76 @@
+"""``hotswap freeze``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hotswap.cli._common import JSON, STORE, open_store, print_json, size, summary
+from hotswap.errors import SourceError
+
+if TYPE_CHECKING:
+    from hotswap.source import GitSource
+    from hotswap.store import Frozen, Store
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--rev", help="Freeze this commit, branch or tag from git, instead of what is on disk.")
+@click.option(
+    "--extra", multiple=True, type=click.Path(path_type=Path), help="Another local package to freeze beside it."
+)
+@STORE
+@JSON
+def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+    """Freeze the package in the folder PATH and print the id of the snapshot.
+
+    The same content gets the same id on any machine, and is stored once.
+
+    \b
+    hotswap freeze labs/my_lab
+    hotswap freeze labs/my_lab --rev main~3 --store /var/lib/lab/store
+    """
+    frozen = _freeze(path, rev, extra, open_store(folder))
+    if as_json:
+        print_json({**summary(frozen.snapshot), "new": frozen.new})
+        return
+    click.echo(frozen.snapshot.id)
+    click.echo(_told(frozen), err=True)
+
+
+def _freeze(path: Path, rev: str | None, extra: tuple[Path, ...], store: Store) -> Frozen:
+    from hotswap.source import TreeSource
+
+    if rev is None:
+        return store.ensure(TreeSource(path, extra=extra))
+    with _git_source(path, rev, extra) as source:
+        return store.ensure(source)
+
+
+def _git_source(path: Path, rev: str, extra: tuple[Path, ...]) -> GitSource:
+    from hotswap.source import GitSource, open_repository
+
+    with open_repository(path) as repository:
+        top = Path(repository.working_tree_dir or repository.git_dir)
+    places = [_relative(one, top) for one in (path, *extra)]
+    return GitSource(top, places[0], rev, extra=tuple(places[1:]))
+
+
+def _relative(path: Path, top: Path) -> str:
+    try:
+        return path.resolve().relative_to(top.resolve()).as_posix()
+    except ValueError as problem:
+        raise SourceError(
+            f"{path} is not in the repository {top}: --rev takes packages of one repository."
+        ) from problem
+
+
+def _told(frozen: Frozen) -> str:
+    snapshot = frozen.snapshot
+    if not frozen.new:
+        return "already frozen, nothing written"
+    commit = f"commit {snapshot.origin.commit[:12]}" if snapshot.origin.commit else "no commit"
+    changes = ", with uncommitted changes" if snapshot.origin.commit and snapshot.origin.dirty else ""
+    return f"frozen {len(snapshot.files)} files of {snapshot.package}, {size(snapshot.size)}, from {commit}{changes}"

@@ -1,0 +1,144 @@
+"""``hotswap list | show | diff``: what the store holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hotswap.cli._common import (
+    JSON,
+    STORE,
+    commit_of,
+    moment,
+    new_table,
+    open_store,
+    print_json,
+    print_rich,
+    size,
+    summary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from hotswap.compare import Difference
+    from hotswap.snapshot import Snapshot
+
+
+@click.command("list")
+@STORE
+@JSON
+def list_snapshots(folder: Path, as_json: bool) -> None:
+    """List the snapshots, newest first.
+
+    \b
+    hotswap list --store /var/lib/lab/store
+    """
+    snapshots = open_store(folder).list()
+    if as_json:
+        print_json([summary(snapshot) for snapshot in snapshots])
+    elif snapshots:
+        print_rich(_snapshot_table(snapshots))
+    else:
+        click.echo(f"There are no snapshots in {folder}: make one with `hotswap freeze`.")
+
+
+@click.command()
+@click.argument("snapshot")
+@STORE
+@JSON
+def show(snapshot: str, folder: Path, as_json: bool) -> None:
+    """Show where the snapshot with the id SNAPSHOT came from, its files and its environment.
+
+    The first characters of an id are enough.
+
+    \b
+    hotswap show 3f9a
+    """
+    found = open_store(folder).open(snapshot)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    print_rich(_facts_table(found))
+    print_rich(_file_table(found))
+    print_rich(_environment_table(found))
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--patch", "as_patch", is_flag=True, help="Print the changed lines too, as a unified diff.")
+@STORE
+@JSON
+def diff(before: str, after: str, as_patch: bool, folder: Path, as_json: bool) -> None:
+    """Compare the snapshots BEFORE and AFTER: files and environment.
+
+    \b
+    hotswap diff 3f9a 81cc --patch
+    """
+    from hotswap.compare import compare, patch
+
+    store = open_store(folder)
+    old, new = store.open(before), store.open(after)
+    difference = compare(old, new)
+    text = patch(store, old, new) if as_patch else None
+    if as_json:
+        print_json(difference.to_dict() | ({} if text is None else {"patch": text}))
+        return
+    _print_difference(difference)
+    if text:
+        click.echo(f"\n{text}", nl=False)
+
+
+def _snapshot_table(snapshots: Sequence[Snapshot]) -> Table:
+    table = new_table("snapshot", "package", "files", "size", "commit", "frozen at", "message")
+    table.columns[0].no_wrap = True
+    for one in snapshots:
+        message = (one.origin.message or "").partition("\n")[0]
+        facts = (one.short_id, one.package, str(len(one.files)), size(one.size))
+        table.add_row(*facts, commit_of(one), moment(one), message)
+    return table
+
+
+def _facts_table(snapshot: Snapshot) -> Table:
+    table = new_table("snapshot", snapshot.id)
+    table.columns[1].overflow = "fold"
+    table.add_row("package", snapshot.package)
+    table.add_row("commit", commit_of(snapshot))
+    table.add_row("author", snapshot.origin.author or "unknown")
+    table.add_row("message", snapshot.origin.message or "")
+    table.add_row("frozen at", moment(snapshot))
+    table.add_row("python", snapshot.python)
+    table.add_row("source digest", snapshot.source_digest)
+    return table
+
+
+def _file_table(snapshot: Snapshot) -> Table:
+    table = new_table("path", "mode", "size", "digest", title="files")
+    for entry in snapshot.files:
+        table.add_row(entry.path, f"{entry.mode:o}", size(entry.size), entry.digest[:12])
+    return table
+
+
+def _environment_table(snapshot: Snapshot) -> Table:
+    table = new_table("distribution", "version", "local content", title="environment")
+    for one in snapshot.environment.distributions:
+        table.add_row(one.name, one.version, (one.digest or "")[:12])
+    return table
+
+
+def _print_difference(difference: Difference) -> None:
+    if not difference:
+        click.echo("There is no difference.")
+        return
+    table = new_table("what", "name", "before", "after")
+    for what, paths in (("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)):
+        for path in paths:
+            table.add_row(what, path, "", "")
+    for change in difference.environment:
+        table.add_row("environment", change.name, change.before or "absent", change.after or "absent")
+    print_rich(table)
