@@ -65,7 +65,7 @@ def print_rich(renderable: object) -> None:
     Console().print(renderable)
 
 
-def Table(*columns: str, title: str | None = None) -> Table:
+def new_table(*columns: str, title: str | None = None) -> Table:
     from rich.table import Table
 
     return Table(*columns, title=title, title_justify="left")
