@@ -233,6 +233,14 @@ def test_a_task_that_does_not_wait_for_this_attempt_is_not_claimed(lab: Lab, fie
     assert lab.task(task_id) == before
 
 
+def test_a_task_that_is_pinned_to_another_version_is_not_claimed(lab: Lab) -> None:
+    pinned = lab.task(lab.add("Adding", parameters={"a": 1}))["pin"]
+    task_id = lab.start("Adding", parameters={"a": 1}, pin={**pinned, "snapshot": "f" * 64})
+    before = lab.task(task_id)
+    lab.end_of(lab.start("Adding", parameters={"a": 1}))
+    assert lab.task(task_id) == before
+
+
 def test_an_error_is_told_in_a_sentence_with_its_place_in_the_code_version(lab: Lab) -> None:
     task = lab.end_of(lab.start("Failing"))
     assert task["status"] == "ERROR"

@@ -1,0 +1,79 @@
+"""The tests prove themselves: with one line of the product broken, the test that guards it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.system, pytest.mark.long]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``before`` occurs once in ``path``; with ``after`` in its place the test ``guard`` must fail."""
+
+    name: str
+    path: str
+    before: str
+    after: str
+    guard: str
+
+
+MUTANTS = [
+    Mutant(
+        "a task is claimed whatever its pin",
+        "lab/worker/_actor.py",
+        '            "pin.snapshot": self._context.snapshot,\n',
+        "",
+        "tests/system/runtime/test_worker.py::test_a_task_that_is_pinned_to_another_version_is_not_claimed",
+    ),
+    Mutant(
+        "a task is dispatched without the second look at what is current",
+        "lab/managers/tasks.py",
+        'current["generation"] != pin["generation"]',
+        "False",
+        "tests/system/managers/test_managers.py::test_a_generation_that_moves_during_dispatch_is_noticed",
+    ),
+]
+
+
+def run(tree: Path, guard: str) -> subprocess.CompletedProcess[str]:
+    """The guard's tests, run against the product in ``tree``."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "", "--timeout", "100", guard]
+    environment = {**os.environ, "PYTHONPATH": str(tree), "HYPOTHESIS_PROFILE": "short"}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the product and its tests."""
+    copy = tmp_path_factory.mktemp("product")
+    for name in ("hotswap", "lab", "tests", "docs", "benchmarks"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+def test_a_mutant_is_caught_by_the_test_that_guards_it(tree: Path, mutant: Mutant) -> None:
+    sound = run(tree, mutant.guard)
+    assert sound.returncode == pytest.ExitCode.OK, sound.stdout + sound.stderr
+    path = tree / mutant.path
+    text = path.read_text()
+    assert text.count(mutant.before) == 1
+    path.write_text(text.replace(mutant.before, mutant.after))
+    try:
+        broken = run(tree, mutant.guard)
+    finally:
+        path.write_text(text)
+    assert broken.returncode == pytest.ExitCode.TESTS_FAILED, broken.stdout + broken.stderr
