@@ -13,10 +13,13 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from hotswap import _names
+from hotswap._names import counts
 from hotswap.errors import SourceError
+from hotswap.limits import LIMITS, Limits
 
 _OURS = {"hotswap", "lab"}
-_NOT_CONTENT = {".git", "__pycache__"}
+_KEEP_OUT = "keep data outside of the package or name them in .gitignore"
 _LINK_DEPTH = 16
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -50,34 +53,49 @@ def _site_folders() -> list[str]:
 
 
 def kept(paths: Iterable[str], prefix: str, where: str) -> list[str]:
-    """Those of ``paths`` that are not byte-code and not in a virtual environment, each with a name that can travel."""
+    """Those of ``paths`` that are not byte-code and not in a virtual environment."""
     everything = list(paths)
     environments = tuple(path.removesuffix("pyvenv.cfg") for path in everything if _is_venv_mark(path))
     kept = [path for path in everything if counts(path) and not path.startswith(environments)]
-    for path in kept:
-        _check_name(f"{prefix}/{path}")
     if not kept:
         raise SourceError(f"There is nothing to freeze in {prefix} of {where}: it is empty or ignored by .gitignore.")
     return kept
 
 
+def check_paths(paths: Iterable[str], limits: Limits = LIMITS) -> None:
+    """Raise ``SourceError`` naming the first of ``paths``, posix and relative, that not every system can keep."""
+    files = list(paths)
+    if len(files) > limits.files:
+        raise SourceError(f"There are {len(files)} files to freeze, more than the {limits.files} allowed: {_KEEP_OUT}.")
+    for path in files:
+        if reason := _names.objection(path):
+            raise SourceError(f"{path!r} cannot be frozen because {reason}: rename or remove it.")
+        _check_shape(path, limits)
+    if clash := _names.clash(files):
+        raise SourceError(f"{clash}: rename one of them.")
+
+
+def _check_shape(path: str, limits: Limits) -> None:
+    if (depth := path.count("/") + 1) > limits.depth:
+        raise SourceError(f"{path!r} is {depth} levels deep, more than the {limits.depth} allowed: move it up.")
+    if len(path) * 4 > limits.path_length and (length := len(path.encode())) > limits.path_length:
+        raise SourceError(
+            f"{path!r} has {length} bytes, more than the {limits.path_length} allowed: shorten its names."
+        )
+
+
+def check_total(sizes: Iterable[int], limits: Limits = LIMITS) -> None:
+    """Raise ``SourceError`` if files of these sizes, in bytes, are too much for one snapshot."""
+    total = sum(sizes)
+    if total > limits.total_size:
+        raise SourceError(
+            f"The files to freeze have {total / 2**20:.1f} MiB, more than the {limits.total_size / 2**20:g} MiB "
+            f"allowed: {_KEEP_OUT}."
+        )
+
+
 def _is_venv_mark(path: str) -> bool:
     return path.endswith("/pyvenv.cfg")
-
-
-def counts(path: str) -> bool:
-    """Whether a path is content, and not byte-code or git's own."""
-    if path.endswith((".pyc", ".pyo")):
-        return False
-    suspect = "__pycache__" in path or ".git" in path
-    return not (suspect and _NOT_CONTENT & set(path.split("/")))
-
-
-def _check_name(path: str) -> None:
-    try:
-        path.encode("utf-8")
-    except UnicodeEncodeError as problem:
-        raise SourceError(f"The name of {path!r} is not valid UTF-8: rename the file.") from problem
 
 
 def follow(path: str, links: Mapping[str, str], entries: Mapping[str, object], shown: str) -> str:
@@ -101,18 +119,18 @@ def frozen_mode(mode: int) -> int:
     return 0o755 if mode & 0o100 else 0o644
 
 
-def check_regular(path: str, found: os.stat_result, limit: int) -> None:
+def check_regular(path: str, found: os.stat_result, limits: Limits) -> None:
     if S_ISDIR(found.st_mode):
         raise submodule(path.rstrip("/"))
     if not S_ISREG(found.st_mode):
         raise SourceError(f"{path} is neither a file nor a folder: move it out of the package.")
-    check_size(path, found.st_size, limit)
+    check_size(path, found.st_size, limits)
 
 
-def check_size(path: str, size: int, limit: int) -> None:
-    if size > limit:
+def check_size(path: str, size: int, limits: Limits = LIMITS) -> None:
+    if size > limits.file_size:
         raise SourceError(
-            f"{path} has {size / 2**20:.1f} MiB, more than the {limit / 2**20:g} MiB allowed for one file: "
+            f"{path} has {size / 2**20:.1f} MiB, more than the {limits.file_size / 2**20:g} MiB allowed for one file: "
             "keep data that large outside of the package."
         )
 

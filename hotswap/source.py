@@ -17,13 +17,11 @@ from typing import NamedTuple, Protocol, Self
 import git
 from git.objects.fun import tree_entries_from_data
 
-from hotswap import _rules
+from hotswap import _names, _rules
 from hotswap.digest import stat_key
 from hotswap.errors import SourceError
+from hotswap.limits import LIMITS, Limits
 from hotswap.snapshot import Origin
-
-SIZE_LIMIT = 64 * 1024 * 1024
-"""Bytes; a larger file is data of a lab, not code, and belongs elsewhere."""
 
 _LINK, _SUBMODULE = 0o120000, 0o160000
 _TREES: dict[bytes, list[tuple[bytes, int, str]]] = {}
@@ -75,11 +73,11 @@ class GitSource:
         rev: str = "HEAD",
         *,
         extra: tuple[str, ...] = (),
-        size_limit: int = SIZE_LIMIT,
+        limits: Limits = LIMITS,
     ) -> None:
         self._owned = not isinstance(repo, git.Repo)
         self._repo = repo if isinstance(repo, git.Repo) else open_repository(repo)
-        self._limit = size_limit
+        self._limits = limits
         self._roots = tuple(_normal(path) for path in (package, *extra))
         names = [self._name(root) for root in self._roots]
         _rules.check_names(zip(names, (self._home / root for root in self._roots), strict=True))
@@ -106,7 +104,9 @@ class GitSource:
 
     def files(self) -> list[SourceFile]:
         """All files of the packages in the commit."""
-        return [file for root in self._roots for file in self._files(root)]
+        files = [file for root in self._roots for file in self._files(root)]
+        _rules.check_paths((file.path for file in files), self._limits)
+        return files
 
     def check(self) -> None:
         """A commit never moves."""
@@ -171,7 +171,7 @@ class GitSource:
         return _TREES[tree]
 
     def _content(self, path: str, sha: bytes) -> bytes:
-        _rules.check_size(path, self._repo.odb.info(sha).size, self._limit)
+        _rules.check_size(path, self._repo.odb.info(sha).size, self._limits)
         data: bytes = self._repo.odb.stream(sha).read()
         return _rules.checked(path, data)
 
@@ -183,14 +183,14 @@ class TreeSource:
     of other packages to freeze beside it.
     """
 
-    def __init__(self, package_dir: Path, *, extra: tuple[Path, ...] = (), size_limit: int = SIZE_LIMIT) -> None:
+    def __init__(self, package_dir: Path, *, extra: tuple[Path, ...] = (), limits: Limits = LIMITS) -> None:
         self._roots = tuple(Path(root).absolute() for root in (package_dir, *extra))
         for root in self._roots:
             if not root.is_dir():
                 raise SourceError(f"There is no folder {root}: name the folder of a package.")
         _rules.check_names((root.name, root) for root in self._roots)
         self.package = self._roots[0].name
-        self._limit = size_limit
+        self._limits = limits
         self._seen: dict[str, os.stat_result] = {}
 
     @property
@@ -204,7 +204,10 @@ class TreeSource:
     def files(self) -> list[SourceFile]:
         """All files of the packages on disk."""
         self._seen = {}
-        return [file for root in self._roots for file in self._files(root)]
+        files = [file for root in self._roots for file in self._files(root)]
+        _rules.check_paths((file.path for file in files), self._limits)
+        _rules.check_total((found.st_size for found in self._seen.values()), self._limits)
+        return files
 
     def check(self) -> None:
         """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` was called."""
@@ -224,7 +227,7 @@ class TreeSource:
         for path in _rules.kept(entries, prefix, str(root)):
             target = _rules.follow(path, links, entries, f"{prefix}/{path}")
             found, full = entries[target], f"{root}/{target}"
-            _rules.check_regular(f"{prefix}/{path}", found, self._limit)
+            _rules.check_regular(f"{prefix}/{path}", found, self._limits)
             self._seen[f"{root}/{path}"] = found
             key = stat_key(full, found, now)
             yield SourceFile(
@@ -263,7 +266,7 @@ def _checked_out(root: Path) -> Origin:
         if not repo.head.is_valid():
             return Origin(dirty=True)
         commit = _committed(repo.head.commit)
-    changed = any(_rules.counts(name[3:].decode("utf-8", "replace")) for name in status.split(b"\0") if name)
+    changed = any(_names.counts(name[3:].decode("utf-8", "replace")) for name in status.split(b"\0") if name)
     return replace(commit, dirty=changed)
 
 

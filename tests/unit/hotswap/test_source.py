@@ -12,6 +12,7 @@ import pytest
 from git import Repo
 
 from hotswap.errors import SourceError
+from hotswap.limits import Limits
 from hotswap.source import GitSource, Source, TreeSource
 
 Content = dict[str, tuple[int, bytes]]
@@ -223,11 +224,12 @@ def test_a_working_tree_that_moves_is_noticed(package: Path, change: str) -> Non
 
 def refusal(package: Path) -> str:
     """The one sentence that both a working tree and its commit are refused with."""
+    limits = Limits(file_size=1000)
     with pytest.raises(SourceError) as on_disk:
-        content(TreeSource(package, size_limit=1000))
+        content(TreeSource(package, limits=limits))
     git(package.parent, "init", "-q")
     commit(package.parent)
-    with pytest.raises(SourceError) as committed, GitSource(package.parent, "my_lab", size_limit=1000) as source:
+    with pytest.raises(SourceError) as committed, GitSource(package.parent, "my_lab", limits=limits) as source:
         content(source)
     assert str(on_disk.value) == str(committed.value)
     return str(committed.value)
