@@ -1,4 +1,4 @@
-"""Which snapshot is current, which ones were, and how far each is on its way out. All of it in MongoDB.
+"""Generations in MongoDB, and how far each snapshot is on its way out: for laboratories.
 
 One pointer document holds the current generation as a whole and is moved by compare-and-set, so a crash at any
 instant leaves exactly one. The generation being left is filed in the history *before* the pointer moves: filing twice
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Members
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -20,15 +20,9 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from hotswap.errors import GenerationMovedError, HotswapError
+from hotswap.generations._generation import Document, Generation, moved, unknown
 
 _POINTER = "current"
-
-Document = dict[str, Any]
-
-
-class UnknownGenerationError(HotswapError):
-    """No generation has this number."""
 
 
 class SnapshotState(StrEnum):
@@ -41,30 +35,6 @@ class SnapshotState(StrEnum):
     CLOSING = "closing"
     DRAINED = "drained"
     STRANDED = "stranded"
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One activation of a snapshot. ``rolled_back_to`` is the number of the generation whose snapshot it repeats."""
-
-    number: int
-    snapshot: str
-    commit: str | None
-    dirty: bool
-    environment: str
-    actor: str
-    reason: str
-    activated_at: datetime
-    rolled_back_to: int | None = None
-
-    def to_dict(self) -> Document:
-        """Plain data; the time in ISO 8601."""
-        return {**asdict(self), "activated_at": self.activated_at.isoformat()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Generation:
-        """The opposite of ``to_dict``."""
-        return cls(**{**data, "activated_at": datetime.fromisoformat(data["activated_at"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +90,7 @@ class Generations:
         before = self.states._reserve(snapshot_id)
         if not self._move(previous, generation):
             self.states._release(snapshot_id, before)
-            raise _moved(expected, self.current())
+            raise moved(expected, self.current())
         self.states._succeed(previous.snapshot if previous else None, generation)
         return generation
 
@@ -148,8 +118,7 @@ class Generations:
             return current
         document = self._history.find_one({"_id": number})
         if document is None or current is None or number > current.number:
-            newest = f"the newest is {current.number}" if current else "there is none yet"
-            raise UnknownGenerationError(f"There is no generation {number}; {newest}.")
+            raise unknown(number, current)
         return _from_document(document)
 
     def history(self, limit: int = 50) -> list[Generation]:
@@ -163,7 +132,7 @@ class Generations:
     def _expect(self, expected: int | None) -> Generation | None:
         current = self.current()
         if (current.number if current else None) != expected:
-            raise _moved(expected, current)
+            raise moved(expected, current)
         return current
 
     def _move(self, previous: Generation | None, generation: Generation) -> bool:
@@ -298,9 +267,3 @@ def _from_document(document: Mapping[str, Any]) -> Generation:
 
 def _aware(collection: Collection[Document]) -> Collection[Document]:
     return collection.with_options(codec_options=CodecOptions(tz_aware=True, tzinfo=UTC))
-
-
-def _moved(expected: int | None, current: Generation | None) -> GenerationMovedError:
-    wanted = f"generation {expected}" if expected is not None else "no generation"
-    found = f"generation {current.number} by {current.actor} is" if current else "none is"
-    return GenerationMovedError(f"Expected {wanted} to be current, but {found}; look at what changed and decide anew.")
