@@ -40,7 +40,8 @@ class FileGenerations:
         if not _APP.fullmatch(app):
             raise StoreError(f"{app!r} cannot name an application: use letters, digits, '-' and '_'.")
         self.app = app
-        self._folder = Path(store).absolute() / _FOLDER / app
+        self.store = Path(store).absolute()
+        self._folder = self.store / _FOLDER / app
         self._newest: Generation | None = None
 
     def current(self) -> Generation | None:
