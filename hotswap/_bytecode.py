@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ast
+import dis
 import marshal
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import MAGIC_NUMBER, source_hash
 from types import CodeType
 
-from hotswap.environment import imported_names
-
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: trust the file, never look at the source
 _UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_IMPORT = dis.opmap["IMPORT_NAME"]
+_IMPORTERS = {"import_module", "__import__"}
 
 VERSION = f"{sys.implementation.cache_tag}-{int.from_bytes(MAGIC_NUMBER[:2], 'little')}"
 """Byte-code of one version of Python does not fit another."""
@@ -28,17 +29,18 @@ class Compiled:
 
 
 def compile_source(source: bytes) -> Compiled:
-    """Compile ``source``; one that does not parse imports nothing and has no byte-code.
+    """Compile ``source``; one that does not compile imports nothing and has no byte-code.
 
     The file name inside the byte-code is a dummy: the import system puts the true one in its place.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            tree = ast.parse(source)
+            code: CodeType = compile(source, "frozen", "exec", dont_inherit=True, optimize=0)
         except _UNPARSABLE:
             return Compiled(None, frozenset())
-        return Compiled(_bytecode(source, tree), imported_names(tree))
+    bytecode = MAGIC_NUMBER + _UNCHECKED_HASH + source_hash(source) + marshal.dumps(code)
+    return Compiled(bytecode, imported_names(code))
 
 
 def cached_path(path: str) -> str:
@@ -47,9 +49,26 @@ def cached_path(path: str) -> str:
     return f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
 
 
-def _bytecode(source: bytes, tree: ast.Module) -> bytes | None:
-    try:
-        code: CodeType = compile(tree, "frozen", "exec", dont_inherit=True, optimize=0)
-    except _UNPARSABLE:
-        return None
-    return MAGIC_NUMBER + _UNCHECKED_HASH + source_hash(source) + marshal.dumps(code)
+def imported_names(code: CodeType) -> frozenset[str]:
+    """Top-level names of the modules that ``code`` imports absolutely, anywhere in it."""
+    return frozenset(name.partition(".")[0] for part in _parts(code) for name in _imports(part))
+
+
+def _parts(code: CodeType) -> Iterator[CodeType]:
+    """A module, and its functions and classes at any depth."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _parts(constant)
+
+
+def _imports(code: CodeType) -> Iterator[str]:
+    """What one code object imports: by statement, or by calling an importer with a constant."""
+    if _IMPORT not in code.co_code and _IMPORTERS.isdisjoint(code.co_names):
+        return
+    instructions = [one for one in dis.get_instructions(code) if one.opname != "PUSH_NULL"]
+    for level, before, this in zip([None, *instructions], instructions, instructions[1:], strict=False):
+        stated = this.opname == "IMPORT_NAME" and level is not None and level.argval == 0
+        called = this.opname == "LOAD_CONST" and before.opname.startswith("LOAD_") and before.argval in _IMPORTERS
+        if stated or (called and isinstance(this.argval, str)):
+            yield this.argval
