@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IMODE, S_ISREG
 
-from hotswap._objects import Objects, flush_files, flush_folders, missing
+from hotswap import _disk
+from hotswap._objects import Objects, missing
 from hotswap.digest import hash_file
 from hotswap.snapshot import FileEntry
 
@@ -21,19 +22,40 @@ def build(tree: Path, entries: Iterable[FileEntry], objects: Objects) -> None:
     """Fill the new folder ``tree``, durably and read-only; raises ``DamagedError`` if an object is missing."""
     todo = list(entries)
     folders = _make_folders(str(tree), (entry.path for entry in todo))
-    flush_files([copy for entry in todo if (copy := _place(entry, f"{tree}/{entry.path}", objects))])
+    copies = [copy for entry in todo if (copy := _place(entry, f"{tree}/{entry.path}", objects))]
     for folder in folders:
-        os.chmod(folder, _FOLDER_MODE)  # noqa: PTH101 - per folder
-    flush_folders(folders)
+        _disk.chmod(folder, _FOLDER_MODE)
+    _disk.flush([*copies, *folders])
 
 
-def discard(tree: Path) -> None:
-    """Remove a tree, read-only as it is."""
-    if not tree.exists():
+def replace(tree: Path, entry: FileEntry, objects: Objects, staging: Path) -> None:
+    """Put one file of a tree in its place again, durably; who has it open keeps what was there."""
+    temporary, destination = staging / entry.digest, tree / entry.path
+    _place(entry, str(temporary), objects)
+    _disk.fsync(str(temporary))
+    with _unlocked(tree, destination.parent):
+        _disk.rename(str(temporary), str(destination))
+
+
+def remove(tree: Path, path: str) -> None:
+    """Remove, durably, a file that does not belong to a tree."""
+    with _unlocked(tree, (tree / path).parent):
+        _disk.unlink(str(tree / path))
+
+
+def discard(tree: Path | str) -> None:
+    """Remove a tree, read-only as it is, or what a crash left of one."""
+    try:
+        _disk.chmod(str(tree), 0o755)
+        entries = list(os.scandir(tree))
+    except FileNotFoundError:
         return
-    for folder, _, _ in os.walk(tree):
-        Path(folder).chmod(0o755)
-    shutil.rmtree(tree)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            discard(entry.path)
+        else:
+            _disk.unlink(entry.path)
+    _disk.rmdir(str(tree))
 
 
 def shape_problems(tree: Path, entries: Iterable[FileEntry]) -> Iterator[tuple[str, str]]:
@@ -61,13 +83,31 @@ def content_problem(tree: Path, entry: FileEntry, objects: Objects) -> str | Non
         return f"the file cannot be read ({problem.strerror})"
 
 
+@contextmanager
+def _unlocked(tree: Path, folder: Path) -> Iterator[None]:
+    """Let the files of ``folder``, which is made if it is not there, be replaced."""
+    chain = [one for one in (folder, *folder.parents) if one.is_relative_to(tree)]
+    absent = [one for one in chain if not one.is_dir()]
+    changed = chain[: len(absent) + 1]
+    for one in reversed(changed):
+        if one in absent:
+            _disk.mkdir(str(one))
+        _disk.chmod(str(one), 0o755)
+    try:
+        yield
+    finally:
+        for one in changed:
+            _disk.chmod(str(one), _FOLDER_MODE)
+        _disk.flush(map(str, changed))
+
+
 def _make_folders(tree: str, paths: Iterable[str]) -> list[str]:
     """All folders of the tree, deepest last."""
     direct = {path.rpartition("/")[0] for path in paths}
     below = {folder for path in direct for folder in (path, *_parents(path))}
     folders = [tree, *(f"{tree}/{folder}" for folder in sorted(below))]
     for folder in folders:
-        os.mkdir(folder)  # noqa: PTH102 - per folder
+        _disk.mkdir(folder)
     return folders
 
 
@@ -80,19 +120,18 @@ def _place(entry: FileEntry, destination: str, objects: Objects) -> str | None:
     """Link or copy one object into a tree; returns the destination if it is a copy."""
     source = objects.path(entry.digest)
     try:
-        if _is_linked(entry) and _link(source, destination):
+        if is_linked(entry) and _link(source, destination):
             return None
-        shutil.copyfile(source, destination)
+        _disk.copy(source, destination, _mode(entry))
     except FileNotFoundError as problem:
         raise missing(source) from problem
-    os.chmod(destination, _mode(entry))  # noqa: PTH101 - per file
     return destination
 
 
 def _link(source: str, destination: str) -> bool:
     """False where the file system has no links, or no more of them."""
     try:
-        os.link(source, destination)
+        _disk.link(source, destination)
     except OSError as problem:
         if problem.errno in _NO_LINK:
             return False
@@ -100,7 +139,7 @@ def _link(source: str, destination: str) -> bool:
     return True
 
 
-def _is_linked(entry: FileEntry) -> bool:
+def is_linked(entry: FileEntry) -> bool:
     """Only plain code: ``dlopen`` tells libraries apart by inode, and data are what programs write to."""
     return entry.mode == 0o644 and entry.path.endswith((".py", ".pyc"))
 

@@ -6,23 +6,31 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import json
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hotswap import _tree
+from hotswap import _disk, _tree, collection
+from hotswap._checks import Damage
+from hotswap._collecting import Collector
 from hotswap._freezing import Reader
-from hotswap._objects import Objects, flush_folders, write_durably
+from hotswap._holds import name_of
+from hotswap._layout import Layout
+from hotswap._manifests import Record, unknown
+from hotswap._repairing import Copy, Repairer
+from hotswap._unfinished import Change
+from hotswap._verifying import Verifier
+from hotswap.collection import Decision, Retention
 from hotswap.environment import Environment, fingerprint
 from hotswap.errors import DamagedError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import FileEntry, Snapshot
 from hotswap.source import Source
+
+__all__ = ["Copy", "Damage", "Decision", "Frozen", "Owner", "Retention", "Store"]
 
 log = logging.getLogger(__name__)
 
@@ -38,70 +46,52 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
-    """``path``, in the tree of the snapshot with the full id ``snapshot``, is not what was frozen."""
+class Owner:
+    """Who alone knows what refers to the snapshots of a store, and the command that collects them instead."""
 
-    snapshot: str
-    path: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """A manifest: the snapshot, and the byte-code that its tree holds beside its files."""
-
-    snapshot: Snapshot
-    bytecode: tuple[FileEntry, ...]
-
-    def contents(self) -> tuple[FileEntry, ...]:
-        return self.snapshot.files + self.bytecode
-
-    def to_json(self) -> bytes:
-        return json.dumps({"snapshot": self.snapshot.to_dict(), "bytecode": self.bytecode}).encode("ascii")
-
-    @classmethod
-    def from_json(cls, data: bytes) -> _Record:
-        plain = json.loads(data)
-        bytecode = tuple(FileEntry(*entry) for entry in plain["bytecode"])
-        return cls(Snapshot.from_dict(plain["snapshot"]), bytecode)
+    name: str
+    how: str
 
 
 class Store:
-    """Snapshots below the folder ``root``, which the first freeze creates."""
+    """Snapshots below the folder ``root``, which the first freeze creates.
+
+    Methods that write raise ``StoreError`` when the disk refuses; nothing is half-done then. ``root`` must be on a
+    local file system, because locks of the kernel tell who uses a snapshot.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root).absolute()
-        self._trees = self.root / "trees"
-        self._manifests = self.root / "manifests"
-        self._staging = self.root / "tmp"
-        self._objects = Objects(self.root / "objects", self._staging)
-        self._reader = Reader(self._objects, self.root / "cache")
+        self._layout = Layout(self.root)
+        self._manifests = self._layout.manifests
+        self._objects = self._layout.objects
+        self._reader = Reader(self._objects, self._layout.cache)
 
-    def freeze(self, source: Source, environment: Environment | None = None) -> Snapshot:
+    def freeze(self, source: Source, environment: Environment | None = None, *, hold: str | None = None) -> Snapshot:
         """The snapshot of what ``source`` holds now, with the origin of ``source``.
 
-        The environment is the fingerprint of what the code imports, unless given. Raises ``SourceError`` if the
-        source cannot be frozen; nothing becomes visible then.
+        The environment is the fingerprint of what the code imports, unless given. ``hold`` is the reason of a hold
+        that is there before the snapshot is. Raises ``SourceError`` if the source cannot be frozen; nothing becomes
+        visible then.
         """
-        return self.ensure(source, environment).snapshot
+        return self.ensure(source, environment, hold=hold).snapshot
 
-    def ensure(self, source: Source, environment: Environment | None = None) -> Frozen:
+    def ensure(self, source: Source, environment: Environment | None = None, *, hold: str | None = None) -> Frozen:
         """As ``freeze``, and tell whether the snapshot is new."""
-        with self._writing(), _no_collection():
-            try:
-                return self._freeze(source, environment)
-            except DamagedError as problem:
-                log.warning("%s Now all files are read again.", problem)
-                self._reader.forget()
-                return self._freeze(source, environment)
+        try:
+            return self._freeze(source, environment, hold)
+        except DamagedError as problem:  # what is known of the files counts on an object that is gone
+            log.info("%s Now all files are read again.", problem)
+            self._reader.forget()
+            return self._freeze(source, environment, hold)
 
     def open(self, name: str) -> Snapshot:
         """The snapshot with this id or unambiguous prefix, after a check of names, sizes and modes in its tree.
 
         Raises ``UnknownSnapshotError`` or ``DamagedError``.
         """
-        record = self._load(self.resolve(name))
-        problem = next(self._shape_problems(record), None)
+        record = self._manifests.load(self.resolve(name))
+        problem = next(self._layout.checks().shape(record), None)
         if problem is not None:
             raise DamagedError(
                 f"Snapshot {record.snapshot.short_id} is damaged, {problem.path}: {problem.what}; "
@@ -110,31 +100,42 @@ class Store:
         return record.snapshot
 
     def resolve(self, prefix: str) -> str:
-        """The full id that starts with ``prefix``; raises ``UnknownSnapshotError`` if there is none, or several."""
-        found = [one for one in self._ids() if one.startswith(prefix)] if prefix else []
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UnknownSnapshotError(f"{len(found)} snapshots start with {prefix!r}: give more characters.")
-        raise UnknownSnapshotError(f"No snapshot in {self.root} starts with {prefix!r}: see `hotswap list`.")
+        """The full id that starts with ``prefix``; raises ``UnknownSnapshotError`` if there is none, or several.
+
+        From now on the snapshot is not collected for a while, as ``Retention`` says.
+        """
+        identity = self._find(prefix)
+        with self._manifests.used(identity):
+            return identity
 
     def tree(self, name: str) -> Path:
         """The folder to put on ``sys.path``: it holds the package under its own name."""
-        return self._trees / self.resolve(name)
+        return self._layout.tree(self.resolve(name))
+
+    @contextmanager
+    def use(self, name: str) -> Iterator[Snapshot]:
+        """Nothing collects the snapshot inside: the kernel keeps the lock until the process ends.
+
+        A child that is forked inside has the lock too, for as long as it keeps the descriptor. Raises as ``open``.
+        """
+        with self._manifests.used(self._find(name)):
+            yield self.open(name)
 
     def list(self) -> Sequence[Snapshot]:
         """All snapshots, newest first; a damaged manifest is logged and left out."""
         found = []
-        for identity in self._ids():
+        for identity in self._manifests.ids():
             try:
-                found.append(self._load(identity).snapshot)
+                found.append(self._manifests.load(identity).snapshot)
+            except UnknownSnapshotError:
+                continue  # collected meanwhile
             except StoreError as problem:
                 log.warning("%s", problem)
         return sorted(found, key=lambda snapshot: snapshot.frozen_at, reverse=True)
 
     def read(self, name: str, path: str) -> bytes:
         """The content of one file of a snapshot; raises ``DamagedError`` unless it is what was frozen."""
-        snapshot = self._load(self.resolve(name)).snapshot
+        snapshot = self._manifests.load(self.resolve(name)).snapshot
         entry = snapshot.file(path)
         if entry is None:
             raise StoreError(
@@ -146,125 +147,173 @@ class Store:
         """The content of an entry of any snapshot of this store; raises ``DamagedError`` as ``read`` does."""
         return self._objects.read(entry.digest)
 
+    def hold(self, name: str, reason: str) -> None:
+        """Keep a snapshot from being collected until ``release``; durable, and idempotent for each reason."""
+        name_of("", reason)
+        with self._manifests.used(identity := self._find(name)), self._layout.writing():
+            self._layout.holds.place(identity, reason)
+
+    def release(self, name: str, reason: str | None = None) -> tuple[str, ...]:
+        """Drop the hold with this reason, or all of a snapshot; returns the reasons dropped."""
+        identity = self.resolve(name)
+        with self._layout.writing():
+            return self._layout.holds.drop(identity, reason)
+
+    def holds(self, name: str) -> tuple[str, ...]:
+        """The reasons why a snapshot is held, sorted."""
+        return self._layout.holds.of(self._find(name))
+
+    def collect(
+        self,
+        references: Iterable[str] | Mapping[str, str] = (),
+        retention: Retention = Retention(),  # noqa: B008 - immutable
+        *,
+        dry_run: bool = False,
+    ) -> Sequence[Decision]:
+        """Remove the snapshots that nothing keeps, and every object without a snapshot; tell of each snapshot why.
+
+        Kept are those in ``references``, which are full ids (as a mapping, with what refers to each); those that are
+        held or in use; and what ``retention`` says. ``dry_run`` changes nothing. The newest snapshot comes first.
+        """
+        found = collection.references_of(references)
+        for one in found:
+            if len(one) != _ID_LENGTH:
+                raise StoreError(f"{one!r} is not the full id of a snapshot: refer to snapshots by full ids.")
+        if not self._manifests.folder.exists():
+            return []
+        collector = Collector(self._layout, found, retention)
+        return collector.decide() if dry_run else collector.collect()
+
+    def claim(self, owner: str, how: str) -> None:
+        """Say that ``owner`` alone knows what refers to the snapshots, and that the command ``how`` collects them.
+
+        Raises ``StoreError`` if the store has another owner.
+        """
+        present, wanted = self.owner, Owner(owner, how)
+        if present == wanted:
+            return
+        if present is not None and present.name != owner:
+            raise StoreError(
+                f"The store {self.root} belongs to {present.name}: choose another folder, or delete "
+                f"{self._owner_file} if that is gone."
+            )
+        with self._layout.writing():
+            data = json.dumps({"owner": owner, "how": how}).encode("ascii")
+            _disk.replace(str(self._owner_file), data + b"\n", str(self._layout.staging))
+
+    @property
+    def owner(self) -> Owner | None:
+        """Who claimed the store."""
+        try:
+            plain = json.loads(self._owner_file.read_bytes())
+            return Owner(str(plain["owner"]), str(plain["how"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise StoreError(f"{self._owner_file} cannot be read ({problem}): mend it or delete it.") from problem
+
     def verify(self, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Sequence[Damage]:
         """Read everything again, of one snapshot or of all, and tell what is not as it was frozen.
 
-        ``progress`` is called with the number of files looked at and the number of all.
+        Of all, what lies in the store and does not belong there is told, too. ``progress`` is called with the number
+        of files looked at and the number of all.
         """
-        damages: list[Damage] = []
-        records = []
-        for identity in [self.resolve(name)] if name is not None else self._ids():
-            try:
-                records.append(self._load(identity))
-            except StoreError as problem:
-                damages.append(Damage(identity, f"manifests/{identity}.json", str(problem)))
-        total = sum(len(record.contents()) for record in records)
-        for done, found in enumerate(self._damages(records), start=1):
-            damages += found
-            if progress is not None:
-                progress(done, total)
-        return damages
+        verifier = Verifier(self._layout)
+        if name is not None:
+            return list(verifier.snapshots([self.resolve(name)], progress))
+        return [*verifier.snapshots(self._manifests.ids(), progress), *verifier.strays()]
 
-    def _damages(self, records: Iterable[_Record]) -> Iterator[Sequence[Damage]]:
-        """What is wrong with each file of each record; what does not belong there comes with the first."""
-        objects: dict[str, str | None] = {}
-        for record in records:
-            found = list(self._shape_problems(record))
-            told = {damage.path for damage in found}
-            for entry in record.contents():
-                if entry.digest not in objects:
-                    objects[entry.digest] = self._objects.damage(entry.digest)
-                if entry.path not in told and (what := self._content_problem(record, entry, objects[entry.digest])):
-                    found.append(Damage(record.snapshot.id, entry.path, what))
-                yield found
-                found = []
+    def repair(self, damages: Iterable[Damage], copies: Sequence[Copy] = ()) -> Sequence[Damage]:
+        """Mend what ``verify`` found, and return what is still wrong with it.
 
-    def _content_problem(self, record: _Record, entry: FileEntry, damage: str | None) -> str | None:
-        """``damage`` is what is wrong with the object of the entry."""
-        return damage or _tree.content_problem(self._trees / record.snapshot.id, entry, self._objects)
+        Lost objects are looked for in trees and in ``copies``; trees are mended from objects. Foreign files and
+        manifests are left as they are.
+        """
+        found = list(damages)
+        with self._layout.writing():
+            Repairer(self._layout, copies).repair(found)
+        verifier = Verifier(self._layout)
+        known = set(self._manifests.ids())
+        left = list(verifier.snapshots(sorted({one.snapshot for one in found} & known), None))
+        return [*left, *(one for one in verifier.strays() if one in found)]
 
-    def _shape_problems(self, record: _Record) -> Iterator[Damage]:
-        tree = self._trees / record.snapshot.id
-        if not tree.is_dir():
-            yield Damage(record.snapshot.id, ".", "the tree is missing")
-            return
-        for path, what in _tree.shape_problems(tree, record.contents()):
-            yield Damage(record.snapshot.id, path, what)
+    @property
+    def _owner_file(self) -> Path:
+        return self.root / "owner.json"
 
-    def _ids(self) -> Sequence[str]:
-        try:
-            names = os.listdir(self._manifests)  # noqa: PTH208 - a Path per snapshot is not needed
-        except FileNotFoundError:
-            return []
-        return sorted(name.removesuffix(".json") for name in names if len(name) == _ID_LENGTH + len(".json"))
+    def _find(self, prefix: str) -> str:
+        found = [one for one in self._manifests.ids() if one.startswith(prefix)] if prefix else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UnknownSnapshotError(f"{len(found)} snapshots start with {prefix!r}: give more characters.")
+        raise unknown(self.root, prefix)
 
-    def _manifest(self, identity: str) -> Path:
-        return self._manifests / f"{identity}.json"
+    def _freeze(self, source: Source, environment: Environment | None, hold: str | None) -> Frozen:
+        with self._layout.writing(), _no_garbage_collection():
+            return self._freeze_alone(source, environment, hold)
 
-    def _load(self, identity: str) -> _Record:
-        path = self._manifest(identity)
-        try:
-            record = _Record.from_json(path.read_bytes())
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise DamagedError(f"The manifest {path} cannot be read ({problem}): freeze the code again.") from problem
-        if record.snapshot.id != identity or not record.snapshot.is_consistent():
-            raise DamagedError(f"The manifest {path} does not hash to its name: freeze the code again.")
-        return record
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Hold the store's lock; whatever lies in the places for unfinished work is then debris of a crash."""
-        try:
-            for folder in (self.root / "objects", self._trees, self._manifests, self._staging, self.root / "cache"):
-                folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.root / "lock").open("ab")
-        except OSError as problem:
-            raise StoreError(
-                f"The store {self.root} cannot be written ({problem.strerror}): choose another folder."
-            ) from problem
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._clear_debris()
-            try:
-                yield
-            finally:
-                self._objects.discard()
-
-    def _clear_debris(self) -> None:
-        for leftover in self._staging.iterdir():
-            leftover.unlink()
-        for tree in self._trees.glob(".new-*"):
-            _tree.discard(tree)
-
-    def _freeze(self, source: Source, environment: Environment | None) -> Frozen:
+    def _freeze_alone(self, source: Source, environment: Environment | None, hold: str | None) -> Frozen:
         content = self._reader.read(source)
         if environment is None:
             environment = fingerprint(content.imports())
         snapshot = Snapshot.of(source.package, content.files, environment, source.origin)
-        new = not self._manifest(snapshot.id).exists()
-        self._objects.publish()
-        if new:
-            self._publish(_Record(snapshot, content.bytecode()))
+        known = self._known(snapshot.id)
+        if known is None:
+            self._publish(Record(snapshot, content.bytecode()), hold)
         else:
-            snapshot = replace(self._load(snapshot.id).snapshot, origin=snapshot.origin)
-        self._reader.remember(always=new)
-        return Frozen(snapshot, new)
+            self._hand_out(known, hold)
+            snapshot = replace(known, origin=snapshot.origin)
+        self._remember(new=known is None)
+        return Frozen(snapshot, new=known is None)
 
-    def _publish(self, record: _Record) -> None:
-        """Make a snapshot exist: its tree first, its manifest last."""
+    def _known(self, identity: str) -> Snapshot | None:
+        """The snapshot as it was published; None if it was not, or its manifest has to be written again."""
+        try:
+            return self._manifests.load(identity).snapshot
+        except UnknownSnapshotError:
+            return None
+        except DamagedError as problem:
+            log.warning("%s That is done now.", problem)
+            return None
+
+    def _publish(self, record: Record, hold: str | None) -> None:
+        """Make a snapshot exist: its objects and its tree first, its manifest last."""
         identity = record.snapshot.id
-        unfinished, tree = self._trees / f".new-{identity}", self._trees / identity
-        for leftover in (unfinished, tree):  # without a manifest a tree is what a crash left
-            _tree.discard(leftover)
-        _tree.build(unfinished, record.contents(), self._objects)
-        unfinished.rename(tree)
-        flush_folders([str(self._trees)])
-        write_durably(self._manifest(identity), record.to_json(), self._staging)
+        name = None if hold is None else name_of(identity, hold)
+        with self._layout.unfinished.change(Change(identity, tuple(self._objects.staged), name)):
+            self._objects.publish()
+            if hold is not None:
+                self._layout.holds.place(identity, hold)
+            self._place_tree(record)
+            self._manifests.publish(record)
+
+    def _place_tree(self, record: Record) -> None:
+        tree = self._layout.tree(record.snapshot.id)
+        if tree.exists() and self._layout.checks().is_whole(record):
+            return  # only the manifest was lost; somebody may be running this code
+        _tree.discard(tree)
+        self._layout.place_tree(record)
+
+    def _hand_out(self, snapshot: Snapshot, hold: str | None) -> None:
+        """Of a snapshot that the store has."""
+        if self._objects.staged:  # it had lost them
+            with self._layout.unfinished.change(Change(None, tuple(self._objects.staged))):
+                self._objects.publish()
+        with self._manifests.used(snapshot.id):
+            if hold is not None:
+                self._layout.holds.place(snapshot.id, hold)
+
+    def _remember(self, *, new: bool) -> None:
+        try:
+            self._reader.remember(always=new)
+        except OSError as problem:
+            log.warning("What was learned of the files is not kept, so they are read again: %s", problem)
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without this the garbage collector walks the tens of thousands of entries of a large tree again and again."""
+def _no_garbage_collection() -> Iterator[None]:
+    """Without this Python walks the tens of thousands of entries of a large tree again and again."""
     enabled = gc.isenabled()
     gc.disable()
     try:

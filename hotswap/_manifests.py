@@ -1,0 +1,145 @@
+"""The manifests of a store: what makes a snapshot exist, and what those who use one hold on to."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hotswap import _disk
+from hotswap.digest import hash_bytes
+from hotswap.errors import DamagedError, StoreError, UnknownSnapshotError
+from hotswap.snapshot import FileEntry, Snapshot
+
+_NAME = re.compile(r"([0-9a-f]{64})\.json")
+_CHECKSUM = b', "checksum": "%s"}\n'
+_TAIL = len(_CHECKSUM % (b"0" * 64))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A manifest: the snapshot, and the byte-code that its tree holds beside its files."""
+
+    snapshot: Snapshot
+    bytecode: tuple[FileEntry, ...]
+
+    def contents(self) -> tuple[FileEntry, ...]:
+        """All that the tree holds."""
+        return self.snapshot.files + self.bytecode
+
+    def to_bytes(self) -> bytes:
+        """One JSON object; its last member is the digest of all bytes before that member."""
+        plain = {"snapshot": self.snapshot.to_dict(), "bytecode": self.bytecode}
+        body = json.dumps(plain).encode("ascii").removesuffix(b"}")
+        return body + _CHECKSUM % hash_bytes(body).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Record:
+        """The opposite of ``to_bytes``; raises ``ValueError`` unless the checksum is right."""
+        body, tail = data[:-_TAIL], data[-_TAIL:]
+        if tail != _CHECKSUM % hash_bytes(body).encode("ascii"):
+            raise ValueError("its checksum is wrong")
+        plain = json.loads(body + b"}")
+        bytecode = tuple(FileEntry(*entry) for entry in plain["bytecode"])
+        return cls(Snapshot.from_dict(plain["snapshot"]), bytecode)
+
+
+class Manifests:
+    """The manifests in ``folder``."""
+
+    def __init__(self, folder: Path, staging: Path) -> None:
+        self.folder = folder
+        self._staging = staging
+
+    def path(self, identity: str) -> Path:
+        """Where the manifest of a snapshot is."""
+        return self.folder / f"{identity}.json"
+
+    def names(self) -> list[str]:
+        """Everything in the folder."""
+        try:
+            return sorted(os.listdir(self.folder))  # noqa: PTH208 - a Path per snapshot is not needed
+        except FileNotFoundError:
+            return []
+
+    def ids(self) -> list[str]:
+        """The ids of all snapshots."""
+        return [match[1] for name in self.names() if (match := _NAME.fullmatch(name))]
+
+    def load(self, identity: str) -> Record:
+        """Raises ``UnknownSnapshotError``, ``DamagedError``, or ``StoreError`` for a format that is not known."""
+        path = self.path(identity)
+        try:
+            record = Record.from_bytes(path.read_bytes())
+        except FileNotFoundError as problem:
+            raise unknown(self.folder.parent, identity) from problem
+        except StoreError as problem:
+            raise StoreError(f"The manifest {path} is of another version. {problem}") from problem
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise DamagedError(f"The manifest {path} cannot be read ({problem}): freeze the code again.") from problem
+        if record.snapshot.id != identity or not record.snapshot.is_consistent():
+            raise DamagedError(f"The manifest {path} does not hash to its name: freeze the code again.")
+        return record
+
+    def publish(self, record: Record) -> None:
+        """Make a snapshot exist."""
+        _disk.replace(str(self.path(record.snapshot.id)), record.to_bytes(), str(self._staging))
+
+    def withdraw(self, identity: str) -> None:
+        """Return when the snapshot does not exist any more, whatever happens."""
+        _disk.unlink(str(self.path(identity)))
+        _disk.fsync(str(self.folder))
+
+    def used_at(self, identity: str) -> float:
+        """When the id was last handed out, in seconds since the epoch."""
+        return self.path(identity).stat().st_mtime
+
+    @contextmanager
+    def used(self, identity: str) -> Iterator[None]:
+        """Keep the snapshot from being collected, and note that it was handed out now.
+
+        Raises ``UnknownSnapshotError`` when it was collected meanwhile.
+        """
+        with self._locked(identity, fcntl.LOCK_SH) as descriptor:
+            with suppress(PermissionError):  # somebody else's store can be read, but its ids must be used to be kept
+                _disk.touch(descriptor)
+            yield
+
+    @contextmanager
+    def unused(self, identity: str) -> Iterator[None]:
+        """Keep everybody from using the snapshot; raises ``BlockingIOError`` while somebody does."""
+        with self._locked(identity, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+
+    @contextmanager
+    def _locked(self, identity: str, operation: int) -> Iterator[int]:
+        descriptor = self._lock(identity, operation)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, identity: str, operation: int) -> int:
+        while True:
+            try:
+                descriptor = os.open(self.path(identity), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as problem:
+                raise unknown(self.folder.parent, identity) from problem
+            try:
+                fcntl.flock(descriptor, operation)
+                if os.fstat(descriptor).st_nlink:  # else it was removed before we had the lock
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+
+
+def unknown(root: Path, name: str) -> UnknownSnapshotError:
+    """The error for an id or prefix that no snapshot has."""
+    return UnknownSnapshotError(f"No snapshot in {root} starts with {name!r}: see `hotswap list`.")

@@ -1,0 +1,105 @@
+"""Verification: read everything in a store again, and name what is not as it was frozen."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from hotswap._checks import Damage
+from hotswap._holds import is_name as is_hold
+from hotswap._layout import NEW, OLD, Layout
+from hotswap._manifests import Record
+from hotswap._objects import is_name as is_object
+from hotswap.errors import StoreError, UnknownSnapshotError
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+_ID = re.compile(r"[0-9a-f]{64}")
+_FOREIGN = "the file does not belong to the store"
+
+
+class Verifier:
+    """Reads everything again."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._checks = layout.checks()
+        self._referred: set[str] = set()
+
+    def snapshots(self, ids: Iterable[str], progress: Progress | None) -> Iterator[Damage]:
+        """What is wrong with these snapshots; one that is collected meanwhile is passed over."""
+        records: list[Record] = []
+        for identity in ids:
+            try:
+                records.append(self._layout.manifests.load(identity))
+            except UnknownSnapshotError:
+                continue
+            except StoreError as problem:
+                yield Damage(identity, f"manifests/{identity}.json", str(problem))
+        total = sum(len(record.contents()) for record in records)
+        done = 0
+        for record in records:
+            self._referred.update(entry.digest for entry in record.contents())
+            for found in self._damages(record):
+                yield from found
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+
+    def _damages(self, record: Record) -> Iterator[Sequence[Damage]]:
+        try:
+            with self._layout.manifests.used(record.snapshot.id):
+                yield from self._checks.everything(record)
+        except UnknownSnapshotError:
+            return
+
+    def strays(self) -> list[Damage]:
+        """What lies in the store and belongs to no snapshot, and snapshots whose manifest is lost.
+
+        What seems to is looked at again while nobody writes, and after what a crash left is removed.
+        """
+        found = list(self._strays())
+        if found:
+            try:
+                with self._layout.writing():
+                    return list(self._strays())
+            except StoreError as problem:
+                log.info("What does not belong to the store is told without its lock: %s", problem)
+        return found
+
+    def _strays(self) -> Iterator[Damage]:
+        yield from self._stray_manifests()
+        yield from self._stray_trees()
+        yield from self._stray_objects()
+
+    def _stray_manifests(self) -> Iterator[Damage]:
+        manifests, holds = self._layout.manifests, self._layout.holds
+        known = set(manifests.ids())
+        yield from (Damage("", f"manifests/{name}", _FOREIGN) for name in manifests.names() if name[:-5] not in known)
+        yield from (Damage("", f"holds/{name}", _FOREIGN) for name in holds.names() if not is_hold(name))
+        yield from (
+            Damage(one, f"manifests/{one}.json", "the manifest is missing, but the snapshot is held")
+            for one in sorted(holds.ids() - known)
+        )
+
+    def _stray_trees(self) -> Iterator[Damage]:
+        if not self._layout.trees.is_dir():
+            return
+        for tree in sorted(self._layout.trees.iterdir()):
+            if tree.name.startswith((NEW, OLD)) or self._layout.manifests.path(tree.name).exists():
+                continue
+            if _ID.fullmatch(tree.name):
+                yield Damage(tree.name, f"manifests/{tree.name}.json", "the manifest is missing, but there is a tree")
+            else:
+                yield Damage("", f"trees/{tree.name}", _FOREIGN)
+
+    def _stray_objects(self) -> Iterator[Damage]:
+        for name in self._layout.objects.names():
+            if not is_object(name):
+                yield Damage("", f"objects/{name}", _FOREIGN)
+                continue
+            digest = name.replace("/", "")
+            if digest not in self._referred and (what := self._checks.object(digest)):
+                yield Damage("", f"objects/{name}", what)
