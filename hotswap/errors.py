@@ -11,8 +11,20 @@ class SourceError(HotswapError):
     """What should be frozen cannot be frozen."""
 
 
+class ArchiveError(SourceError):
+    """An archive cannot be written, or is not what it should be."""
+
+
 class StoreError(HotswapError):
     """The store refuses a request."""
+
+
+class ManifestError(StoreError):
+    """A manifest does not describe a snapshot; ``reason`` is what it says, as a clause for other sentences."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"A manifest cannot be used, because {reason}: freeze the code again, or take it from a copy.")
+        self.reason = reason
 
 
 class UnknownSnapshotError(StoreError):

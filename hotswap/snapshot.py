@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
+from hotswap import _fields, _names
+from hotswap._fields import Fields
 from hotswap.digest import Json, hash_json
-from hotswap.environment import Environment
-from hotswap.errors import StoreError
+from hotswap.environment import Distribution, Environment
+from hotswap.errors import ManifestError
 
 FORMAT = 1
 SHORT = 12
+
+MODES = (0o644, 0o755)
+"""The modes that frozen files have."""
+
+LARGEST_FILE = 8**11 - 1
+"""Bytes; as much as the header of a tar archive can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +40,15 @@ class Origin:
         return {**asdict(self), "committed_at": moment}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Origin:
-        """The opposite of ``to_dict``."""
-        moment = data["committed_at"]
+    def from_dict(cls, data: object) -> Origin:
+        """The opposite of ``to_dict``; raises ``ManifestError``."""
+        fields = Fields(data, "the origin")
         return cls(
-            commit=data["commit"],
-            dirty=data["dirty"],
-            author=data["author"],
-            committed_at=datetime.fromisoformat(moment) if moment else None,
-            message=data["message"],
+            commit=fields.text_or_none("commit"),
+            dirty=fields.flag("dirty"),
+            author=fields.text_or_none("author"),
+            committed_at=fields.moment_or_none("committed_at"),
+            message=fields.text_or_none("message"),
         )
 
 
@@ -53,6 +62,22 @@ class FileEntry(NamedTuple):
     mode: int
     size: int
     digest: str
+
+    @classmethod
+    def from_list(cls, data: object) -> FileEntry:
+        """The opposite of ``list``, whatever the name of the file; raises ``ManifestError``."""
+        if not isinstance(data, list) or len(data) != 4:
+            raise _fields.wrong("the entry of a file", data, "path, mode, size and digest")
+        path, mode, size, digest = data
+        if not _fields.is_text(path):
+            raise _fields.wrong("the path of a file", path, "text")
+        if not _fields.is_number(mode) or mode not in MODES:
+            raise _fields.wrong(f"the mode of {path!r}", mode, "420 (644) or 493 (755)")
+        if not _fields.is_number(size) or not 0 <= size <= LARGEST_FILE:
+            raise _fields.wrong(f"the size of {path!r}", size, f"a number of bytes up to {LARGEST_FILE}")
+        if not _fields.is_digest(digest):
+            raise _fields.wrong(f"the digest of {path!r}", digest, "64 hexadecimal digits")
+        return cls(path, mode, size, digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +94,15 @@ class Snapshot:
     format: int = FORMAT
 
     @classmethod
-    def of(cls, package: str, files: Iterable[FileEntry], environment: Environment, origin: Origin) -> Snapshot:
-        """The snapshot of this content, frozen now."""
+    def of(
+        cls,
+        package: str,
+        files: Iterable[FileEntry],
+        environment: Environment,
+        origin: Origin,
+        frozen_at: datetime | None = None,
+    ) -> Snapshot:
+        """The snapshot of this content, frozen now unless told otherwise."""
         entries = tuple(sorted(files))
         source = source_digest(package, entries)
         return cls(
@@ -80,7 +112,7 @@ class Snapshot:
             source_digest=source,
             environment=environment,
             origin=origin,
-            frozen_at=datetime.now(UTC),
+            frozen_at=frozen_at or datetime.now(UTC),
         )
 
     @property
@@ -116,21 +148,23 @@ class Snapshot:
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Snapshot:
-        """The opposite of ``to_dict``; raises ``StoreError`` for a format this version does not know."""
-        if data.get("format") != FORMAT:
-            raise StoreError(
-                f"A snapshot has format {data.get('format')!r}, but this version of hotswap reads format {FORMAT}: "
-                "upgrade hotswap or freeze the code again."
-            )
+    def from_dict(cls, data: object) -> Snapshot:
+        """The opposite of ``to_dict``, of data that may come from anywhere.
+
+        Raises ``ManifestError`` for a format that this version does not know, for a field that is missing or not
+        what it should be, and for paths that not every system can keep. Whether the id follows from the rest is
+        told by ``is_consistent``.
+        """
+        fields = Fields(data, "the manifest")
+        fields.known("format", FORMAT, "the manifest")
         return cls(
-            id=data["id"],
-            package=data["package"],
-            files=tuple(FileEntry(*entry) for entry in data["files"]),
-            source_digest=data["source_digest"],
-            environment=Environment.from_dict(data["environment"]),
-            origin=Origin.from_dict(data["origin"]),
-            frozen_at=datetime.fromisoformat(data["frozen_at"]),
+            id=fields.digest("id"),
+            package=_package(fields.text("package")),
+            files=_files(fields.items("files")),
+            source_digest=fields.digest("source_digest"),
+            environment=_environment(fields.value("environment")),
+            origin=Origin.from_dict(fields.value("origin")),
+            frozen_at=fields.moment("frozen_at"),
         )
 
     def is_consistent(self) -> bool:
@@ -155,3 +189,37 @@ def snapshot_id(source: str, environment: Environment) -> str:
             "python": environment.python,
         }
     )
+
+
+def _package(name: str) -> str:
+    if not name.isidentifier():
+        raise _fields.wrong("the package", name, "a name that can be imported")
+    return name
+
+
+def _files(items: list[Any]) -> tuple[FileEntry, ...]:
+    """Sorted, each with a name of its own that leads nowhere else."""
+    files = tuple(FileEntry.from_list(item) for item in items)
+    for file in files:
+        if reason := _names.objection(file.path):
+            raise ManifestError(f"the path {file.path!r} is not allowed ({reason})")
+    if problem := _names.clash(file.path for file in files):
+        raise ManifestError(problem)
+    for before, after in pairwise(files):
+        if before.path > after.path:
+            raise ManifestError(f"the files are not sorted: {after.path!r} comes after {before.path!r}")
+    return files
+
+
+def _environment(data: object) -> Environment:
+    fields = Fields(data, "the environment")
+    return Environment(fields.text("python"), tuple(_distribution(item) for item in fields.items("distributions")))
+
+
+def _distribution(data: object) -> Distribution:
+    if not isinstance(data, list) or len(data) != 3:
+        raise _fields.wrong("an entry of the environment", data, "name, version and digest")
+    name, version, digest = data
+    if not (_fields.is_text(name) and _fields.is_text(version) and (digest is None or _fields.is_text(digest))):
+        raise _fields.wrong("an entry of the environment", name, "name, version and digest as text")
+    return Distribution(name, version, digest)
