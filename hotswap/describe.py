@@ -20,6 +20,7 @@ from typing import Any
 import bson
 
 from hotswap.errors import DescribeError
+from hotswap.process.rlimits import LimitPassed, passed
 
 Document = dict[str, Any]
 
@@ -34,7 +35,7 @@ def import_package(package: str, tree: Path) -> list[str]:
     try:
         root = importlib.import_module(package)
         return [package, *_import_below(root)]
-    except (Exception, SystemExit) as error:  # whatever the lab's code raises is its author's to know
+    except (Exception, SystemExit, LimitPassed) as error:  # whatever the lab's code raises is its author's to know
         raise explain(error, tree, f"{package} does not import") from error
 
 
@@ -54,6 +55,11 @@ def explain(error: BaseException, tree: Path, what: str) -> DescribeError:
         return error
     path, line = _locate(error, tree)
     where = f" in {path}, line {line}" if path else ""
+    limit = passed(error)
+    if limit is not None:
+        return DescribeError(
+            f"{what}: it passed the limit of {limit}{where}; do less at import, or raise it.", path, line
+        )
     reason = error.msg if isinstance(error, SyntaxError) else str(error) or "no reason given"
     return DescribeError(f"{what}: {type(error).__name__}{where}: {reason}.".replace("..", "."), path, line)
 
@@ -106,7 +112,7 @@ def _answer_and_exit(hook: str, package: str, tree: Path, writing: int) -> None:
     try:
         reply = {"description": pkgutil.resolve_name(hook)(package)}
         data = bson.encode(reply)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the lab's code raises is its author's to know
+    except BaseException as error:  # noqa: BLE001 - a fork must never come back into the code of its parent
         told = explain(error, tree, f"{package} does not describe itself")
         data = bson.encode({"error": str(told), "path": told.path, "line": told.line})
     with os.fdopen(writing, "wb") as pipe:

@@ -8,21 +8,31 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from hotswap import wire
-from hotswap.errors import HotswapError, ProcessError, RemoteError
-from hotswap.fleet._runs import Run, Runs, Started
-from hotswap.fleet._templates import START_SECONDS, Limits, Templates, _run_of
+from hotswap.errors import HotswapError, ProcessError, UnknownSnapshotError
+from hotswap.fleet._endings import in_words, out_of_memory_kills, reap, restart_delay
+from hotswap.fleet._gate import Gate
+from hotswap.fleet._locks import Locks
+from hotswap.fleet._memory import Memory, Start
+from hotswap.fleet._parents import START_SECONDS
+from hotswap.fleet._started import Started, Wanted, started
+from hotswap.fleet._templates import Templates, template_name
 from hotswap.process.identity import DeathWatch
+from hotswap.process.rlimits import Limits
+from hotswap.process.runs import Run, Runs
 from hotswap.store import Store
 
 Document = dict[str, Any]
 
 SHORT_LIFE_SECONDS: Final = 60.0
-LONGEST_DELAY_SECONDS: Final = 30.0
+ADOPT_SECONDS: Final = 10.0
+_ASK_SECONDS: Final = 5.0
 _KILL_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
@@ -32,7 +42,9 @@ class Fleet:
     """The version processes of one host and one state directory.
 
     ``hook`` (``module:function``) is called in each snapshot's template to describe it; ``preload`` names the heavy
-    third-party modules that every version shares. Processes outlive the fleet; ``close(end=True)`` ends them.
+    third-party modules that every version shares. With ``memory_mb`` (MB of 2^20 bytes) a process that would take all
+    of them together above it is not started before others have ended. Processes outlive the fleet;
+    ``close(end=True)`` ends them.
     """
 
     def __init__(
@@ -44,60 +56,103 @@ class Fleet:
         hook: str | None = None,
         preload: Sequence[str] = (),
         limits: Limits | None = None,
+        memory_mb: int | None = None,
     ) -> None:
         self._hook = hook
         self._runs = Runs(run_dir)
         self._watch = DeathWatch()
-        self._templates = Templates(store, run_dir, secret, preload, limits or Limits(), self._announce)
+        self._templates = Templates(store, run_dir, secret, preload, limits or Limits(), self._watch_parent)
+        self._memory = Memory(memory_mb, self._runs.load)
+        self._gate = Gate()
+        self._lock = Locks()
         self._processes: dict[str, Run] = {}
+        self._ending: dict[str, Run] = {}
         self._claims: dict[str, wire.Client] = {}
         self._deaths: defaultdict[str, int] = defaultdict(int)
+        self._causes: dict[str, str] = {}
         self._timers: dict[str, threading.Timer] = {}
-        self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
-        self._closed = False
+        self._memory_kills = out_of_memory_kills()
 
     def adopt(self) -> None:
         """Take over what an earlier fleet left running, and start again what should run but has died."""
+        found = list(self._runs.load())
         # Parents first: a process that is started again must find the template that runs, not start a second one.
-        for run in sorted(self._runs.load(), key=lambda run: run.kind == "process"):
-            if run.identity.alive() and self._adopted(run):
-                log.info("Adopted %s (pid %d).", run.name, run.identity.pid)
-            elif run.kind == "process":
-                self._processes[run.name] = run
-                self._start_again(run.name)
-            else:
-                self._runs.forget(run.name)
+        _at_once(self._adopt_parent, [run for run in found if run.kind != "process"])
+        _at_once(self._adopt_process, [run for run in found if run.kind == "process" and run.identity.alive()])
+        _at_once(self._revive, [run for run in found if run.kind == "process" and not run.identity.alive()])
 
     def describe(self, snapshot: str) -> Document:
-        """``{modules, forks, told}``: what the template imported, whether it can fork, what the hook told.
+        """``{modules, forks, spawned_because, told}``: what the template imported, whether its processes are forked
+        from it, the reasons if not, and what the hook told.
 
         Raises DescribeError.
         """
-        return self._templates.describe(snapshot, self._hook)
+        with self._gate, contextlib.ExitStack() as room:
+            if not self._templates.runs(snapshot):
+                room.enter_context(self._memory.room_for(Start(template_name(snapshot), snapshot, "")))
+            return self._templates.describe(snapshot, self._hook)
 
-    def ensure(self, name: str, snapshot: str, entry: str, arguments: Document) -> Started:
-        """The process ``name``, started from ``snapshot`` if it does not run; returns once it serves."""
-        with self._locks[name]:
-            run = self._processes.get(name)
-            if run is not None and run.snapshot == snapshot and run.identity.alive():
-                return run.started()
-            return self._start(name, snapshot, entry, arguments).started()
+    def ensure(
+        self, name: str, snapshot: str, entry: str, arguments: Document, timeout: float | None = None
+    ) -> Started:
+        """The process ``name``, started from ``snapshot`` if it does not run; returns once it serves.
 
-    def stop(self, name: str, grace: float) -> None:
-        """Ask a process, if there is one, to end; kill it when it has not within ``grace`` seconds."""
-        with self._locks[name]:
-            run = self._forget(name)
-            claim = self._claims.pop(name, None)
+        Waits ``timeout`` seconds at most for memory. One of that name with another snapshot is drained once its
+        successor serves. Raises ProcessError with the reason when it does not start.
+        """
+        with self._gate:
+            with self._lock(name):
+                run = self._serving(name, snapshot)
             if run is None:
-                return
-            if claim is not None:
-                with contextlib.suppress(OSError, RemoteError, HotswapError):
-                    claim.call("stop")
-                claim.close()
-            if not run.identity.wait(grace):
-                log.warning("%s did not end within %g s and was killed.", name, grace)
-                run.identity.kill()
-                run.identity.wait(_KILL_SECONDS)
+                with self._memory.room_for(Start(name, snapshot, entry), timeout), self._lock(name):
+                    run = self._serving(name, snapshot) or self._start(name, snapshot, entry, arguments)
+            return started(run)
+
+    def reconcile(self, wanted: Iterable[Wanted], timeout: float | None = None) -> dict[str, Started]:
+        """Have exactly the wanted processes run: drain the others, release templates that nothing wanted needs, start
+        what is missing.
+
+        Raises ProcessError that tells of all that did not start, after the others have.
+        """
+        by_name = {each.name: each for each in wanted}
+        for name in [name for name in self._processes if name not in by_name]:
+            self.drain(name)
+        needed = {each.snapshot for each in by_name.values()}
+        for snapshot in [snapshot for snapshot in self._templates.live() if snapshot not in needed]:
+            self.release(snapshot)
+        found, errors = {}, []
+        for each in by_name.values():
+            try:
+                found[each.name] = self.ensure(each.name, each.snapshot, each.entry, each.arguments, timeout)
+            except (HotswapError, OSError) as error:
+                errors.append(str(error))
+        if errors:
+            raise ProcessError(" ".join(errors))
+        return found
+
+    def drain(self, name: str, instance: str | None = None) -> None:
+        """Ask a process, if there is one, to end when its work has ended, and do not start it again.
+
+        With ``instance``, only that very process, not a successor of the same name.
+        """
+        self._memory.withdraw(name)
+        with self._lock(name):
+            run = self._processes.get(name)
+            if run is not None and instance in (None, run.instance):
+                self._drain(run)
+
+    def stop(self, name: str, grace: float, instance: str | None = None) -> None:
+        """Ask a process, if there is one, to end; kill it when it has not within ``grace`` seconds.
+
+        With ``instance``, only that very process, not a successor of the same name.
+        """
+        if instance is None:
+            self._memory.withdraw(name)
+        with self._lock(name):
+            known = [*self._ending.values(), *([self._processes[name]] if name in self._processes else [])]
+            for run in known:
+                if run.name == name and instance in (None, run.instance):
+                    self._end(run, grace)
 
     def kill(self, name: str) -> None:
         """Kill a process and wait until it is dead; it is started again as after any other death."""
@@ -108,154 +163,259 @@ class Fleet:
 
     def release(self, snapshot: str) -> None:
         """End the template of a snapshot that needs no new processes."""
-        run = self._templates.release(snapshot)
-        if run is not None:
-            self._runs.forget(run.name)
+        self._templates.release(snapshot)
+        self._runs.prune()
+        self._memory.look_again()
 
     def processes(self) -> list[Document]:
-        """Every process with its name, kind, snapshot, pid and address."""
-        return [
-            {
-                "name": run.name,
-                "kind": run.kind,
-                "snapshot": run.snapshot,
-                "entry": run.entry,
-                "pid": run.identity.pid,
-                "identity": run.identity.to_dict(),
-                "address": list(run.address),
-                "alive": run.identity.alive(),
-            }
-            for run in self._runs.load()
-        ]
+        """Every process with its name, kind, snapshot, pid, address and state, and ``why`` it is in that state.
+
+        States: ``running``, ``ending`` (drained or being stopped), ``restarting`` (it died and is started again), and
+        ``queued`` (it waits for memory, and has no pid, identity, address and instance yet).
+        """
+        return [*map(self._shown, self._runs.load()), *map(_queued, self._memory.waiting())]
 
     def close(self, *, end: bool = False, grace: float = 5.0) -> None:
         """Let go of the processes, or end them all."""
-        self._closed = True
+        self._gate.shut()
+        self._memory.withdraw()
         for timer in list(self._timers.values()):
             timer.cancel()
         if end:
-            self._stop_all(grace)
-            self._templates.end()
-            for run in list(self._runs.load()):
-                if not run.identity.wait(grace):
-                    run.identity.kill()
-                self._runs.forget(run.name)
+            self._interrupt_starts()
+        self._gate.wait_until_empty()
+        if end:
+            self._end_all(grace)
         self._watch.close()
         self._templates.close()
-        for claim in self._claims.values():
+        for claim in list(self._claims.values()):
             claim.close()
 
-    def _stop_all(self, grace: float) -> None:
-        threads = [threading.Thread(target=self.stop, args=(name, grace)) for name in list(self._processes)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    def _interrupt_starts(self) -> None:
+        """Templates have no work, but somebody may be waiting for one to finish its import."""
+        for run in self._runs.load():
+            if run.kind == "template":
+                run.identity.kill()
+
+    def _end_all(self, grace: float) -> None:
+        _at_once(lambda run: self._end(run, grace), [run for run in self._runs.load() if run.kind == "process"])
+        self._templates.end()
+        for run in list(self._runs.load()):
+            run.identity.kill()
+            run.identity.wait(_KILL_SECONDS)
+            self._runs.forget(run)
+        self._runs.forget_told()
+
+    def _serving(self, name: str, snapshot: str) -> Run | None:
+        run = self._processes.get(name)
+        return run if run is not None and run.snapshot == snapshot and run.identity.alive() else None
 
     def _start(self, name: str, snapshot: str, entry: str, arguments: Document) -> Run:
-        birth = self._templates.birth(name, snapshot, entry, arguments)
-        run = _run_of("process", birth, self._templates.fork(birth))
-        self._processes[name] = run
-        self._runs.save(run)  # before anybody can wait for it, so that a crash of ours leaves no orphan unknown
+        """The caller holds the lock of the name."""
+        run = self._templates.fork(self._templates.birth(name, snapshot, entry, arguments))
         try:
-            self._claim(run)
-        except (OSError, ProcessError) as error:
-            reason = self._why(run)
-            self._forget(name)
+            self._claim(run, START_SECONDS)
+        except (OSError, HotswapError) as error:
+            reason = self._why(run) or error
             run.identity.kill()
-            raise ProcessError(f"{name} did not start: {reason or error}; see {name}.log.") from error
-        self._watch.watch(run.identity, lambda: self._died(run))
+            run.identity.wait(_KILL_SECONDS)
+            self._gone(run)
+            raise ProcessError(f"{name} did not start: {reason}; see {name}.log.") from error
+        before = self._processes.get(name)
+        self._processes[name] = run
+        self._watch.watch(run.identity, partial(self._died, run))
+        if before is not None:
+            self._drain(before)
         return run
 
-    def _claim(self, run: Run) -> None:
-        old = self._claims.pop(run.name, None)
-        if old is not None:
-            old.close()
-        self._claims[run.name] = self._templates.connect(run, timeout=START_SECONDS)
+    def _claim(self, run: Run, timeout: float) -> None:
+        self._claims[run.instance] = self._templates.connect(run, timeout)
 
-    def _announce(self, run: Run) -> None:
-        self._runs.save(run)
-        self._watch_parent(run)
+    def _drain(self, run: Run) -> None:
+        self._take_out(run)
+        if run.identity.alive():
+            self._ask_to_end(run, _ASK_SECONDS)
+        if not run.identity.alive():
+            self._gone(run)
+
+    def _end(self, run: Run, grace: float) -> None:
+        self._take_out(run)
+        self._ask_to_end(run, max(grace, 0.1))
+        if not run.identity.wait(grace):
+            log.warning("%s did not end within %g s and was killed.", run.name, grace)
+            run.identity.kill()
+            run.identity.wait(_KILL_SECONDS)
+        self._gone(run)
+
+    def _take_out(self, run: Run) -> None:
+        """From now on its death is what is wanted, also for a fleet that comes after this one."""
+        if self._is_current(run):
+            del self._processes[run.name]
+            self._deaths.pop(run.name, None)
+            self._causes.pop(run.name, None)
+            timer = self._timers.pop(run.name, None)
+            if timer is not None:
+                timer.cancel()
+        if run.identity.alive():
+            self._ending[run.instance] = run
+            self._runs.save(replace(run, ends=True))
+
+    def _ask_to_end(self, run: Run, timeout: float) -> None:
+        with contextlib.suppress(OSError, HotswapError), self._templates.connect(run, timeout) as client:
+            client.call("stop")
+
+    def _gone(self, run: Run) -> None:
+        """It has ended and is not wanted any more."""
+        self._ending.pop(run.instance, None)
+        self._let_go(run)
+        self._runs.forget(run)
+        self._runs.prune()
+        self._memory.look_again()
+
+    def _let_go(self, run: Run) -> None:
+        claim = self._claims.pop(run.instance, None)
+        if claim is not None:
+            claim.close()
+
+    def _is_current(self, run: Run) -> bool:
+        current = self._processes.get(run.name)
+        return current is not None and current.instance == run.instance
+
+    def _adopt_parent(self, run: Run) -> None:
+        try:
+            if run.identity.alive():
+                self._templates.adopt(run, ADOPT_SECONDS)
+                self._watch_parent(run)
+                return
+        except (OSError, HotswapError) as error:
+            log.warning("%s (pid %d) is replaced: %s", run.name, run.identity.pid, error)
+            run.identity.kill()  # it has no work of its own
+        self._runs.forget(run)
+
+    def _adopt_process(self, run: Run) -> None:
+        """One that is not reachable is left alone, as it may work, but is not taken for the process of its name."""
+        self._watch.watch(run.identity, partial(self._died, run))
+        try:
+            if not run.ends and run.name not in self._processes:
+                self._claim(run, ADOPT_SECONDS)
+                self._processes[run.name] = run
+                log.info("Adopted %s (pid %d).", run.name, run.identity.pid)
+                return
+        except (OSError, HotswapError) as error:
+            log.warning("%s (pid %d) cannot be adopted: %s", run.name, run.identity.pid, error)
+        self._drain(run)
+
+    def _revive(self, run: Run) -> None:
+        if run.ends or run.name in self._processes:
+            self._runs.forget(run)
+        else:
+            self._processes[run.name] = run
+            self._start_again(run, None, wait_for_memory=0)
 
     def _watch_parent(self, run: Run) -> None:
         """A zygote or template is started again when it is needed; until then its death only has to be cleared away."""
 
         def clear_away() -> None:
-            _reap(run.identity.pid)
-            self._runs.forget(run.name, run.instance)
+            reap(run.identity.pid)
+            self._runs.forget(run)
+            self._memory.look_again()
 
         self._watch.watch(run.identity, clear_away)
 
-    def _adopted(self, run: Run) -> bool:
-        try:
-            if run.kind == "process":
-                self._claim(run)
-                self._processes[run.name] = run
-                self._watch.watch(run.identity, lambda: self._died(run))
-            else:
-                self._templates.adopt(run)
-                self._watch_parent(run)
-        except (OSError, HotswapError) as error:
-            log.warning("%s cannot be adopted: %s", run.name, error)
-            return False
-        return True
-
-    def _forget(self, name: str) -> Run | None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            timer.cancel()
-        self._runs.forget(name)
-        return self._processes.pop(name, None)
-
     def _died(self, run: Run) -> None:
         """Runs on the watching thread, so it only decides; starting again happens on a timer's thread."""
-        _reap(run.identity.pid)
-        if self._closed or self._processes.get(run.name) is not run:
-            return
-        life = time.time() - _born(run)
-        self._deaths[run.name] = 1 if life > SHORT_LIFE_SECONDS else self._deaths[run.name] + 1
-        delay = restart_delay(self._deaths[run.name])
-        timer = threading.Timer(delay, self._start_again, [run.name])
+        code = reap(run.identity.pid)
+        self._let_go(run)
+        self._memory.look_again()
+        if not self._is_current(run):
+            self._gone(run)
+        elif self._gate.open:
+            life = time.time() - _born(run)
+            if life > SHORT_LIFE_SECONDS:
+                self._deaths.pop(run.name, None)
+            self._schedule(run, code)
+
+    def _schedule(self, run: Run, code: int | None) -> None:
+        self._deaths[run.name] += 1
+        timer = threading.Timer(restart_delay(self._deaths[run.name]), self._start_again, [run, code])
         timer.daemon = True
         self._timers[run.name] = timer
         timer.start()
 
-    def _start_again(self, name: str) -> None:
-        with self._locks[name]:
-            run = self._processes.get(name)
-            if run is None or run.identity.alive() or self._closed:
-                return
-            log.warning("%s ended (%s); it is started again.", name, self._why(run) or "killed")
-            assert run.snapshot is not None
-            assert run.entry is not None
-            try:
-                self._start(name, run.snapshot, run.entry, run.arguments or {})
-            except (HotswapError, OSError) as error:
+    def _start_again(self, run: Run, code: int | None, wait_for_memory: float | None = None) -> None:
+        assert run.snapshot is not None
+        assert run.entry is not None
+        why = self._why(run, code) or "killed"
+        self._causes[run.name] = why
+        log.warning("%s ended (%s); it is started again.", run.name, why)
+        try:
+            start = Start(run.name, run.snapshot, run.entry)
+            with self._gate, self._memory.room_for(start, wait_for_memory), self._lock(run.name):
+                if self._is_current(run):
+                    self._start(run.name, run.snapshot, run.entry, run.arguments or {})
+        except UnknownSnapshotError as error:
+            log.error("%s is given up: %s", run.name, error)  # noqa: TRY400 - the sentence says it
+            self._take_out(run)
+            self._gone(run)
+        except (HotswapError, OSError) as error:
+            if self._gate.open and self._is_current(run):
                 log.error("%s", error)  # noqa: TRY400 - the sentence says it; the trace is in the process's own log
-                self._processes[name] = run
-                self._runs.save(run)
-                self._died(run)
+                self._schedule(run, code)
 
-    def _why(self, run: Run) -> str | None:
-        outcome = self._runs.exit_outcome(run.name, run.identity)
-        if outcome is not None or run.snapshot is None:
+    def _why(self, run: Run, code: int | None = None) -> str | None:
+        """Why a process ended, as far as anybody can tell; None while it lives."""
+        outcome = self._runs.exit_outcome(run)
+        if outcome is not None or run.identity.alive():
             return outcome
-        code = self._templates.exit_code(run.snapshot, run.identity.pid)
-        return None if code is None else f"signal {-code}" if code < 0 else f"exit code {code}"
+        if code is None:
+            code = self._templates.exit_code(run)
+        kills, self._memory_kills = self._memory_kills, out_of_memory_kills()
+        reason = "killed" if code is None else in_words(code, memory_was_short=self._memory_kills > kills)
+        words = " / ".join(self._runs.last_words(run))
+        return f"{reason}; its log ends: {words}" if words else reason
+
+    def _shown(self, run: Run) -> Document:
+        alive = run.identity.alive()
+        return {
+            "name": run.name,
+            "kind": run.kind,
+            "snapshot": run.snapshot,
+            "entry": run.entry,
+            "pid": run.identity.pid,
+            "identity": run.identity.to_dict(),
+            "address": list(run.address),
+            "instance": run.instance,
+            "alive": alive,
+            "state": "ending" if run.ends else "running" if alive else "restarting",
+            "deaths": self._deaths.get(run.name, 0),
+            "why": self._causes.get(run.name),
+        }
 
 
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait after the nth death in a row: none after the first, then doubling up to a limit."""
-    return 0.0 if deaths <= 1 else min(LONGEST_DELAY_SECONDS, 0.25 * 2.0**deaths)
+def _queued(start: Start) -> Document:
+    nothing = dict.fromkeys(("pid", "identity", "address", "instance"))
+    return {
+        "name": start.name,
+        "kind": "process" if start.entry else "template",
+        "snapshot": start.snapshot,
+        "entry": start.entry,
+        **nothing,
+        "alive": False,
+        "state": "queued",
+        "deaths": 0,
+        "why": start.waits,
+    }
+
+
+def _at_once(action: Callable[[Run], None], runs: Iterable[Run]) -> None:
+    threads = [threading.Thread(target=action, args=(run,), name=f"fleet {run.name}") for run in runs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def _born(run: Run) -> float:
     """Wall-clock time at which the process started, from its start time in ticks since boot."""
     uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.time() - uptime + run.identity.start_time / os.sysconf("SC_CLK_TCK")
-
-
-def _reap(pid: int) -> None:
-    """Orphans become children of the nearest subreaper, which may be this process."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)

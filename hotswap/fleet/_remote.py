@@ -8,8 +8,8 @@ from typing import Any, cast
 from hotswap import wire
 from hotswap.errors import DescribeError, RemoteError, UnreachableError
 from hotswap.fleet._fleet import Fleet
-from hotswap.fleet._runs import Started
-from hotswap.fleet._templates import _described
+from hotswap.fleet._started import Started
+from hotswap.fleet._templates import described
 from hotswap.process.identity import Identity
 
 Document = dict[str, Any]
@@ -18,8 +18,8 @@ Document = dict[str, Any]
 def serve_fleet(fleet: Fleet, listener: socket.socket, secret: str) -> wire.Server:
     """A server for FleetClient; the caller runs and stops it."""
 
-    def ensure(name: str, snapshot: str, entry: str, arguments: Document) -> Document:
-        started = fleet.ensure(name, snapshot, entry, arguments)
+    def ensure(name: str, snapshot: str, entry: str, arguments: Document, timeout: float | None = None) -> Document:
+        started = fleet.ensure(name, snapshot, entry, arguments, timeout)
         return {
             "name": name,
             "address": list(started.address),
@@ -30,6 +30,7 @@ def serve_fleet(fleet: Fleet, listener: socket.socket, secret: str) -> wire.Serv
     handlers: dict[str, wire.Handler] = {
         "describe": fleet.describe,
         "ensure": ensure,
+        "drain": fleet.drain,
         "stop": fleet.stop,
         "kill": fleet.kill,
         "release": fleet.release,
@@ -56,16 +57,21 @@ class FleetClient:
             return cast(Document, self._call("describe", snapshot=snapshot))
         except RemoteError as error:
             if error.kind == DescribeError.__name__:
-                raise _described(error) from error
+                raise described(error) from error
             raise
 
-    def ensure(self, name: str, snapshot: str, entry: str, arguments: Document) -> Started:
-        answer = self._call("ensure", name=name, snapshot=snapshot, entry=entry, arguments=arguments)
+    def ensure(
+        self, name: str, snapshot: str, entry: str, arguments: Document, timeout: float | None = None
+    ) -> Started:
+        answer = self._call("ensure", name=name, snapshot=snapshot, entry=entry, arguments=arguments, timeout=timeout)
         host, port = answer["address"]
         return Started(name, (host, port), Identity.from_dict(answer["identity"]), answer["instance"])
 
-    def stop(self, name: str, grace: float) -> None:
-        self._call("stop", name=name, grace=grace)
+    def drain(self, name: str, instance: str | None = None) -> None:
+        self._call("drain", name=name, instance=instance)
+
+    def stop(self, name: str, grace: float, instance: str | None = None) -> None:
+        self._call("stop", name=name, grace=grace, instance=instance)
 
     def kill(self, name: str) -> None:
         self._call("kill", name=name)

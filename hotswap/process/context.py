@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from hotswap import wire
-from hotswap.process import hygiene
 from hotswap.process.identity import Identity
 
 UNCLAIMED_SECONDS: Final = 60.0
@@ -128,7 +127,6 @@ class _Countdown:
 
 def live(birth: Birth, listener: socket.socket) -> None:
     """Run the entry of a new version process to its end, leave an exit record, and end the process. Never returns."""
-    hygiene.begin_own_life({listener.fileno()}, birth.log)
     context = Context(
         name=birth.name,
         snapshot=birth.snapshot,

@@ -5,25 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import resource
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-_RESET = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGXCPU)
+_IGNORED_BY_PYTHON: Final = {signal.SIGPIPE, signal.SIGXFSZ}
+_CATCHABLE: Final = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
 def begin_own_life(keep: Collection[int], log: Path) -> None:
-    """Make a fork independent of its parent: own session, log and randomness, only the descriptors in ``keep``."""
+    """Make a process independent of its parent: own session, log, signals and randomness, only descriptors to keep."""
     os.setsid()
     _redirect(log)
     close_all_but(keep)
-    for number in _RESET:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is the supervisor's to interpret
-    signal.set_wakeup_fd(-1)
-    restore_limits()
+    reset_signals()
     reseed()
 
 
@@ -37,6 +35,15 @@ def close_all_but(keep: Collection[int]) -> None:
                 os.close(int(path.name))
 
 
+def reset_signals() -> None:
+    """Handle every signal as a fresh interpreter does and block none, but leave Ctrl-C to whoever has the terminal."""
+    signal.set_wakeup_fd(-1)
+    for number in _CATCHABLE - _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def reseed() -> None:
     """Give a fork random numbers of its own. The module-level generators are the ones siblings would share."""
     random.seed()
@@ -45,22 +52,24 @@ def reseed() -> None:
         numpy.random.seed()
 
 
-def limit_memory(megabytes: int) -> None:
-    """Set the soft limit of the address space; children can lift it again."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (megabytes * 1024 * 1024, hard))
+@contextmanager
+def undone() -> Iterator[None]:
+    """Take back, at the end, what code did to the signal handlers, the signal mask and the umask of the process.
 
-
-def restore_limits() -> None:
-    """Lift the soft limit that was set for importing, which is not meant for work."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-
-
-def single_threaded() -> bool:
-    """Whether this process may fork: threads do not survive a fork, but the locks they hold do."""
-    tasks = Path("/proc/self/task")
-    return len(list(tasks.iterdir())) == 1 if tasks.exists() else False
+    An import that changes them would otherwise change them for every process made afterwards.
+    """
+    handlers = {number: signal.getsignal(number) for number in _CATCHABLE}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    umask = os.umask(0o077)
+    os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
 
 
 def _redirect(log: Path) -> None:

@@ -8,16 +8,20 @@ import sys
 from pathlib import Path
 
 from hotswap.describe import import_package
+from hotswap.process import hygiene
 from hotswap.process.context import Birth, live
-from hotswap.process.template import prepare
+from hotswap.process.template import announce, prepare
 
 
 def main() -> None:
     """Read the birth from standard input; the listening socket is the inherited descriptor named in the argument."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     birth = Birth(**json.load(sys.stdin))
+    hygiene.begin_own_life({listener.fileno()}, birth.log)
+    announce("process", birth, listener)
     prepare(birth)
-    import_package(birth.package, Path(birth.tree))
+    with hygiene.undone():
+        import_package(birth.package, Path(birth.tree))
     live(birth, listener)
 
 

@@ -12,16 +12,21 @@ import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from hotswap import wire
 from hotswap.describe import ask_in_fork, import_package
-from hotswap.errors import DescribeError
+from hotswap.errors import DescribeError, ProcessError
 from hotswap.process import hygiene
+from hotswap.process._noticing import Noticing
 from hotswap.process.context import Birth, live
 from hotswap.process.identity import Identity
+from hotswap.process.rlimits import Limits
+from hotswap.process.runs import Run, Runs
 
 Document = dict[str, Any]
+
+_REMEMBERED: Final = 256
 
 
 class Become(BaseException):
@@ -45,9 +50,14 @@ class Children:
         """Take charge of a child that serves on ``listener``; tells who and where it is."""
         address = wire.address_of(listener)
         listener.close()
-        identity = Identity.of(pid)
-        self._running.add(pid)
-        self._reap()
+        self._ended.pop(pid, None)  # of an earlier child with this number
+        try:
+            identity = Identity.of(pid)
+        except ProcessLookupError:
+            raise ProcessError("The process ended as soon as it was started; see its log.") from None
+        finally:
+            self._running.add(pid)
+            self._reap()
         return {"identity": identity.to_dict(), "address": list(address)}
 
     def exit_code(self, pid: int) -> int | None:
@@ -64,6 +74,8 @@ class Children:
             if done:
                 self._running.discard(pid)
                 self._ended[pid] = os.waitstatus_to_exitcode(status)
+        while len(self._ended) > _REMEMBERED:
+            del self._ended[next(iter(self._ended))]
 
 
 def prepare(birth: Birth) -> None:
@@ -83,46 +95,80 @@ def prepare(birth: Birth) -> None:
 def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
     """Import the snapshot, then serve ``describe`` and ``fork`` until told to end. Ends the process."""
     hygiene.begin_own_life({listener.fileno()}, birth.log)
+    announce("template", birth, listener)
     prepare(birth)
-    hygiene.limit_memory(birth.arguments["memory_mb"])
     template = _Template(birth)
     hello = {**Identity.mine().to_dict(), "name": birth.name, "snapshot": birth.snapshot, "instance": birth.instance}
     try:
         wire.serve_alone(listener, birth.secret, hello, template.handlers(), birth.arguments["unclaimed_seconds"])
     except Become as fork:
+        hygiene.begin_own_life({fork.listener.fileno()}, fork.birth.log)
+        announce("process", fork.birth, fork.listener)
         live(fork.birth, fork.listener)
     os._exit(0)
+
+
+def announce(kind: str, birth: Birth, listener: socket.socket) -> None:
+    """Leave a record by which this process can be found, adopted and stopped, whatever happens to its parents."""
+    runs = Runs(Path(birth.run_dir))
+    runs.save(
+        Run(
+            birth.name,
+            kind,
+            birth.snapshot,
+            Identity.mine(),
+            wire.address_of(listener),
+            birth.instance,
+            birth.entry,
+            birth.arguments,
+            runs.log_size(birth.name),
+        )
+    )
 
 
 class _Template:
     def __init__(self, birth: Birth) -> None:
         self._birth = birth
         self._children = Children()
+        self._limits = Limits(**birth.arguments["limits"])
         self._error: DescribeError | None = None
         self._modules: list[str] = []
+        self._noticed = Noticing(Path(birth.tree))
         try:
-            self._modules = import_package(birth.package, Path(birth.tree))
+            self._import()
         except DescribeError as error:
             self._error = error
         gc.collect()
         gc.freeze()  # keeps the collector of each fork from touching, and so copying, the shared pages
 
+    def _import(self) -> None:
+        with hygiene.undone(), self._noticed.watching(), self._limits.imposed():
+            self._modules = import_package(self._birth.package, Path(self._birth.tree))
+
     def handlers(self) -> dict[str, wire.Handler]:
         return {"describe": self.describe, "fork": self.fork, "exit_code": self._children.exit_code, "stop": self.stop}
 
-    def describe(self, hook: str | None, timeout: float) -> Document:
+    def describe(self, hook: str | None) -> Document:
+        """``{modules, forks, spawned_because, told}``; see ``Fleet.describe``."""
         if self._error is not None:
             raise self._error
-        told = ask_in_fork(hook, self._birth.package, Path(self._birth.tree), timeout) if hook else {}
-        return {"modules": self._modules, "forks": hygiene.single_threaded(), "told": told}
+        reasons = self._noticed.reasons
+        return {"modules": self._modules, "forks": not reasons, "spawned_because": reasons, "told": self._ask(hook)}
+
+    def _ask(self, hook: str | None) -> Document:
+        if hook is None:
+            return {}
+        with self._limits.imposed():
+            return ask_in_fork(hook, self._birth.package, Path(self._birth.tree), self._limits.seconds)
 
     def fork(self, birth: Document) -> Document:
-        """Start a version process of this snapshot: forked, or spawned where threads make a fork unsafe."""
+        """Start a version process of this snapshot: forked, or spawned where what its import left makes that unsafe."""
         if self._error is not None:
             raise self._error
         child = Birth(**birth, secret=self._birth.secret)
         listener = wire.listen()
-        pid = fork_to_live(child, listener) if hygiene.single_threaded() else _spawn(child, listener)
+        spawned = self._noticed.reasons
+        pid = spawn("hotswap.process.spawned", child, listener) if spawned else fork_to_live(child, listener)
         return self._children.add(pid, listener)
 
     def stop(self) -> None:
@@ -137,12 +183,22 @@ def fork_to_live(birth: Birth, listener: socket.socket) -> int:
     return pid
 
 
-def _spawn(birth: Birth, listener: socket.socket) -> int:
-    """Start the process in a fresh interpreter, which imports the snapshot itself."""
-    command = [sys.executable, "-P", "-m", "hotswap.process.spawned", str(listener.fileno())]
+def spawn(module: str, birth: Birth, listener: socket.socket) -> int:
+    """Start a process in a fresh interpreter; ``module`` is told the descriptor of its listener and reads its birth."""
+    command = [sys.executable, "-P", "-m", module, str(listener.fileno())]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     assert process.stdin
     with process.stdin as pipe:
         pipe.write(json.dumps(asdict(birth)).encode())
-    process.returncode = 0  # reaped by the template's own list of children
+    process.returncode = 0  # reaped by its parent's own list of children
     return process.pid
+
+
+def main() -> None:
+    """Be the template of the birth on standard input, where the zygote cannot fork one."""
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    run_template(Birth(**json.load(sys.stdin)), listener)
+
+
+if __name__ == "__main__":
+    main()

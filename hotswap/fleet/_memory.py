@@ -1,0 +1,153 @@
+"""How much memory the processes of a fleet use, and who may start when it is scarce: in turn; nothing is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hotswap.errors import ProcessError
+from hotswap.process.runs import Run
+
+UNKNOWN_MB: Final = 32.0
+"""What a process is taken to need when there is none yet to judge from."""
+
+_LOOK_AGAIN_SECONDS: Final = 1.0
+"""Processes also give back memory without ending."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """Memory of one process in MB (2^20 bytes): ``share`` counts shared pages in part, ``own`` only private ones."""
+
+    run: Run
+    share: float
+    own: float
+
+
+@dataclass(eq=False)
+class Start:
+    """A process that is to be started, and once it ``waits``, why."""
+
+    name: str
+    snapshot: str
+    entry: str
+    waits: str | None = None
+    withdrawn: bool = False
+
+
+def used_by(run: Run) -> Use:
+    """What a process uses now; nothing when it has ended."""
+    sizes = {"Pss": 0, "Private_Clean": 0, "Private_Dirty": 0}
+    with contextlib.suppress(OSError), Path(f"/proc/{run.identity.pid}/smaps_rollup").open() as lines:
+        for line in lines:
+            key, _, rest = line.partition(":")
+            if key in sizes:
+                sizes[key] = int(rest.split()[0])
+    return Use(run, sizes["Pss"] / 1024, (sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024)
+
+
+def estimate(start: Start, uses: Sequence[Use]) -> float:
+    """MB that a process will need, judged by its siblings, and its template's if that does not run."""
+    template = 0.0
+    if not any(use.run.kind == "template" and use.run.snapshot == start.snapshot for use in uses):
+        template = _most(use for use in uses if use.run.kind == "template")
+    like = [use for use in uses if use.run.entry == start.entry]
+    return template + _most([use for use in like if use.run.snapshot == start.snapshot] or like)
+
+
+def _most(uses: Iterable[Use]) -> float:
+    return max((use.own for use in uses), default=UNKNOWN_MB)
+
+
+class Memory:
+    """Admits starts in the order in which they come, each when it fits below ``limit_mb`` (None for no limit).
+
+    ``runs`` tells which processes there are.
+    """
+
+    def __init__(self, limit_mb: int | None, runs: Callable[[], Iterable[Run]]) -> None:
+        self._limit = limit_mb
+        self._runs = runs
+        self._changed = threading.Condition()
+        self._queue: list[Start] = []
+        self._promised: dict[Start, float] = {}
+
+    @contextmanager
+    def room_for(self, start: Start, timeout: float | None = None) -> Iterator[None]:
+        """Wait until it fits, ``timeout`` seconds at most, and keep its room until it shows in what is measured.
+
+        Raises ProcessError when it does not fit in time, can never fit, or is withdrawn.
+        """
+        if self._limit is None:
+            yield
+            return
+        self._wait(start, None if timeout is None else time.monotonic() + timeout)
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._promised[start]
+                self._changed.notify_all()
+
+    def withdraw(self, name: str | None = None) -> None:
+        """Have the starts of that name, or all, wait no longer."""
+        with self._changed:
+            for start in self._queue:
+                start.withdrawn = start.withdrawn or name in (None, start.name)
+            self._changed.notify_all()
+
+    def look_again(self) -> None:
+        """A process has ended."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def waiting(self) -> list[Start]:
+        """The starts that wait now, in order."""
+        with self._changed:
+            return [start for start in self._queue if start.waits is not None]
+
+    def _wait(self, start: Start, deadline: float | None) -> None:
+        with self._changed:
+            self._queue.append(start)
+            try:
+                while not self._admit(start):
+                    left = _LOOK_AGAIN_SECONDS if deadline is None else deadline - time.monotonic()
+                    if left <= 0:
+                        raise ProcessError(f"{start.name} was not started in time: {start.waits}.")
+                    self._changed.wait(min(left, _LOOK_AGAIN_SECONDS))
+            finally:
+                self._queue.remove(start)
+                self._changed.notify_all()
+
+    def _admit(self, start: Start) -> bool:
+        if start.withdrawn:
+            raise ProcessError(f"{start.name} was stopped while it waited to be started.")
+        if self._queue[0] is not start:
+            start.waits = f"it waits behind {self._queue[0].name}, which waits for memory"
+            return False
+        assert self._limit is not None
+        uses = [used_by(run) for run in self._runs()]
+        needed, used = estimate(start, uses), sum(use.share for use in uses) + sum(self._promised.values())
+        if used + needed <= self._limit:
+            self._promised[start] = needed
+            return True
+        start.waits = _why(needed, used, self._limit, uses)
+        if not self._promised and all(use.run.kind == "zygote" for use in uses):
+            raise ProcessError(f"{start.name} cannot be started: {start.waits}.")
+        return False
+
+
+def _why(needed: float, used: float, limit: int, uses: Sequence[Use]) -> str:
+    """Half a sentence: what is used, by what, and what would free it."""
+    largest = sorted((use for use in uses if use.run.kind != "zygote"), key=lambda use: -use.share)[:5]
+    by = ", ".join(f"{use.run.name} {use.share:.0f} MB" for use in largest)
+    return (
+        f"it needs about {needed:.0f} MB and {used:.0f} of {limit} MB are used"
+        f"{f' ({by})' if by else ''}; end work on a version listed here, or raise the memory limit of the fleet"
+    )

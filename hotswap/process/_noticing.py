@@ -1,0 +1,149 @@
+"""Notices what importing a package leaves behind that a fork would break: threads, open descriptors, random generators.
+
+Threads do not survive a fork, but the locks they hold do. A descriptor that two processes share mixes up what they read
+and write. Two forks of a generator draw the same numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import random
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib.machinery import ExtensionFileLoader, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+_TASKS: Final = Path("/proc/self/task")
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+
+
+class Noticing:
+    """Watches one import, of code below ``tree`` or, without it, of any code.
+
+    ``reasons`` are sentences without a full stop that say which module did what; none means that a fork is safe.
+    """
+
+    def __init__(self, tree: Path | None = None) -> None:
+        self._within = f"{tree}{os.sep}" if tree else ""
+        self._executing: list[str] = []
+        self._seen = _marks()
+        self._before = set(self._seen)
+        self._blamed: dict[str, str] = {}
+        self.reasons: list[str] = []
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch what is imported meanwhile, and make ``reasons`` of what is left at the end."""
+        with (
+            _after_each_module(SourceFileLoader, self._execute),
+            _after_each_module(ExtensionFileLoader, self._execute),
+        ):
+            yield
+        gc.collect()
+        self.reasons = [*self._left(), *self._generators()]
+        if not _TASKS.exists():
+            self.reasons = ["this operating system does not tell what a fork would break"]
+
+    def _execute(self, module: ModuleType, execute: Callable[[], None]) -> None:
+        if not str(getattr(module, "__file__", None) or "").startswith(self._within):
+            execute()
+            return
+        self._blame()
+        self._executing.append(module.__name__)
+        try:
+            execute()
+        finally:
+            self._blame()
+            self._executing.pop()
+
+    def _blame(self) -> None:
+        """Whatever is new was done by the module that executes now."""
+        marks = _marks()
+        if self._executing:
+            for mark in marks - self._seen:
+                self._blamed[mark] = self._executing[-1]
+        self._seen = marks
+
+    def _left(self) -> Iterator[str]:
+        for mark in sorted(_marks() - self._before):
+            what = _told(mark)
+            if what is not None:
+                yield f"{self._blamed.get(mark, 'the import')} {what}"
+
+    def _generators(self) -> Iterator[str]:
+        kinds = _generator_kinds()
+        for name, module in list(sys.modules.items()):
+            if self._within and str(getattr(module, "__file__", None) or "").startswith(self._within):
+                for attribute, value in _values(name, module):
+                    if isinstance(value, kinds) and not isinstance(value, random.SystemRandom):
+                        yield f"{name} keeps the random generator {attribute}"
+
+
+@contextlib.contextmanager
+def _after_each_module(loader: type[Any], around: Callable[[ModuleType, Callable[[], None]], None]) -> Iterator[None]:
+    original = loader.exec_module
+    own = "exec_module" in vars(loader)
+
+    def exec_module(self: Any, module: ModuleType) -> None:
+        around(module, lambda: original(self, module))
+
+    loader.exec_module = exec_module
+    try:
+        yield
+    finally:
+        if own:
+            loader.exec_module = original
+        else:
+            del loader.exec_module
+
+
+def _marks() -> set[str]:
+    """Every thread and descriptor of this process by its number: quick, as it is done before and after each module."""
+    with contextlib.suppress(FileNotFoundError):
+        return {f"{folder.name}/{number}" for folder in (_TASKS, _DESCRIPTORS) for number in os.listdir(folder)}  # noqa: PTH208 - no Path objects are needed
+    return set()
+
+
+def _told(mark: str) -> str | None:
+    """What is behind a mark; None for what is gone, as is the descriptor that listed the others."""
+    kind, _, number = mark.partition("/")
+    if kind == "task":
+        names = {thread.native_id: thread.name for thread in threading.enumerate()}
+        name = names.get(int(number))
+        return f"started the thread {name!r}" if name else "started a thread in native code"
+    try:
+        target = str((_DESCRIPTORS / number).readlink())
+    except FileNotFoundError:
+        return None
+    return f"opened {_socket(int(number)) if target.startswith('socket:') else target}"
+
+
+def _socket(descriptor: int) -> str:
+    with socket.socket(fileno=os.dup(descriptor)) as found:
+        try:
+            return f"a connection to {_address(found.getpeername())}"
+        except OSError:  # nobody at the other end
+            return f"a socket at {_address(found.getsockname())}"
+
+
+def _address(name: Any) -> str:
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name or "an unnamed address")
+
+
+def _generator_kinds() -> tuple[type, ...]:
+    numpy = sys.modules.get("numpy.random")
+    return (random.Random, *((numpy.Generator, numpy.RandomState) if numpy else ()))
+
+
+def _values(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The globals of a module and the attributes of its classes."""
+    for attribute, value in list(vars(module).items()):
+        yield attribute, value
+        if isinstance(value, type) and value.__module__ == name:
+            yield from ((f"{attribute}.{inner}", each) for inner, each in list(vars(value).items()))
