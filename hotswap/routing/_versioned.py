@@ -12,11 +12,14 @@ set, and closing looks for messages, each in one step of the server: so no messa
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import dramatiq
+import redis.exceptions
 from dramatiq.common import dq_name, q_name
 
 from hotswap.generations import FileGenerations
@@ -116,12 +119,14 @@ class VersionedBroker(WakingBroker):
                 self.open(pin)
 
     def open(self, snapshot: str) -> None:
-        """Let a version take messages from now on."""
-        self.client.sadd(self._open_key, snapshot)
+        """Let a version take messages from now on. Raises RoutingError, as all that is not plain dramatiq does."""
+        with _answering():
+            self.client.sadd(self._open_key, snapshot)
 
     def opened(self) -> set[str]:
         """The ids of the versions that take messages, which is at least all that have any."""
-        members: Any = self.client.smembers(self._open_key)
+        with _answering():
+            members: Any = self.client.smembers(self._open_key)
         return {member.decode() for member in members}
 
     def close_version(self, snapshot: str) -> bool:
@@ -131,11 +136,13 @@ class VersionedBroker(WakingBroker):
         """
         keys = [self._open_key, self._queues_key(snapshot)]
         prefix = self.key(queue_name(self.app, snapshot))
-        return bool(self._close(keys=keys, args=[snapshot, prefix, self.dead_message_ttl]))
+        with _answering():
+            return bool(self._close(keys=keys, args=[snapshot, prefix, self.dead_message_ttl]))
 
     def declare_known_queues(self) -> None:
         """Declare every queue that somebody sent to: what has no actor here then fails instead of waiting for ever."""
-        names: Any = self.client.smembers(self._queues_key(self._pin()))
+        with _answering():
+            names: Any = self.client.smembers(self._queues_key(self._pin()))
         for name in names:
             self.declare_queue(name.decode().removeprefix("-") or _DEFAULT_QUEUE)
 
@@ -169,6 +176,14 @@ class VersionedBroker(WakingBroker):
                 f"start `hotswap worker {self.app}` with that store first."
             )
         return current.snapshot
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except redis.exceptions.RedisError as error:
+        raise RoutingError(f"The broker does not answer ({error}); see that it runs.") from error
 
 
 def _suffix(name: str) -> str:
