@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import os
 import posixpath
-import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from stat import S_ISDIR, S_ISLNK
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 import git
-from git.objects.fun import tree_entries_from_data
 
-from hotswap import _names, _rules
-from hotswap.digest import stat_key
+from hotswap import _git, _names, _rules
+from hotswap._folder import Folder, aside
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
 from hotswap.snapshot import Origin
 
 _LINK, _SUBMODULE = 0o120000, 0o160000
-_TREES: dict[bytes, list[tuple[bytes, int, str]]] = {}
-_TREES_LIMIT = 50_000
 
 
 class SourceFile(NamedTuple):
@@ -104,9 +99,10 @@ class GitSource:
 
     def files(self) -> list[SourceFile]:
         """All files of the packages in the commit."""
-        files = [file for root in self._roots for file in self._files(root)]
-        _rules.check_paths((file.path for file in files), self._limits)
-        return files
+        blobs = [(self._name(root), blob) for root in self._roots for blob in self._kept(root)]
+        _rules.check_paths((f"{name}/{blob.path}" for name, blob in blobs), self._limits)
+        _rules.check_total((blob.size for _, blob in blobs), self._limits)
+        return [self._file(f"{name}/{blob.path}", blob) for name, blob in blobs]
 
     def check(self) -> None:
         """A commit never moves."""
@@ -127,24 +123,23 @@ class GitSource:
             ) from problem
         return self._repo.commit(found)
 
-    def _files(self, root: str) -> Iterator[SourceFile]:
+    def _kept(self, root: str) -> Iterator[_git.Blob]:
+        """What belongs to the package at ``root``; in the place of a link, what it leads to."""
         prefix = self._name(root)
-        entries = {path: (mode, sha) for path, mode, sha in self._walk(self._tree(root), "")}
-        where = f"commit {self._commit.hexsha[:12]} of {self._home}"
-        links = {
-            path: self._content(path, sha).decode("utf-8", "surrogateescape")
-            for path, (mode, sha) in entries.items()
-            if mode == _LINK
-        }
-        for path in _rules.kept(entries, prefix, where):
-            target = _rules.follow(path, links, entries, f"{prefix}/{path}")
-            mode, sha = entries[target]
-            if mode == _SUBMODULE:
+        entries = {blob.path: blob for blob in _git.blobs(self._home, self._tree(root))}
+        links = {path: self._link(blob) for path, blob in entries.items() if blob.mode == _LINK}
+        for path in _rules.kept(entries, prefix, f"commit {self._commit.hexsha[:12]} of {self._home}"):
+            blob = entries[_rules.follow(path, links, entries, f"{prefix}/{path}")]
+            if blob.mode == _SUBMODULE:
                 raise _rules.submodule(f"{prefix}/{path}")
-            full = f"{prefix}/{path}"
-            yield SourceFile(full, _rules.frozen_mode(mode), f"git:{sha.hex()}", partial(self._content, full, sha))
+            _rules.check_size(f"{prefix}/{path}", blob.size, self._limits)
+            yield blob._replace(path=path)
 
-    def _tree(self, root: str) -> bytes:
+    def _file(self, path: str, blob: _git.Blob) -> SourceFile:
+        read = partial(self._content, path, blob.sha)
+        return SourceFile(path, _rules.frozen_mode(blob.mode), f"git:{blob.sha}", read)
+
+    def _tree(self, root: str) -> str:
         try:
             tree = self._commit.tree / root if root else self._commit.tree
         except KeyError:
@@ -154,26 +149,17 @@ class GitSource:
                 f"Commit {self._commit.hexsha[:12]} of {self._home} has no folder {root}: "
                 "commit the package first, or name another revision."
             )
-        return tree.binsha
+        return tree.hexsha
 
-    def _walk(self, tree: bytes, prefix: str) -> Iterator[tuple[str, int, bytes]]:
-        for sha, mode, name in self._entries(tree):
-            if S_ISDIR(mode) and mode != _SUBMODULE:
-                yield from self._walk(sha, f"{prefix}{name}/")
-            else:
-                yield f"{prefix}{name}", mode, sha
+    def _link(self, blob: _git.Blob) -> str:
+        return os.fsdecode(self._data(blob.sha))
 
-    def _entries(self, tree: bytes) -> list[tuple[bytes, int, str]]:
-        if tree not in _TREES:
-            if len(_TREES) >= _TREES_LIMIT:
-                _TREES.clear()
-            _TREES[tree] = tree_entries_from_data(self._repo.odb.stream(tree).read())
-        return _TREES[tree]
+    def _content(self, path: str, sha: str) -> bytes:
+        return _rules.checked(path, self._data(sha))
 
-    def _content(self, path: str, sha: bytes) -> bytes:
-        _rules.check_size(path, self._repo.odb.info(sha).size, self._limits)
-        data: bytes = self._repo.odb.stream(sha).read()
-        return _rules.checked(path, data)
+    def _data(self, sha: str) -> bytes:
+        data: bytes = self._repo.odb.stream(bytes.fromhex(sha)).read()
+        return data
 
 
 class TreeSource:
@@ -184,58 +170,39 @@ class TreeSource:
     """
 
     def __init__(self, package_dir: Path, *, extra: tuple[Path, ...] = (), limits: Limits = LIMITS) -> None:
-        self._roots = tuple(Path(root).absolute() for root in (package_dir, *extra))
-        for root in self._roots:
+        roots = [Path(root).absolute() for root in (package_dir, *extra)]
+        for root in roots:
             if not root.is_dir():
                 raise SourceError(f"There is no folder {root}: name the folder of a package.")
-        _rules.check_names((root.name, root) for root in self._roots)
-        self.package = self._roots[0].name
+        _rules.check_names((root.name, root) for root in roots)
+        self.package = roots[0].name
+        self._folders = [Folder(root) for root in roots]
         self._limits = limits
-        self._seen: dict[str, os.stat_result] = {}
+        self._asked: Future[Origin] | None = None
 
     @property
     def origin(self) -> Origin:
-        """The commit checked out, dirty if any file of the packages differs from it; no commit outside git."""
-        origins = [_checked_out(root) for root in self._roots]
-        if len({origin.commit for origin in origins}) > 1:
-            return Origin(dirty=True)
-        return replace(origins[0], dirty=any(origin.dirty for origin in origins))
+        """The commit that was checked out when ``files`` was called, dirty if a file of the packages differs from it.
+
+        No commit outside of git, or when the packages are of different ones.
+        """
+        return (self._asked or self._ask()).result()
 
     def files(self) -> list[SourceFile]:
         """All files of the packages on disk."""
-        self._seen = {}
-        files = [file for root in self._roots for file in self._files(root)]
+        self._asked = self._ask()
+        files = [file for folder in self._folders for file in folder.files(self._limits)]
         _rules.check_paths((file.path for file in files), self._limits)
-        _rules.check_total((found.st_size for found in self._seen.values()), self._limits)
-        return files
+        _rules.check_total((file.stat.st_size for file in files), self._limits)
+        return [SourceFile(file.path, _rules.frozen_mode(file.stat.st_mode), file.key, file.read) for file in files]
 
     def check(self) -> None:
         """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` was called."""
-        before = self._seen
-        self.files()
-        moved = [path for path in before.keys() | self._seen.keys() if not _same(before, self._seen, path)]
-        if moved:
-            raise SourceError(
-                f"{min(moved)} changed while it was being frozen: freeze again when nothing is being saved."
-            )
+        for folder in self._folders:
+            folder.check()
 
-    def _files(self, root: Path) -> Iterator[SourceFile]:
-        prefix = root.name
-        now = time.time_ns()
-        entries = {path: found for path in _list(root) if (found := _lstat(root, path)) is not None}
-        links = {path: _readlink(root, path) for path, found in entries.items() if S_ISLNK(found.st_mode)}
-        for path in _rules.kept(entries, prefix, str(root)):
-            target = _rules.follow(path, links, entries, f"{prefix}/{path}")
-            found, full = entries[target], f"{root}/{target}"
-            _rules.check_regular(f"{prefix}/{path}", found, self._limits)
-            self._seen[f"{root}/{path}"] = found
-            key = stat_key(full, found, now)
-            yield SourceFile(
-                f"{prefix}/{path}",
-                _rules.frozen_mode(found.st_mode),
-                key,
-                partial(_read, full, f"{prefix}/{path}"),
-            )
+    def _ask(self) -> Future[Origin]:
+        return aside(partial(_origin, [folder.root for folder in self._folders]))
 
 
 def open_repository(path: Path) -> git.Repo:
@@ -258,80 +225,21 @@ def _committed(commit: git.Commit) -> Origin:
     )
 
 
-def _checked_out(root: Path) -> Origin:
-    status = _git(root, "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=all", "--", ".")
-    if status is None:
+def _origin(roots: list[Path]) -> Origin:
+    """What all the folders have in common."""
+    states = [_git.state(root) for root in roots]
+    commits = {state.commit if state else None for state in states}
+    commit = commits.pop()
+    if commits or commit is None:
         return Origin(dirty=True)
-    with open_repository(root) as repo:
-        if not repo.head.is_valid():
-            return Origin(dirty=True)
-        commit = _committed(repo.head.commit)
-    changed = any(_names.counts(name[3:].decode("utf-8", "replace")) for name in status.split(b"\0") if name)
-    return replace(commit, dirty=changed)
+    changed = any(_names.counts(path) for state in states if state for path in state.changed)
+    return replace(_commit(roots[0], commit), dirty=changed)
 
 
-def _list(root: Path) -> list[str]:
-    """Paths below ``root`` that may belong to the package, posix and relative."""
-    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
-    if listed is None:
-        return list(_walk(root))
-    return sorted({os.fsdecode(name) for name in listed.split(b"\0") if name})
-
-
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root, onerror=_cannot_list):
-        folders[:] = [name for name in folders if name not in {".git", "__pycache__"}]
-        here = Path(folder)
-        linked = [name for name in folders if (here / name).is_symlink()]
-        yield from ((here / name).relative_to(root).as_posix() for name in (*names, *linked))
-
-
-def _cannot_list(problem: OSError) -> None:
-    raise SourceError(f"{problem.filename} cannot be read ({problem.strerror}): make it readable or move it away.")
-
-
-def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git prints, or None when ``folder`` is not in a working tree."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment["LC_ALL"] = "C"  # the reasons below are compared
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False)
-    if done.returncode == 0:
-        return done.stdout
-    reason = done.stderr.decode("utf-8", "replace").strip()
-    if "not a git repository" in reason or "must be run in a work tree" in reason:
-        return None
-    raise SourceError(f"git cannot read {folder}: {reason.splitlines()[0] if reason else 'it gives no reason'}.")
-
-
-def _lstat(root: Path, path: str) -> os.stat_result | None:
-    """None for a file that git lists but that was deleted from the working tree."""
-    try:
-        return os.lstat(f"{root}/{path}")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as problem:
-        raise _rules.unreadable(f"{root.name}/{path}", problem) from problem
-
-
-def _readlink(root: Path, path: str) -> str:
-    return os.readlink(f"{root}/{path}")  # noqa: PTH115 - a Path would normalise what must be shown as it is
-
-
-def _read(full: str, path: str) -> bytes:
-    try:
-        with open(full, "rb", buffering=0) as stream:  # noqa: PTH123 - called for each file, a Path is slow
-            return _rules.checked(path, stream.readall())
-    except OSError as problem:
-        raise _rules.unreadable(path, problem) from problem
-
-
-def _same(before: Mapping[str, os.stat_result], after: Mapping[str, os.stat_result], path: str) -> bool:
-    first, second = before.get(path), after.get(path)
-    return first is not None and second is not None and _signature(first) == _signature(second)
-
-
-def _signature(found: os.stat_result) -> tuple[int, ...]:
-    return (found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+@lru_cache(maxsize=64)
+def _commit(folder: Path, name: str) -> Origin:
+    with open_repository(folder) as repo:
+        return _committed(repo.commit(name))
 
 
 def _normal(path: str) -> str:

@@ -1,0 +1,81 @@
+"""What the git program tells of working trees and commits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from hotswap.errors import SourceError
+
+_OUTSIDE = ("not a git repository", "must be run in a work tree")
+_FIELDS_BEFORE_PATH = {b"1": 8, b"2": 9, b"u": 10, b"?": 1}  # of porcelain v2, by kind of line
+
+
+class State(NamedTuple):
+    """What is checked out: the full name of the commit (None before the first), and the paths that differ from it."""
+
+    commit: str | None
+    changed: frozenset[str]
+
+
+class Blob(NamedTuple):
+    """A file, a link or a submodule of a commit; ``path`` is posix and below the tree, ``size`` in bytes."""
+
+    path: str
+    mode: int
+    sha: str
+    size: int
+
+
+def listed(folder: Path) -> list[str] | None:
+    """Paths below ``folder`` that ``.gitignore`` does not name, in order; None outside of git."""
+    told = _run(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    return None if told is None else sorted({os.fsdecode(name) for name in told.split(b"\0") if name})
+
+
+def state(folder: Path) -> State | None:
+    """What is checked out around ``folder``, and what differs from it below; None outside of git."""
+    asked = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--", ".")
+    told = _run(folder, "--no-optional-locks", *asked)
+    if told is None:
+        return None
+    lines = told.split(b"\0")
+    commit = next(line.removeprefix(b"# branch.oid ") for line in lines if line.startswith(b"# branch.oid "))
+    return State(None if commit == b"(initial)" else commit.decode(), frozenset(_changed(lines)))
+
+
+def blobs(folder: Path, tree: str) -> Iterator[Blob]:
+    """All that the tree object ``tree`` of the repository ``folder`` holds, at any depth."""
+    told = _run(folder, "ls-tree", "-r", "-l", "-z", "--full-tree", tree)
+    for line in (told or b"").split(b"\0"):
+        if line:
+            facts, _, name = line.partition(b"\t")
+            mode, _, sha, size = facts.split()
+            yield Blob(os.fsdecode(name), int(mode, 8), sha.decode(), int(size) if size != b"-" else 0)
+
+
+def _changed(lines: list[bytes]) -> Iterator[str]:
+    moved = False
+    for line in lines:
+        kind = line[:1]
+        if moved:
+            yield os.fsdecode(line)  # where it was before
+        elif count := _FIELDS_BEFORE_PATH.get(kind):
+            yield os.fsdecode(line.split(b" ", count)[count])
+        moved = not moved and kind == b"2"
+
+
+def _run(folder: Path, *arguments: str) -> bytes | None:
+    """What git prints, or None when ``folder`` is not in a working tree."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["LC_ALL"] = "C"  # the reasons below are compared
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False)
+    if done.returncode == 0:
+        return done.stdout
+    reason = done.stderr.decode("utf-8", "replace").strip()
+    if any(sign in reason for sign in _OUTSIDE):
+        return None
+    raise SourceError(f"git cannot read {folder}: {reason.splitlines()[0] if reason else 'it gives no reason'}.")
