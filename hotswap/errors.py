@@ -67,5 +67,9 @@ class RemoteError(HotswapError):
         self.detail = detail or {}
 
 
+class NotPlainError(HotswapError):
+    """Something that should go from one process to another is more than plain data."""
+
+
 class GenerationMovedError(HotswapError):
     """Somebody else promoted meanwhile; look at the current generation and decide anew."""

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from hotswap import wire
+from hotswap._plain import Plain, to_plain
+from hotswap.errors import NotPlainError, ProcessError, RemoteError
 from hotswap.fleet import Fleet
+from hotswap.snapshot import SHORT
 from hotswap.store import Store
 
 _ENTRY: Final = "hotswap.process.calls:main"
@@ -21,26 +24,39 @@ _numbers = itertools.count(1)
 
 
 class Version:
-    """A version process of one snapshot; ends with ``close``, as a context manager, or with the interpreter."""
+    """A version process of one snapshot; ends with ``close``, as a context manager, or with the interpreter.
+
+    Should the process die, the next ``run`` starts another one.
+    """
 
     def __init__(self, snapshot: str, fleet: Fleet, secret: str) -> None:
         self.snapshot = snapshot
         self._fleet = fleet
-        self._name = f"version-{snapshot[:12]}-{next(_numbers)}"
-        started = fleet.ensure(self._name, snapshot, _ENTRY, {})
-        self._address = started.address
         self._secret = secret
+        self._name = f"version-{snapshot[:SHORT]}-{next(_numbers)}"
+        self._closed = False
+        self._address()
 
-    def run(self, function: str, /, *arguments: Any, **keywords: Any) -> Any:
+    def run(self, function: str, /, *arguments: Any, **keywords: Any) -> Plain:
         """Call ``module:function`` in this version; arguments and result are plain data. Callable from several threads.
 
-        Raises RemoteError with the kind and text of what the function raised.
+        Tuples arrive as lists. Raises RemoteError with the kind and text of what the function raised, its ``detail``
+        holding the ``traceback`` as text; NotPlainError, naming the type, when an argument or the result is more than
+        plain data; and ProcessError when the process dies meanwhile.
         """
-        with wire.Client(self._address, self._secret) as client:
-            return client.call("run", function=function, arguments=list(arguments), keywords=keywords)
+        call = {
+            "function": function,
+            "arguments": to_plain(arguments, f"What {function} is given"),
+            "keywords": to_plain(keywords, f"What {function} is given"),
+        }
+        answer = self._ask(call)
+        if "raised" in answer:
+            raise self._raised(**answer["raised"])
+        return answer["value"]
 
     def close(self) -> None:
         """End the process."""
+        self._closed = True
         self._fleet.stop(self._name, _GRACE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -48,6 +64,34 @@ class Version:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Version {self.snapshot[:SHORT]}>"
+
+    def _address(self) -> wire.Address:
+        if self._closed:
+            raise ProcessError(f"Version {self.snapshot[:SHORT]} was closed: open it again.")
+        return self._fleet.ensure(self._name, self.snapshot, _ENTRY, {}).address
+
+    def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
+        try:
+            with wire.Client(self._address(), self._secret) as client:
+                answer: dict[str, Any] = client.call("run", **call)
+                return answer
+        except RemoteError as error:
+            if error.kind == NotPlainError.__name__:
+                raise NotPlainError(str(error)) from None
+            raise
+        except OSError as error:
+            raise ProcessError(
+                f"The process of version {self.snapshot[:SHORT]} died while it ran {call['function']}: "
+                "look for native code, os._exit, or too little memory."
+            ) from error
+
+    def _raised(self, kind: str, message: str, traceback: str) -> RemoteError:
+        error = RemoteError(message, kind, {"traceback": traceback})
+        error.add_note(f"In version {self.snapshot[:SHORT]}:\n{traceback}")
+        return error
 
 
 def open(name: str, store: Path | str = "snapshots") -> Version:  # noqa: A001 - reads as hotswap.open

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pkgutil
+import traceback
 from typing import Any
 
+from hotswap._plain import to_plain
 from hotswap.process.context import Context, serve
 
 
@@ -13,6 +15,15 @@ def main(context: Context) -> None:
     serve(context, {"run": run}, idle=lambda: True)
 
 
-def run(function: str, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-    """Call ``module:function`` and return the plain data it returns."""
-    return pkgutil.resolve_name(function)(*arguments, **keywords)
+def run(function: str, arguments: list[Any], keywords: dict[str, Any]) -> dict[str, Any]:
+    """Call ``module:function``: ``{value}`` is the plain data that it returns, ``{raised}`` tells what it raised.
+
+    Raises NotPlainError when it returns something else.
+    """
+    try:
+        value = pkgutil.resolve_name(function)(*arguments, **keywords)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the code raises is its caller's to know
+        trace = error.__traceback__.tb_next if error.__traceback__ else None  # the first frame is ours
+        told = "".join(traceback.format_exception(type(error), error, trace))
+        return {"raised": {"kind": type(error).__name__, "message": str(error), "traceback": told}}
+    return {"value": to_plain(value, f"What {function} returned")}
