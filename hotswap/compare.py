@@ -7,21 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hotswap.environment import Environment
+from hotswap.environment import EnvironmentChange
 from hotswap.snapshot import FileEntry, Snapshot
 from hotswap.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentChange:
-    """A distribution, or ``python``, whose version differs; None where it is absent.
-
-    A distribution from a local folder tells the start of its content digest beside the version.
-    """
-
-    name: str
-    before: str | None
-    after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +42,7 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),
         changed=tuple(sorted(path for path in old.keys() & new.keys() if old[path] != new[path])),
-        environment=tuple(_environment_changes(before.environment, after.environment)),
+        environment=before.environment.compare(after.environment),
     )
 
 
@@ -68,20 +56,6 @@ def patch(store: Store, before: Snapshot, after: Snapshot) -> str:
 
 def _by_path(snapshot: Snapshot) -> dict[str, FileEntry]:
     return {entry.path: entry for entry in snapshot.files}
-
-
-def _environment_changes(before: Environment, after: Environment) -> Iterator[EnvironmentChange]:
-    old, new = _versions(before), _versions(after)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield EnvironmentChange(name, old.get(name), new.get(name))
-
-
-def _versions(environment: Environment) -> dict[str, str]:
-    versions = {"python": environment.python}
-    for one in environment.distributions:
-        versions[one.name] = f"{one.version} ({one.digest[:12]})" if one.digest else one.version
-    return versions
 
 
 def _file_patch(store: Store, path: str, old: FileEntry | None, new: FileEntry | None) -> Iterator[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hotswap.compare import Difference, EnvironmentChange, compare, patch
-from hotswap.environment import Distribution, Environment
+from hotswap.compare import Difference, compare, patch
+from hotswap.environment import Distribution, Environment, EnvironmentChange
 from hotswap.snapshot import Snapshot
 from hotswap.source import TreeSource
 from hotswap.store import Store

@@ -4,80 +4,51 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-from collections.abc import Callable
+import sys
 from pathlib import Path
 
 import pytest
+from distributions import Site, editable, make_package
 
-from hotswap.environment import Distribution, Environment, fingerprint, imported_names, python_tag
-
-Install = Callable[..., None]
+from hotswap.environment import Distribution, Environment, EnvironmentChange, fingerprint, imported_names, python_tag
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of installed distributions, on the path of this process."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """All that is installed."""
+    folder = Site(tmp_path / "site")
+    monkeypatch.setattr(sys, "path", [str(folder.folder)])
     return folder
-
-
-@pytest.fixture
-def install(site: Path) -> Install:
-    """Install a distribution that provides one module of its own name, unless told otherwise."""
-
-    def do(
-        name: str,
-        version: str = "1.0",
-        requires: tuple[str, ...] = (),
-        files: tuple[str, ...] | None = None,
-        url: dict[str, object] | None = None,
-    ) -> None:
-        info = site / f"{name}-{version}.dist-info"
-        info.mkdir()
-        lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {one}" for one in requires)]
-        (info / "METADATA").write_text("Metadata-Version: 2.1\n" + "\n".join(lines) + "\n")
-        recorded = files if files is not None else (f"{name.replace('-', '_')}/__init__.py",)
-        for file in recorded:
-            (site / file).parent.mkdir(parents=True, exist_ok=True)
-            (site / file).touch()
-        (info / "RECORD").write_text("".join(f"{file},,\n" for file in recorded))
-        if url is not None:
-            (info / "direct_url.json").write_text(json.dumps(url))
-
-    return do
 
 
 def versions(environment: Environment) -> dict[str, str]:
     return {one.name: one.version for one in environment.distributions}
 
 
-def test_the_imported_and_what_it_requires_count(install: Install) -> None:
-    install("front", requires=("middle-man",))
-    install("Middle_Man", requires=("back",))
-    install("back", "2.5")
-    install("stranger")
+def test_the_imported_and_what_it_requires_count(site: Site) -> None:
+    site.install("front", requires=("middle-man",))
+    site.install("Middle_Man", requires=("back",))
+    site.install("back", "2.5")
+    site.install("stranger")
     assert versions(fingerprint(["front"])) == {"front": "1.0", "middle-man": "1.0", "back": "2.5"}
 
 
-def test_markers_and_extras_are_followed(install: Install) -> None:
-    install("front", requires=("plain[fast]", 'windows-only; sys_platform == "win32"'))
-    install("plain", requires=('fast-one; extra == "fast"', 'slow-one; extra == "slow"'))
+def test_markers_and_extras_are_followed(site: Site) -> None:
+    site.install("front", requires=("plain[fast]", 'windows-only; sys_platform == "win32"'))
+    site.install("plain", requires=('fast-one; extra == "fast"', 'slow-one; extra == "slow"'))
     for name in ("fast-one", "slow-one", "windows-only"):
-        install(name)
+        site.install(name)
     assert versions(fingerprint(["front"])).keys() == {"front", "plain", "fast-one"}
 
 
-def test_requirements_in_a_circle_end(install: Install) -> None:
-    install("chicken", requires=("egg",))
-    install("egg", requires=("chicken",))
+def test_requirements_in_a_circle_end(site: Site) -> None:
+    site.install("chicken", requires=("egg",))
+    site.install("egg", requires=("chicken",))
     assert versions(fingerprint(["egg"])).keys() == {"chicken", "egg"}
 
 
-def test_requirements_that_are_missing_or_unreadable_do_not_count(install: Install) -> None:
-    install("front", requires=("nowhere", "!!"))
+def test_requirements_that_are_missing_or_unreadable_do_not_count(site: Site) -> None:
+    site.install("front", requires=("nowhere", "!!"))
     assert versions(fingerprint(["front"])).keys() == {"front"}
 
 
@@ -85,30 +56,20 @@ def test_the_standard_library_and_unknown_modules_do_not_count() -> None:
     assert fingerprint(["json", "asyncio", "no_such_module_anywhere"]).distributions == ()
 
 
-def test_all_who_share_a_namespace_count(install: Install) -> None:
-    install("cloud-a", files=("cloud/a.py",))
-    install("cloud-b", files=("cloud/b.py",))
+def test_all_who_share_a_namespace_count(site: Site) -> None:
+    site.install("cloud-a", files=("cloud/a.py",))
+    site.install("cloud-b", files=("cloud/b.py",))
     assert versions(fingerprint(["cloud"])).keys() == {"cloud-a", "cloud-b"}
 
 
-def test_an_installation_is_noticed_at_once(install: Install) -> None:
+def test_an_installation_is_noticed_at_once(site: Site) -> None:
     assert fingerprint(["newcomer"]).distributions == ()
-    install("newcomer")
+    site.install("newcomer")
     assert versions(fingerprint(["newcomer"])) == {"newcomer": "1.0"}
 
 
-def make_project(folder: Path, content: str = "x = 1\n") -> Path:
-    package = folder / "mine"
-    (package / "data").mkdir(parents=True)
-    (package / "__init__.py").write_text(content)
-    (package / "data" / "table.csv").write_text("1,2\n")
-    return folder
-
-
-def install_editable(install: Install, site: Path, project: Path) -> None:
-    (site / "mine.pth").write_text(f"{project}\n")
-    url = {"url": project.as_uri(), "dir_info": {"editable": True}}
-    install("mine", files=("mine.pth",), url=url)
+def make_project(folder: Path) -> Path:
+    return make_package(folder, {"mine/__init__.py": "x = 1\n", "mine/data/table.csv": "1,2\n"})
 
 
 def local_digest(name: str = "mine") -> str:
@@ -118,10 +79,10 @@ def local_digest(name: str = "mine") -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path, site: Path, install: Install) -> Path:
+def project(tmp_path: Path, site: Site) -> Path:
     """A project with the package ``mine``, installed editable."""
     folder = make_project(tmp_path / "project")
-    install_editable(install, site, folder)
+    site.install_editable("mine", folder)
     return folder
 
 
@@ -140,43 +101,112 @@ def test_byte_code_and_hidden_files_are_not_its_content(project: Path) -> None:
     assert local_digest() == before
 
 
-def test_the_place_of_an_editable_distribution_does_not_matter(
-    project: Path, tmp_path: Path, site: Path, install: Install
-) -> None:
+def test_the_place_of_an_editable_distribution_does_not_matter(project: Path, tmp_path: Path, site: Site) -> None:
     here = local_digest()
     other = make_project(tmp_path / "clone")
-    info = site / "mine-1.0.dist-info" / "direct_url.json"
-    info.write_text(json.dumps({"url": other.as_uri(), "dir_info": {"editable": True}}))
-    (site / "mine.pth").write_text(f"{other}\n")
-    os.utime(site, ns=(1, 1))
+    site.install_editable("mine", other)
     assert local_digest() == here
     (other / "mine" / "__init__.py").write_text("x = 2\n")
     assert local_digest() != here
 
 
-def test_only_the_packages_that_a_hatch_project_declares_count(project: Path, site: Path) -> None:
+def test_only_the_packages_that_a_hatch_project_declares_count(tmp_path: Path, site: Site) -> None:
+    project = make_project(tmp_path / "project")
     (project / "pyproject.toml").write_text('[tool.hatch.build.targets.wheel]\npackages = ["mine"]\n')
-    (project / "tests").mkdir()
-    (project / "tests" / "__init__.py").touch()
-    os.utime(site, ns=(1, 1))
+    make_package(project, {"tests/__init__.py": ""})
+    site.install_editable("mine", project)
     before = local_digest()
     (project / "tests" / "__init__.py").write_text("x")
     assert local_digest() == before
     assert fingerprint(["tests"]).distributions == ()
 
 
-def test_an_editable_distribution_in_a_src_folder_is_found(tmp_path: Path, site: Path, install: Install) -> None:
+def test_an_editable_distribution_in_a_src_folder_is_found(tmp_path: Path, site: Site) -> None:
     make_project(tmp_path / "project" / "src")
-    url = {"url": (tmp_path / "project").as_uri(), "dir_info": {"editable": True}}
-    install("mine", files=("__editable___mine_finder.py",), url=url)
+    site.install("mine", files=("_mine.pth",), url=editable(tmp_path / "project"))
     assert local_digest() != ""
 
 
-def test_a_path_install_is_known_by_its_copy(site: Path, install: Install) -> None:
-    install("copied", files=("copied/__init__.py",), url={"url": "file:///elsewhere", "dir_info": {}})
+def test_a_path_install_is_known_by_its_copy(site: Site) -> None:
+    site.install("copied", files=("copied/__init__.py",), url={"url": "file:///elsewhere", "dir_info": {}})
     before = local_digest("copied")
-    (site / "copied" / "__init__.py").write_text("x = 1\n")
+    (site.folder / "copied" / "__init__.py").write_text("x = 1\n")
     assert local_digest("copied") != before
+
+
+def test_a_project_with_an_import_hook_is_known_by_the_folders_that_the_hook_serves(tmp_path: Path, site: Site) -> None:
+    code = make_package(tmp_path / "project" / "lib" / "code", {"__init__.py": ""})
+    site.install_with_finder("mine", tmp_path / "project", {"mine": code})
+    before = local_digest()
+    (code / "__init__.py").write_text("x = 1\n")
+    assert local_digest() != before
+
+
+def test_a_single_file_module_is_known_by_its_content(tmp_path: Path, site: Site) -> None:
+    module = make_package(tmp_path / "project", {"mine.py": ""}) / "mine.py"
+    site.install_editable("mine", tmp_path / "project")
+    before = local_digest()
+    module.write_text("x = 1\n")
+    assert local_digest() != before
+
+
+def test_what_conda_installed_is_known_by_its_version(site: Site) -> None:
+    site.install("packed", url={"url": "file:///build/packed", "dir_info": {}}, INSTALLER="conda\n")
+    assert fingerprint(["packed"]).distributions == (Distribution("packed", "1.0"),)
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ({"url": "https://host/x.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}}, "c0ffee"),
+        ({"url": "file:///x.whl", "archive_info": {"hashes": {"sha256": "feed"}}}, "feed"),
+        ({"url": "file:///x.whl", "archive_info": {"hash": "sha256=feed"}}, "sha256=feed"),
+        ({"url": "https://host/x.whl", "archive_info": {"hashes": {"sha256": "feed"}}}, None),
+    ],
+)
+def test_the_commit_or_the_local_archive_that_was_installed_counts(
+    site: Site, url: dict[str, object], told: str | None
+) -> None:
+    site.install("x", url=url)
+    assert fingerprint(["x"]).distributions == (Distribution("x", "1.0", told),)
+
+
+def test_broken_metadata_do_no_harm(site: Site) -> None:
+    site.install("mine", files=("_gone.pth",), url=editable(site.folder / "nowhere"))
+    (site.folder / "_gone.pth").unlink()
+    site.install("other")
+    (site.folder / "other-1.0.dist-info" / "direct_url.json").write_text("{")
+    assert versions(fingerprint(["mine", "other"])) == {"other": "1.0"}
+
+
+def test_a_local_distribution_that_is_frozen_counts_without_its_content(project: Path, site: Site) -> None:
+    site.install("needed")
+    site.install("mine", requires=("needed",), url=editable(project))
+    expected = (Distribution("mine", "1.0"), Distribution("needed", "1.0"))
+    assert fingerprint([], frozenset({"mine"})).distributions == expected
+
+
+def test_an_upgrade_is_noticed_at_once(site: Site) -> None:
+    site.install("library", "1.0")
+    before = fingerprint(["library"])
+    site.install("library", "2.0")
+    assert before.compare(fingerprint(["library"])) == (EnvironmentChange("library", "1.0", "2.0"),)
+
+
+def test_an_upgrade_in_place_is_noticed_at_once(site: Site) -> None:
+    site.install("library", "1.0")
+    before = fingerprint(["library"])
+    metadata = site.folder / "library-1.0.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("Version: 1.0", "Version: 1.0.1"))
+    assert before.compare(fingerprint(["library"])) == (EnvironmentChange("library", "1.0", "1.0.1"),)
+
+
+def test_a_change_tells_name_and_versions() -> None:
+    before = Environment("cp311", (Distribution("a", "1"), Distribution("b", "1"), Distribution("same", "1")))
+    after = Environment("cp312", (Distribution("b", "1", "f" * 64), Distribution("same", "1")))
+    told = ["a 1 -> absent", f"b 1 -> 1 ({'f' * 12})", "python cp311 -> cp312"]
+    assert [str(change) for change in before.compare(after)] == told
+    assert before.compare(before) == ()
 
 
 def test_this_very_project_is_found() -> None:
