@@ -10,11 +10,11 @@ import os
 import pkgutil
 import selectors
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import bson
@@ -30,23 +30,28 @@ _NOT_IMPORTED = frozenset({"tests", "__main__"})
 def import_package(package: str, tree: Path) -> list[str]:
     """Import every module of the package, so that no thread ever has to; return their names.
 
-    Folders named ``tests`` are left out: they may need what only a developer has installed. Raises DescribeError.
+    Folders named ``tests`` are left out: they may need what only a developer has installed. So is a folder without
+    ``__init__.py`` that no module imports from: it may hold scripts or templates. Raises DescribeError.
     """
     try:
-        root = importlib.import_module(package)
-        return [package, *_import_below(root)]
+        importlib.import_module(package)
+        done = {package: None}
+        while todo := [name for name in _modules_below(package, tree) if name not in done]:
+            for name in todo:
+                importlib.import_module(name)
+                done[name] = None
     except (Exception, SystemExit, LimitPassed) as error:  # whatever the lab's code raises is its author's to know
         raise explain(error, tree, f"{package} does not import") from error
+    return list(done)
 
 
-def _import_below(module: ModuleType) -> Iterator[str]:
-    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
-        if found.name in _NOT_IMPORTED:
-            continue
-        name = f"{module.__name__}.{found.name}"
-        child = importlib.import_module(name)
-        yield name
-        yield from _import_below(child)
+def _modules_below(package: str, tree: Path) -> Iterator[str]:
+    """Names of all modules in the packages that are loaded by now."""
+    for name, module in list(sys.modules.items()):
+        if f"{name}.".startswith(f"{package}.") and _NOT_IMPORTED.isdisjoint(name.split(".")):
+            folders = [path for path in getattr(module, "__path__", ()) if Path(path).is_relative_to(tree)]
+            names = (found.name for found in pkgutil.iter_modules(folders))
+            yield from (f"{name}.{found}" for found in names if found not in _NOT_IMPORTED)
 
 
 def explain(error: BaseException, tree: Path, what: str) -> DescribeError:
@@ -61,7 +66,7 @@ def explain(error: BaseException, tree: Path, what: str) -> DescribeError:
             f"{what}: it passed the limit of {limit}{where}; do less at import, or raise it.", path, line
         )
     reason = error.msg if isinstance(error, SyntaxError) else str(error) or "no reason given"
-    return DescribeError(f"{what}: {type(error).__name__}{where}: {reason}.".replace("..", "."), path, line)
+    return DescribeError(f"{what}: {type(error).__name__}{where}: {reason.removesuffix('.')}.", path, line)
 
 
 def _locate(error: BaseException, tree: Path) -> tuple[str | None, int | None]:

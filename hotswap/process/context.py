@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from hotswap import wire
 from hotswap.process.identity import Identity
+from hotswap.process.surroundings import flush
 
 UNCLAIMED_SECONDS: Final = 60.0
 """An idle version process that nobody is connected to for this long ends by itself."""
@@ -144,6 +145,7 @@ def live(birth: Birth, listener: socket.socket) -> None:
         log.exception("%s ended by an error", birth.name)
         outcome = f"{type(error).__name__}: {error}"
     leave_exit_record(birth, outcome)
+    flush()
     logging.shutdown()
     os._exit(0 if outcome == "returned" else 1)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from hotswap.describe import import_package
 from hotswap.process import hygiene
 from hotswap.process.context import Birth, live
-from hotswap.process.template import announce, prepare
+from hotswap.process.surroundings import prepare
+from hotswap.process.template import announce
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     birth = Birth(**json.load(sys.stdin))
     hygiene.begin_own_life({listener.fileno()}, birth.log)
     announce("process", birth, listener)
-    prepare(birth)
+    prepare(birth.snapshot, birth.tree)
     with hygiene.undone():
         import_package(birth.package, Path(birth.tree))
     live(birth, listener)

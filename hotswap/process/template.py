@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ from hotswap.process.context import Birth, live
 from hotswap.process.identity import Identity
 from hotswap.process.rlimits import Limits
 from hotswap.process.runs import Run, Runs
+from hotswap.process.surroundings import prepare
 
 Document = dict[str, Any]
 
@@ -78,25 +78,11 @@ class Children:
             del self._ended[next(iter(self._ended))]
 
 
-def prepare(birth: Birth) -> None:
-    """Make the snapshot the one that this process, and every process it starts, imports by its plain name."""
-    sys.path.insert(0, birth.tree)
-    sys.dont_write_bytecode = True
-    inherited = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join([birth.tree, inherited] if inherited else [birth.tree])
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    os.environ["HOTSWAP_SNAPSHOT"] = birth.snapshot
-    short = birth.snapshot[:12]
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s %(levelname)s [{short}] %(name)s: %(message)s", force=True
-    )
-
-
 def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
     """Import the snapshot, then serve ``describe`` and ``fork`` until told to end. Ends the process."""
     hygiene.begin_own_life({listener.fileno()}, birth.log)
     announce("template", birth, listener)
-    prepare(birth)
+    prepare(birth.snapshot, birth.tree)
     template = _Template(birth)
     hello = {**Identity.mine().to_dict(), "name": birth.name, "snapshot": birth.snapshot, "instance": birth.instance}
     try:
