@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 _NAME_LENGTH = 255
@@ -21,17 +21,31 @@ def objection(path: str) -> str | None:
     return next((reason for part in path.split("/") if (reason := _objection(part))), None)
 
 
+def rejected(paths: Sequence[str]) -> tuple[str, str] | None:
+    """The first of ``paths`` that has an ``objection``, with it; None if there is none."""
+    parts = set("/".join(paths).split("/"))  # each name once: a tree has tens of thousands of paths
+    if not any(_objection(part) for part in parts) and all(map(counts, paths)):
+        return None
+    return next((path, reason) for path in paths if (reason := objection(path)))
+
+
 def clash(paths: Iterable[str]) -> str | None:
     """Which two of ``paths``, or of the folders that they are in, exclude each other and why, or None."""
     files = sorted(paths)
-    folders = sorted({folder for path in files for folder in parents(path)})
+    folders = sorted(folders_of(files))
     seen: dict[str, str] = {}
-    for path in (*folders, *files):
-        key = _folded(path)
+    for name in (*folders, *files):
+        key = _folded(name)
         if key in seen:
-            return _why(seen[key], path, folders)
-        seen[key] = path
+            return _why(seen[key], name, folders)
+        seen[key] = name
     return None
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """All folders that ``paths`` are in, at any depth."""
+    direct = {path.rpartition("/")[0] for path in paths}
+    return {folder for path in direct for folder in (path, *_above(path)) if folder}
 
 
 def counts(path: str) -> bool:
@@ -42,8 +56,7 @@ def counts(path: str) -> bool:
     return not (suspect and _NOT_CONTENT & set(path.split("/")))
 
 
-def parents(path: str) -> Iterator[str]:
-    """The folders that ``path`` is in, the innermost first."""
+def _above(path: str) -> Iterator[str]:
     while path := path.rpartition("/")[0]:
         yield path
 
@@ -73,11 +86,11 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _folded(path: str) -> str:
-    """Equal for paths that some file systems take for the same."""
-    if path.isascii():
-        return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+def _folded(text: str) -> str:
+    """Equal for names that some file systems take for the same."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
 def _why(one: str, other: str, folders: list[str]) -> str:

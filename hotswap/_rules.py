@@ -67,9 +67,10 @@ def check_paths(paths: Iterable[str], limits: Limits = LIMITS) -> None:
     files = list(paths)
     if len(files) > limits.files:
         raise SourceError(f"There are {len(files)} files to freeze, more than the {limits.files} allowed: {_KEEP_OUT}.")
+    if found := _names.rejected(files):
+        path, reason = found
+        raise SourceError(f"{path!r} cannot be frozen because {reason}: rename or remove it.")
     for path in files:
-        if reason := _names.objection(path):
-            raise SourceError(f"{path!r} cannot be frozen because {reason}: rename or remove it.")
         _check_shape(path, limits)
     if clash := _names.clash(files):
         raise SourceError(f"{clash}: rename one of them.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IMODE, S_ISREG
@@ -15,6 +16,7 @@ from hotswap.digest import hash_file
 from hotswap.snapshot import FileEntry
 
 _FOLDER_MODE = 0o555
+_MANY = 1000
 _NO_LINK = {errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EACCES}
 
 
@@ -22,7 +24,7 @@ def build(tree: Path, entries: Iterable[FileEntry], objects: Objects) -> None:
     """Fill the new folder ``tree``, durably and read-only; raises ``DamagedError`` if an object is missing."""
     todo = list(entries)
     folders = _make_folders(str(tree), (entry.path for entry in todo))
-    copies = [copy for entry in todo if (copy := _place(entry, f"{tree}/{entry.path}", objects))]
+    copies = _place_all(todo, str(tree), objects)
     for folder in folders:
         _disk.chmod(folder, _FOLDER_MODE)
     _disk.flush([*copies, *folders])
@@ -114,6 +116,19 @@ def _make_folders(tree: str, paths: Iterable[str]) -> list[str]:
 def _parents(path: str) -> Iterator[str]:
     while path := path.rpartition("/")[0]:
         yield path
+
+
+def _place_all(entries: Sequence[FileEntry], tree: str, objects: Objects) -> list[str]:
+    """Link or copy all; returns the copies. Many are shared between two threads: most of the work is the kernel's."""
+
+    def place(some: Sequence[FileEntry]) -> list[str]:
+        return [copy for entry in some if (copy := _place(entry, f"{tree}/{entry.path}", objects))]
+
+    if len(entries) < _MANY:
+        return place(entries)
+    half = len(entries) // 2
+    with ThreadPoolExecutor(2) as pool:
+        return [copy for copies in pool.map(place, (entries[:half], entries[half:])) for copy in copies]
 
 
 def _place(entry: FileEntry, destination: str, objects: Objects) -> str | None:

@@ -200,9 +200,9 @@ def _package(name: str) -> str:
 def _files(items: list[Any]) -> tuple[FileEntry, ...]:
     """Sorted, each with a name of its own that leads nowhere else."""
     files = tuple(FileEntry.from_list(item) for item in items)
-    for file in files:
-        if reason := _names.objection(file.path):
-            raise ManifestError(f"the path {file.path!r} is not allowed ({reason})")
+    if found := _names.rejected([file.path for file in files]):
+        path, reason = found
+        raise ManifestError(f"the path {path!r} is not allowed ({reason})")
     if problem := _names.clash(file.path for file in files):
         raise ManifestError(problem)
     for before, after in pairwise(files):
