@@ -7,9 +7,8 @@ local folder, or from a repository - a digest stands beside it.
 
 from __future__ import annotations
 
-import ast
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,25 +103,3 @@ def fingerprint(imported: Iterable[str], frozen: frozenset[str] = frozenset()) -
     now = installed()
     distributions = (Distribution(*now.describe(name, frozen)) for name in now.closure(wanted))
     return Environment(python_tag(), tuple(sorted(distributions)))
-
-
-def imported_names(tree: ast.AST) -> frozenset[str]:
-    """Top-level names of the modules that parsed code imports absolutely, anywhere in it."""
-    return frozenset(name.partition(".")[0] for node in ast.walk(tree) for name in _imports(node))
-
-
-def _imports(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-        yield node.module
-    elif isinstance(node, ast.Call) and _is_import_call(node.func) and node.args:
-        first = node.args[0]
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            yield first.value
-
-
-def _is_import_call(function: ast.expr) -> bool:
-    if isinstance(function, ast.Attribute):
-        return function.attr == "import_module"
-    return isinstance(function, ast.Name) and function.id in {"import_module", "__import__"}

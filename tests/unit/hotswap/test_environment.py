@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 from distributions import Site, editable, make_package
 
-from hotswap.environment import Distribution, Environment, EnvironmentChange, fingerprint, imported_names, python_tag
+from hotswap.environment import Distribution, Environment, EnvironmentChange, fingerprint, python_tag
 
 
 @pytest.fixture
@@ -231,20 +230,3 @@ def test_each_fact_of_an_environment_counts() -> None:
 
 def test_the_python_is_told_by_its_tag() -> None:
     assert fingerprint([]).python == python_tag()
-
-
-@pytest.mark.parametrize(
-    ("code", "names"),
-    [
-        ("import numpy.linalg as la, scipy", {"numpy", "scipy"}),
-        ("from pydantic.fields import Field", {"pydantic"}),
-        ("from . import helpers\nfrom .devices import Furnace", set()),
-        ("def f():\n    import lazy", {"lazy"}),
-        ("try:\n    import fast\nexcept ImportError:\n    import slow", {"fast", "slow"}),
-        ('importlib.import_module("plug.in")', {"plug"}),
-        ('__import__("dunder")', {"dunder"}),
-        ("import_module(name)", set()),
-    ],
-)
-def test_absolute_imports_are_found_wherever_they_are(code: str, names: set[str]) -> None:
-    assert imported_names(ast.parse(code)) == names
