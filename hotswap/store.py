@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from hotswap import _disk, _tree, collection
@@ -76,14 +77,21 @@ class Store:
         """
         return self.ensure(source, environment, hold=hold).snapshot
 
-    def ensure(self, source: Source, environment: Environment | None = None, *, hold: str | None = None) -> Frozen:
-        """As ``freeze``, and tell whether the snapshot is new."""
+    def ensure(
+        self,
+        source: Source,
+        environment: Environment | None = None,
+        *,
+        hold: str | None = None,
+        frozen_at: datetime | None = None,
+    ) -> Frozen:
+        """As ``freeze``, and tell whether the snapshot is new; one from elsewhere brings the time it was frozen at."""
         try:
-            return self._freeze(source, environment, hold)
+            return self._freeze(source, environment, hold, frozen_at)
         except DamagedError as problem:  # what is known of the files counts on an object that is gone
             log.info("%s Now all files are read again.", problem)
             self._reader.forget()
-            return self._freeze(source, environment, hold)
+            return self._freeze(source, environment, hold, frozen_at)
 
     def open(self, name: str) -> Snapshot:
         """The snapshot with this id or unambiguous prefix, after a check of names, sizes and modes in its tree.
@@ -249,15 +257,19 @@ class Store:
             raise UnknownSnapshotError(f"{len(found)} snapshots start with {prefix!r}: give more characters.")
         raise unknown(self.root, prefix)
 
-    def _freeze(self, source: Source, environment: Environment | None, hold: str | None) -> Frozen:
+    def _freeze(
+        self, source: Source, environment: Environment | None, hold: str | None, frozen_at: datetime | None
+    ) -> Frozen:
         with self._layout.writing(), _no_garbage_collection():
-            return self._freeze_alone(source, environment, hold)
+            return self._freeze_alone(source, environment, hold, frozen_at)
 
-    def _freeze_alone(self, source: Source, environment: Environment | None, hold: str | None) -> Frozen:
+    def _freeze_alone(
+        self, source: Source, environment: Environment | None, hold: str | None, frozen_at: datetime | None
+    ) -> Frozen:
         content = self._reader.read(source)
         if environment is None:
             environment = fingerprint(content.imports())
-        snapshot = Snapshot.of(source.package, content.files, environment, source.origin)
+        snapshot = Snapshot.of(source.package, content.files, environment, source.origin, frozen_at)
         known = self._known(snapshot.id)
         if known is None:
             self._publish(Record(snapshot, content.bytecode()), hold)
