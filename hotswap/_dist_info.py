@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any, Final, NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -18,6 +19,33 @@ from packaging.version import InvalidVersion, Version
 from hotswap.errors import SourceError
 
 Table = Mapping[str, Any]
+
+_SOURCE_FOLDERS: Final = {"src", "lib"}
+
+
+class Project(NamedTuple):
+    """A ``pyproject.toml``, known to people as ``where``, and the top-level name of a package that it is beside."""
+
+    package: str
+    where: str
+    content: bytes
+
+
+def places(package: PurePath) -> list[PurePath]:
+    """Where the ``pyproject.toml`` of the package in the folder ``package`` may be; the first that is there counts."""
+    above = [package.parent, *([package.parent.parent] if package.parent.name in _SOURCE_FOLDERS else [])]
+    return [folder / "pyproject.toml" for folder in above]
+
+
+def of_projects(projects: Iterable[Project]) -> dict[str, bytes]:
+    """Files by path below the snapshot root; see ``dist_info``."""
+    packages: dict[tuple[str, bytes], list[str]] = {}
+    for project in projects:
+        packages.setdefault((project.where, project.content), []).append(project.package)
+    found: dict[str, bytes] = {}
+    for (where, content), names in packages.items():
+        found |= dist_info(content, names, where)
+    return found
 
 
 def dist_info(pyproject: bytes, packages: list[str], where: str) -> dict[str, bytes]:

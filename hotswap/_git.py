@@ -36,9 +36,9 @@ def listed(folder: Path) -> list[str] | None:
     return None if told is None else sorted({os.fsdecode(name) for name in told.split(b"\0") if name})
 
 
-def state(folder: Path) -> State | None:
-    """What is checked out around ``folder``, and what differs from it below; None outside of git."""
-    asked = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--", ".")
+def state(folder: Path, path: str = ".") -> State | None:
+    """What is checked out around ``folder``, and what differs from it at or below ``path``; None outside of git."""
+    asked = ("status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--", path)
     told = _run(folder, "--no-optional-locks", *asked)
     if told is None:
         return None
