@@ -45,8 +45,8 @@ def compile_source(source: bytes) -> Compiled:
 
 def cached_path(path: str) -> str:
     """Where the import system looks for the byte-code of the source file at the posix ``path``."""
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
 
 
 def imported_names(code: CodeType) -> frozenset[str]:

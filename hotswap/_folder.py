@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from stat import S_ISLNK
 from typing import NamedTuple, TypeVar
@@ -40,35 +39,54 @@ class File(NamedTuple):
 
 
 class Folder:
-    """The package in the folder ``root``."""
+    """The package in the folder ``root``, or the module in the file ``root``, frozen as ``name``.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    What an installer ``copied`` there counts whatever ``.gitignore`` says of the place.
+    """
+
+    def __init__(self, root: Path, name: str | None = None, *, copied: bool = False) -> None:
+        alone = root.is_file()
+        self.root = root.parent if alone else root
+        self.name = name or (root.stem if alone else root.name)
+        self._only = root.name if alone else None
+        self._prefix = "" if alone else f"{self.name}/"
+        self._copied = copied
         self._names: list[str] = []
         self._seen: dict[str, os.stat_result | None] = {}
 
+    def state(self) -> _git.State | None:
+        """What git tells of it; None outside of git."""
+        return _git.state(self.root, self._only or ".")
+
     def files(self, limits: Limits) -> Iterator[File]:
         """What belongs to the package now; raises ``SourceError`` naming the first that cannot be frozen."""
-        root, prefix, now = str(self.root), self.root.name, time.time_ns()
-        self._names = _list(self.root)
+        root, prefix, now = str(self.root), self._prefix, time.time_ns()
+        self._names = self._list()
         self._seen = {path: _lstat(root, path) for path in self._names}
         entries = {path: found for path, found in self._seen.items() if found is not None}
         links = {path: _readlink(root, path) for path, found in entries.items() if S_ISLNK(found.st_mode)}
-        for path in _rules.kept(entries, prefix, root):
-            target = _rules.follow(path, links, entries, f"{prefix}/{path}") if path in links else path
+        for path in _rules.kept(entries, self.name, root):
+            target = _rules.follow(path, links, entries, f"{prefix}{path}") if path in links else path
             found, place = entries[target], f"{root}/{target}"
-            _rules.check_regular(f"{prefix}/{path}", found, limits)
-            yield File(f"{prefix}/{path}", place, found, stat_key(place, found, now))
+            _rules.check_regular(f"{prefix}{path}", found, limits)
+            yield File(f"{prefix}{path}", place, found, stat_key(place, found, now))
 
     def check(self) -> None:
         """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` looked."""
-        root, names = str(self.root), aside(partial(_list, self.root))
+        root, names = str(self.root), aside(self._list)
         for path, before in self._seen.items():
             if not _same(before, _lstat(root, path)) and _names.counts(path):
                 raise moved(f"{root}/{path}")
         new = {path for path in set(self._names) ^ set(names.result()) if _names.counts(path)}
         if new:
             raise moved(f"{root}/{min(new)}")
+
+    def _list(self) -> list[str]:
+        """Paths below the root that may belong to the package, posix and relative, in order."""
+        if self._only:
+            return [self._only]
+        listed = None if self._copied else _git.listed(self.root)
+        return sorted(_walk(str(self.root))) if listed is None else listed
 
 
 def aside(action: Callable[[], T]) -> Future[T]:
@@ -83,12 +101,6 @@ def aside(action: Callable[[], T]) -> Future[T]:
 def moved(path: str) -> SourceError:
     """The error for a file that is not as it was found."""
     return SourceError(f"{path} changed while it was being frozen: freeze again when nothing is being saved.")
-
-
-def _list(root: Path) -> list[str]:
-    """Paths below ``root`` that may belong to the package, posix and relative, in order."""
-    listed = _git.listed(root)
-    return sorted(_walk(str(root))) if listed is None else listed
 
 
 def _walk(root: str) -> Iterator[str]:
