@@ -58,6 +58,7 @@ class Fleet:
         limits: Limits | None = None,
         memory_mb: int | None = None,
     ) -> None:
+        self._store = store
         self._hook = hook
         self._runs = Runs(run_dir)
         self._watch = DeathWatch()
@@ -87,6 +88,7 @@ class Fleet:
 
         Raises DescribeError.
         """
+        snapshot = self._store.resolve(snapshot)
         with self._gate, contextlib.ExitStack() as room:
             if not self._templates.runs(snapshot):
                 room.enter_context(self._memory.room_for(Start(template_name(snapshot), snapshot, "")))
@@ -100,6 +102,7 @@ class Fleet:
         Waits ``timeout`` seconds at most for memory. One of that name with another snapshot is drained once its
         successor serves. Raises ProcessError with the reason when it does not start.
         """
+        snapshot = self._store.resolve(snapshot)
         with self._gate:
             with self._lock(name):
                 run = self._serving(name, snapshot)

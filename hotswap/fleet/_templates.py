@@ -157,16 +157,21 @@ class Templates:
             parent.close()
 
     def _start_template(self, snapshot: str) -> Parent:
-        arguments = {"limits": asdict(self._limits), "unclaimed_seconds": UNCLAIMED_SECONDS}
-        birth = self.birth(template_name(snapshot), snapshot, "", arguments)
-        with self._lock(_ZYGOTE):
-            answer = self._running_zygote().call("template", birth=plain(birth))
-        run = run_of("template", birth, answer)
-        self._watch(run)
-        try:
-            return Parent(run, partial(self.connect, timeout=self._limits.seconds + _MARGIN_SECONDS))
-        except (TimeoutError, OSError) as error:
-            raise self._died(snapshot, run, error) from error
+        arguments = {
+            "limits": asdict(self._limits),
+            "manifest": str(self._store.root / "manifests" / f"{snapshot}.json"),
+            "unclaimed_seconds": UNCLAIMED_SECONDS,
+        }
+        with self._store.use(snapshot):  # until the template uses it itself
+            birth = self.birth(template_name(snapshot), snapshot, "", arguments)
+            with self._lock(_ZYGOTE):
+                answer = self._running_zygote().call("template", birth=plain(birth))
+            run = run_of("template", birth, answer)
+            self._watch(run)
+            try:
+                return Parent(run, partial(self.connect, timeout=self._limits.seconds + _MARGIN_SECONDS))
+            except (TimeoutError, OSError) as error:
+                raise self._died(snapshot, run, error) from error
 
     def _running_zygote(self) -> Parent:
         if self._zygote is None or not self._zygote.alive():

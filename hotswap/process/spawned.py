@@ -15,10 +15,11 @@ from hotswap.process.template import announce
 
 
 def main() -> None:
-    """Read the birth from standard input; the listening socket is the inherited descriptor named in the argument."""
-    listener = socket.socket(fileno=int(sys.argv[1]))
+    """Read the birth from standard input; the arguments are inherited descriptors, first the listening socket."""
+    descriptors = [int(argument) for argument in sys.argv[1:]]
+    listener = socket.socket(fileno=descriptors[0])
     birth = Birth(**json.load(sys.stdin))
-    hygiene.begin_own_life({listener.fileno()}, birth.log)
+    hygiene.begin_own_life(descriptors, birth.log)
     announce("process", birth, listener)
     prepare(birth.snapshot, birth.tree)
     with hygiene.undone():

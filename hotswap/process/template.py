@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -9,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -82,16 +85,27 @@ def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
     """Import the snapshot, then serve ``describe`` and ``fork`` until told to end. Ends the process."""
     hygiene.begin_own_life({listener.fileno()}, birth.log)
     announce("template", birth, listener)
+    lock = _use(Path(birth.arguments["manifest"]))
     prepare(birth.snapshot, birth.tree)
-    template = _Template(birth)
+    template = _Template(birth, lock)
     hello = {**Identity.mine().to_dict(), "name": birth.name, "snapshot": birth.snapshot, "instance": birth.instance}
     try:
         wire.serve_alone(listener, birth.secret, hello, template.handlers(), birth.arguments["unclaimed_seconds"])
     except Become as fork:
-        hygiene.begin_own_life({fork.listener.fileno()}, fork.birth.log)
+        hygiene.begin_own_life({fork.listener.fileno(), lock}, fork.birth.log)
         announce("process", fork.birth, fork.listener)
         live(fork.birth, fork.listener)
     os._exit(0)
+
+
+def _use(manifest: Path) -> int:
+    """Keep the snapshot from being collected until this process and all that inherit the descriptor have ended.
+
+    Whoever starts a template uses the snapshot meanwhile, so it cannot be gone; see ``Store.use``.
+    """
+    descriptor = os.open(manifest, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def announce(kind: str, birth: Birth, listener: socket.socket) -> None:
@@ -113,8 +127,11 @@ def announce(kind: str, birth: Birth, listener: socket.socket) -> None:
 
 
 class _Template:
-    def __init__(self, birth: Birth) -> None:
+    """``lock`` is the descriptor that keeps the snapshot from being collected, for every process that has it."""
+
+    def __init__(self, birth: Birth, lock: int) -> None:
         self._birth = birth
+        self._lock = lock
         self._children = Children()
         self._limits = Limits(**birth.arguments["limits"])
         self._error: DescribeError | None = None
@@ -153,8 +170,10 @@ class _Template:
             raise self._error
         child = Birth(**birth, secret=self._birth.secret)
         listener = wire.listen()
-        spawned = self._noticed.reasons
-        pid = spawn("hotswap.process.spawned", child, listener) if spawned else fork_to_live(child, listener)
+        if self._noticed.reasons:
+            pid = spawn("hotswap.process.spawned", child, listener, keep=[self._lock])
+        else:
+            pid = fork_to_live(child, listener)
         return self._children.add(pid, listener)
 
     def stop(self) -> None:
@@ -169,12 +188,16 @@ def fork_to_live(birth: Birth, listener: socket.socket) -> int:
     return pid
 
 
-def spawn(module: str, birth: Birth, listener: socket.socket) -> int:
-    """Start a process in a fresh interpreter; ``module`` is told the descriptor of its listener and reads its birth."""
-    command = [sys.executable, "-P", "-m", module, str(listener.fileno())]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+def spawn(module: str, birth: Birth, listener: socket.socket, keep: Sequence[int] = ()) -> int:
+    """Start a process in a fresh interpreter: ``module``, which reads its birth from standard input.
+
+    Its arguments are the descriptors of its listener and of what else it is to keep.
+    """
+    descriptors = [listener.fileno(), *keep]
+    command = [sys.executable, "-P", "-m", module, *map(str, descriptors)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=descriptors)
     assert process.stdin
-    with process.stdin as pipe:
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
         pipe.write(json.dumps(asdict(birth)).encode())
     process.returncode = 0  # reaped by its parent's own list of children
     return process.pid
