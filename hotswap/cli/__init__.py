@@ -9,8 +9,10 @@ import click
 
 from hotswap.cli._checking import verify
 from hotswap.cli._common import Group
+from hotswap.cli._completion import completion
 from hotswap.cli._freezing import freeze
 from hotswap.cli._looking import diff, list_snapshots, show
+from hotswap.cli._working import list_generations, promote, show_current, worker
 
 
 @click.group(cls=Group)
@@ -25,5 +27,16 @@ def main() -> None:
     """
 
 
-for command in (freeze, list_snapshots, show, diff, verify):
+for command in (
+    freeze,
+    list_snapshots,
+    show,
+    diff,
+    verify,
+    worker,
+    promote,
+    show_current,
+    list_generations,
+    completion,
+):
     main.add_command(command)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from hotswap.errors import HotswapError
 
@@ -41,6 +42,25 @@ STORE = click.option(
 
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for programs.")
+
+
+def _folder(ctx: click.Context) -> Path:
+    return Path(ctx.params.get("folder") or "snapshots")
+
+
+def complete_snapshot(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For ``shell_complete``: the ids in the store that the command is about."""
+    del param
+    known = [one for one in open_store(_folder(ctx)).list() if one.id.startswith(incomplete)]
+    return [CompletionItem(one.short_id, help=f"{one.package}, {moment(one)}") for one in known]
+
+
+def complete_app(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For ``shell_complete``: the applications that have a current version."""
+    from hotswap.generations import applications
+
+    del param
+    return [CompletionItem(name) for name in applications(_folder(ctx)) if name.startswith(incomplete)]
 
 
 def open_store(folder: Path) -> Store:

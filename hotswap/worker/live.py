@@ -1,0 +1,162 @@
+"""The versions of one application that run on this host: the current one, and those that still have messages."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from hotswap.digest import hash_json
+from hotswap.errors import HotswapError, ProcessError
+from hotswap.files import write_private
+from hotswap.fleet import Fleet
+from hotswap.generations import FileGenerations
+from hotswap.routing import VersionedBroker
+from hotswap.snapshot import SHORT
+from hotswap.store import Store
+
+_ENTRY: Final = "hotswap.worker.process:main"
+_HOOK: Final = "hotswap.worker.process:describe"
+_PRELOAD: Final = ("redis", "dramatiq", "hotswap.worker.collecting", "hotswap.worker.process")
+_AGAIN_SECONDS: Final = 30.0
+_SPARE_SECONDS: Final = 5.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How versions run; ``grace`` is what a message has, in seconds, to end by itself when its process is stopped."""
+
+    broker_url: str
+    threads: int = 8
+    grace: float = 10.0
+    namespace: str = "dramatiq"
+
+
+def held_for(app: str) -> str:
+    """The reason for which the versions of an application are held in their store."""
+    return f"worker {app}"
+
+
+class LiveVersions:
+    """Starts, drains and ends the processes of ``app``. One at a time on a store: raises ProcessError for a second.
+
+    A version is *open* on the broker from its first message until it has none any more; it is held in the store, and
+    has a process, for at least as long.
+    """
+
+    def __init__(self, store: Store, app: str, settings: Settings, on_failure: Callable[[str, str], None]) -> None:
+        self._store = store
+        self._app = app
+        self._settings = settings
+        self._on_failure = on_failure
+        self._folder = store.root / "run" / app
+        self._lock = _take_lock(self._folder, app)
+        self._broker = VersionedBroker(
+            settings.broker_url, FileGenerations(store.root, app), namespace=settings.namespace, middleware=[]
+        )
+        self._fleet = Fleet(store, self._folder, _secret(self._folder), hook=_HOOK, preload=_PRELOAD)
+        self._running: set[str] = set()
+        self._failures: dict[str, tuple[str, float]] = {}
+
+    @property
+    def logs(self) -> Path:
+        """The folder with a log file for each process."""
+        return self._folder
+
+    def adopt(self, current: str | None) -> None:
+        """Take over what an earlier worker left running, and end what nobody needs any more."""
+        self._fleet.adopt()
+        needed = self._broker.opened() | ({current} if current else set())
+        names = {self._name(snapshot) for snapshot in needed}
+        for run in self._fleet.processes():
+            if run["kind"] == "process" and run["name"] not in names:
+                self._fleet.stop(run["name"], self._settings.grace + _SPARE_SECONDS)
+        for snapshot in self._store.list():
+            if snapshot.package == self._app and snapshot.id not in needed:
+                self._store.release(snapshot.id, held_for(self._app))
+
+    def start(self, snapshot: str) -> None:
+        """Have a process of this version, and let it take messages. Raises DescribeError or ProcessError."""
+        self._store.hold(snapshot, held_for(self._app))
+        arguments = {**asdict(self._settings), "store": str(self._store.root)}
+        self._fleet.describe(snapshot)
+        self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, arguments)
+        self._broker.open(snapshot)
+        self._running.add(snapshot)
+
+    def refuse(self, snapshot: str) -> None:
+        """Forget a version that could not be started, unless it is needed."""
+        if snapshot not in self._running | self._broker.opened():
+            self._fleet.release(snapshot)
+            self._store.release(snapshot, held_for(self._app))
+
+    def settle(self, current: str) -> list[str]:
+        """Bring about what should be: the current version runs, and all that have messages. Those just drained."""
+        opened = self._broker.opened()
+        for snapshot in sorted({current, *opened} - (self._running & opened)):
+            self._try(snapshot)
+        return [one for one in sorted(self._running - {current}) if self._drain(one)]
+
+    def draining(self, current: str) -> list[str]:
+        """The superseded versions that run."""
+        return sorted(self._running - {current})
+
+    def close(self) -> None:
+        """End all processes; messages that do not end in time, or did not start, wait on the broker."""
+        self._fleet.close(end=True, grace=self._settings.grace + _SPARE_SECONDS)
+        self._broker.close()
+        self._lock.close()
+
+    def _name(self, snapshot: str) -> str:
+        """Tells settings apart, too: a process with others than now is not the one that is wanted."""
+        return f"{self._app}-{snapshot[:SHORT]}-{hash_json(asdict(self._settings))[:6]}"
+
+    def _try(self, snapshot: str) -> None:
+        """Start a version; what fails is told once, and tried again after a while."""
+        told, again = self._failures.get(snapshot, ("", 0.0))
+        if time.monotonic() < again:
+            return
+        try:
+            self.start(snapshot)
+            self._failures.pop(snapshot, None)
+        except HotswapError as problem:
+            self._failures[snapshot] = (str(problem), time.monotonic() + _AGAIN_SECONDS)
+            if str(problem) != told:
+                self._on_failure(snapshot, str(problem))
+
+    def _drain(self, snapshot: str) -> bool:
+        if not self._broker.close_version(snapshot):
+            return False
+        self._running.discard(snapshot)
+        self._fleet.stop(self._name(snapshot), self._settings.grace + _SPARE_SECONDS)
+        self._fleet.release(snapshot)
+        self._store.release(snapshot, held_for(self._app))
+        return True
+
+
+def _take_lock(folder: Path, app: str) -> IO[bytes]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as problem:
+        lock.close()
+        raise ProcessError(
+            f"A worker of {app} runs on this store already: stop it, or name another store."
+        ) from problem
+    return lock
+
+
+def _secret(folder: Path) -> str:
+    """What the processes of this folder know each other by; it outlives the worker, and so do they."""
+    path = folder / "secret"
+    if not path.exists():
+        write_private(path, secrets.token_hex(32))
+    return path.read_text()

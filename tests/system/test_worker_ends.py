@@ -1,0 +1,151 @@
+"""`hotswap worker` begins, ends and crashes: no message is lost, and nothing is left running."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from dramatiq_app import TASKS, Project, Worker, running
+
+from hotswap.cli import main
+from hotswap.generations import FileGenerations
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def project(tmp_path: Path, broker_url: str) -> Iterator[Project]:
+    project = Project(tmp_path / "project", broker_url)
+    yield project
+    project.close()
+
+
+def version_process(project: Project) -> psutil.Process:
+    """The one process that runs messages."""
+    (found,) = [each for each in project.processes() if log_of(each).name.startswith("bench_app-")]
+    return found
+
+
+def log_of(process: psutil.Process) -> Path:
+    return Path(f"/proc/{process.pid}/fd/2").readlink()
+
+
+def test_a_worker_that_is_told_to_end_lets_messages_finish_and_keeps_the_rest_for_the_next(project: Project) -> None:
+    project.commit("one")
+    with running(project, "--threads", "1") as worker:
+        worker.wait_for("current")
+        gate = project.gate()
+        long = project.send("work", gate)
+        assert project.heard(long) == "begins one"
+        waiting = project.send("report", "runs")
+        worker.program.send_signal(signal.SIGINT)
+        worker.wait_for("stopping")
+        project.open_gate(gate)
+        assert worker.program.wait(20) == 0
+        assert project.heard(long) == "ends one"
+        assert project.server.llen(waiting) == 0
+    with running(project) as worker:
+        assert project.heard(waiting) == "runs one"
+        assert worker.wait_for("current")["number"] == 1
+
+
+def test_a_message_that_does_not_end_in_time_is_run_again_by_its_own_version(project: Project) -> None:
+    project.commit("one")
+    gate = project.gate()
+    with running(project, "--grace", "0") as worker:
+        worker.wait_for("current")
+        cut = project.send("work", gate)
+        assert project.heard(cut) == "begins one"
+    project.commit("two")
+    with running(project) as worker:
+        worker.wait_for("current", number=2)
+        assert project.heard(cut) == "begins one"
+        project.open_gate(gate)
+        assert project.heard(cut) == "ends one"
+        worker.wait_for("drained")
+
+
+def test_a_killed_worker_leaves_messages_running_and_the_next_one_adopts_them(project: Project) -> None:
+    project.commit("one")
+    gate = project.gate()
+    with running(project) as worker:
+        worker.wait_for("current")
+        long = project.send("work", gate)
+        assert project.heard(long) == "begins one"
+        before = version_process(project)
+        worker.program.kill()
+        worker.program.wait()
+        with running(project) as second:
+            second.wait_for("current", number=1)
+            assert version_process(project) == before
+            project.open_gate(gate)
+            assert project.heard(long) == "ends one"
+
+
+def test_a_message_whose_process_is_killed_is_run_again_at_once(project: Project) -> None:
+    project.commit("one")
+    with running(project) as worker:
+        worker.wait_for("current")
+        gate = project.gate()
+        long = project.send("work", gate)
+        assert project.heard(long) == "begins one"
+        version_process(project).kill()
+        assert project.heard(long) == "begins one"
+        project.open_gate(gate)
+        assert project.heard(long) == "ends one"
+
+
+def test_without_git_saved_files_go_live_and_a_restart_does_not_undo_a_roll_back(project: Project) -> None:
+    project.write("one")
+    with running(project) as worker:
+        assert worker.wait_for("started")["follows"] == "saves"
+        old = worker.wait_for("current")["snapshot"]
+        project.write("two")
+        worker.wait_for("current", number=2)
+        options = ["promote", old, "--store", str(project.store)]
+        assert CliRunner().invoke(main, options, catch_exceptions=False).exit_code == 0
+        worker.wait_for("current", number=3)
+    with running(project, "--no-watch") as worker:
+        assert worker.wait_for("kept")["snapshot"] == old
+        assert project.heard(project.send("report", "runs")) == "runs one"
+
+
+def test_a_named_revision_runs_whatever_is_checked_out(project: Project) -> None:
+    project.commit("one")
+    project.git("tag", "stable")
+    project.commit("two")
+    with running(project, "--rev", "stable") as worker:
+        worker.wait_for("current")
+        assert project.heard(project.send("report", "runs")) == "runs one"
+
+
+def test_code_that_starts_a_thread_when_it_is_imported_is_spawned_and_runs_the_same(project: Project) -> None:
+    project.write("threaded", TASKS + "\nimport threading\nthreading.Thread(target=threading.Event().wait).start()\n")
+    with running(project) as worker:
+        worker.wait_for("current")
+        long = project.send("work", None, "ends")
+        assert [project.heard(long), project.heard(long)] == ["begins threaded", "ends threaded"]
+
+
+def test_a_first_version_that_does_not_import_ends_the_worker_with_its_sentence(project: Project) -> None:
+    project.write("broken", "import nothing_of_this_name")
+    worker = Worker(project)
+    assert worker.program.wait(20) == 2
+    assert FileGenerations(project.store, "bench_app").current() is None
+    assert project.processes() == []
+
+
+def test_a_broker_that_is_not_there_ends_the_worker_with_its_sentence(project: Project) -> None:
+    project.write("one")
+    options = ["worker", str(project.package), "--broker", "redis://127.0.0.1:1/0", "--store", str(project.store)]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        told = CliRunner().invoke(main, options)
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert (told.exit_code, told.stderr.startswith("error: The broker does not answer")) == (2, True)
