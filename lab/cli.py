@@ -296,6 +296,24 @@ def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, and why.")
+@as_json
+@in_lab
+def collect(folder: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Remove code versions that nothing refers to; the lab does so by itself once a day.
+
+    Code that tasks ran is kept, unless lab.toml has a [snapshots] keep_days.
+
+    \b
+    Example:
+      lab collect --dry-run
+    """
+    from lab import display
+
+    _show(as_json, _client(_config(folder)).collect(dry_run=dry_run), display.show_collection)
+
+
+@main.command()
 @click.argument("task_or_experiment")
 @as_json
 @in_lab

@@ -84,6 +84,9 @@ class LabClient:
     def roll_back(self, generation: int) -> Document:
         return self._act("rollback", generation=generation)
 
+    def collect(self, *, dry_run: bool = False) -> Document:
+        return self._act("collect", dry_run=dry_run)
+
     def shut_down(self, *, force: bool = False) -> Document:
         return self._act("shutdown", force=force)
 

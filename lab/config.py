@@ -85,6 +85,13 @@ class Refresh(_Section):
     debounce_ms: int = Field(default=50, ge=0)
 
 
+class Snapshots(_Section):
+    """``[snapshots]``: which code is kept though nothing at work needs it; see ``lab collect``."""
+
+    keep_generations: int = Field(default=20, ge=1)
+    keep_days: int | None = Field(default=None, ge=1)
+
+
 class LabConfig(_Section):
     """All settings of one laboratory; see `load`."""
 
@@ -95,6 +102,7 @@ class LabConfig(_Section):
     broker: Broker = Field(default_factory=Broker)
     worker: Worker = Field(default_factory=Worker)
     refresh: Refresh = Field(default_factory=Refresh)
+    snapshots: Snapshots = Field(default_factory=Snapshots)
 
     @property
     def path(self) -> Path:

@@ -140,6 +140,17 @@ def show_plan(console: Console, plan: Document) -> None:
     console.print(table if table.row_count else "Nothing changes.")
 
 
+def show_collection(console: Console, collection: Document) -> None:
+    """What is done with each code version, and why."""
+    columns: list[Column] = [
+        ("code version", lambda each: each["snapshot"][:12]),
+        ("is", lambda each: "kept" if each["keep"] else "collected"),
+        ("because", lambda each: each["reason"]),
+        ("KiB", lambda each: round(each["size"] / 1024)),
+    ]
+    show(console, "code versions", collection["decisions"], columns)
+
+
 def _change(name: object) -> str:
     """A name, or for a distribution ``name 1.0 -> 2.0``."""
     if not isinstance(name, list):

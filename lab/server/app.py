@@ -91,6 +91,7 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "refresh": lambda _, body: refreshes.request(_text(body, "rev"), _actor(body), "request"),
         "plan": lambda _, body: refreshes.plan(_text(body, "rev")),
         "rollback": lambda _, body: refreshes.roll_back(_number(body, "generation"), _actor(body)),
+        "collect": lambda _, body: {"decisions": backend.collection.collect(dry_run=body.get("dry_run") is True)},
         "shutdown": lambda _, body: _shut_down(backend, body),
     }
 

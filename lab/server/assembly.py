@@ -18,6 +18,7 @@ from hotswap.process import DeathWatch, Identity
 from hotswap.routing import make_broker, purge, queue_name, send
 from hotswap.store import Store
 from lab.config import LabConfig
+from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
 from lab.managers.epoch import Epoch
 from lab.managers.links import DriverLinks
@@ -60,7 +61,11 @@ class Assembly:
         )
         surroundings = self._surroundings(watch)
         retirement = RetirementManager(self._ground.records, self._ground.bus, self._workers.retire)
-        self.backend = Backend(self._ground, surroundings, devices, self._refreshes(), [retirement])
+        store = self._store()
+        collection = CollectionManager(self._ground.records, store, settings.config.snapshots)
+        self.backend = Backend(
+            self._ground, surroundings, devices, self._refreshes(store), collection, others=[retirement]
+        )
         self.app = create_app(
             self.backend,
             lab=settings.config.general.name,
@@ -87,9 +92,15 @@ class Assembly:
     ) -> None:
         self._closing.__exit__(kind, error, trace)
 
-    def _refreshes(self) -> RefreshManager:
+    def _store(self) -> Store:
+        """Only this laboratory knows what its work refers to, so only it collects."""
         config = self._settings.config
         store = Store(config.general.state_dir / "store")
+        store.claim(f"the laboratory {config.general.name}", "lab collect")
+        return store
+
+    def _refreshes(self, store: Store) -> RefreshManager:
+        config = self._settings.config
         code = LabCode(config, store)
         ground = self._ground
         participant = LabParticipant(ground.records, ground.catalog, store, code, self._fleet, self._workers.ensure)

@@ -48,6 +48,12 @@ class Refreshes(_Part, Protocol):
     def roll_back(self, generation: int, actor: str) -> Document: ...
 
 
+class Collection(_Part, Protocol):
+    """The collection manager, as others use it."""
+
+    def collect(self, *, dry_run: bool = False) -> list[Document]: ...
+
+
 class Ground:
     """What all managers of a process stand on."""
 
@@ -85,12 +91,14 @@ class Backend:
         surroundings: Surroundings,
         devices: Devices,
         refreshes: Refreshes,
+        collection: Collection,
         others: Sequence[Manager] = (),
     ) -> None:
         self.records = records = ground.records
         self.generations = ground.generations
         self.devices = devices
         self.refreshes = refreshes
+        self.collection = collection
         self.processes = surroundings.processes
         self._catalog = catalog = ground.catalog
         self._bus = bus = ground.bus
@@ -103,7 +111,7 @@ class Backend:
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.rebind_wanted),
         ]
-        self._parts: list[_Part] = [*self._managers, *others, devices, refreshes]
+        self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
         self.commands = Commands(records, devices.revoke, self._wake)
 
     def start(self) -> None:

@@ -204,6 +204,15 @@ def test_a_command_rolls_back_to_an_earlier_generation(lab: Laboratory, gate: Pa
     assert lab.go_live() == second + 2
 
 
+def test_a_collection_leaves_the_code_that_tasks_ran(lab: Laboratory, gate: Path) -> None:
+    gate.touch()
+    task = lab.hold("furnace_1", gate)
+    lab.result(task)
+    ran = lab.client.get(f"tasks/{task}")["pin"]["snapshot"]
+    decisions = json.loads(lab.cli("collect", "--json"))["decisions"]
+    assert {each["snapshot"]: each["keep"] for each in decisions}[ran]
+
+
 def test_a_plan_tells_what_would_change_and_changes_nothing(lab: Laboratory) -> None:
     def state() -> dict[str, Any]:
         return {

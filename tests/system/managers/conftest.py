@@ -135,6 +135,14 @@ class FakeRefreshes:
         return {"_id": "r", "generation": generation, "actor": actor}
 
 
+class FakeCollection:
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+    def collect(self, *, dry_run: bool = False) -> list[Document]:
+        return [{"snapshot": OLD, "keep": dry_run, "reason": "nothing refers to it", "size": 2048}]
+
+
 class Lab:
     """The managers of one laboratory, and helpers that play everybody else."""
 
@@ -167,7 +175,7 @@ class Lab:
         )
         for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers"):
             self.ground.bus.subscribe(collection, self._changed.set)
-        self.new_backend = Backend(self.ground, surroundings, self.devices, FakeRefreshes())
+        self.new_backend = Backend(self.ground, surroundings, self.devices, FakeRefreshes(), FakeCollection())
 
     def start(self) -> None:
         self.backend = self.new_backend

@@ -295,6 +295,15 @@ def test_other_outcomes_are_told(running: Path, fake: FakeLab, outcome: str) -> 
     assert lab(running, "rollback", "1").exit_code == 0
 
 
+def test_a_collection_tells_what_stays_and_what_goes(running: Path, fake: FakeLab) -> None:
+    kept = {"snapshot": "a" * 64, "keep": True, "reason": "tasks ran it", "size": 2048}
+    gone = {"snapshot": "b" * 64, "keep": False, "reason": "nothing refers to it", "size": 1024}
+    fake.answers["POST /api/collect"] = (200, {"decisions": [kept, gone]})
+    lines = lab(running, "collect", "--dry-run").output.splitlines()
+    assert any(line.split() == ["aaaaaaaaaaaa", "kept", "tasks", "ran", "it", "2"] for line in lines)
+    assert any(line.split() == ["bbbbbbbbbbbb", "collected", "nothing", "refers", "to", "it", "1"] for line in lines)
+
+
 def test_every_command_has_help_with_an_example() -> None:
     for name in main.commands:
         shown = CliRunner().invoke(main, [name, "--help"]).output

@@ -98,6 +98,7 @@ CHANGING = [
     "refresh",
     "plan",
     "rollback",
+    "collect",
     "shutdown",
 ]
 
