@@ -9,6 +9,8 @@ from typing import NamedTuple
 from hotswap import _bytecode
 from hotswap._objects import Objects
 from hotswap.digest import Json, Memory
+from hotswap.environment import Environment, fingerprint
+from hotswap.roots import Following, modules
 from hotswap.snapshot import FileEntry
 from hotswap.source import Source, SourceFile
 
@@ -30,10 +32,9 @@ class Content:
     files: tuple[FileEntry, ...]
     code: dict[str, Code]
 
-    def imports(self) -> frozenset[str]:
-        """Top-level names of the modules that are imported from elsewhere."""
-        ours = {entry.path.partition("/")[0] for entry in self.files}
-        return frozenset().union(*(one.imports for one in self.code.values())) - ours
+    def environment(self) -> Environment:
+        """What the code depends on that is not frozen with it."""
+        return fingerprint(_imports(self.code), modules(entry.path for entry in self.files))
 
     def bytecode(self) -> tuple[FileEntry, ...]:
         """The files that the tree holds beside those of the source."""
@@ -55,12 +56,22 @@ class Reader:
         self._new_code: dict[str, Json] = {}
 
     def read(self, source: Source) -> Content:
-        """All of ``source``; contents that the store lacks are staged. Raises ``SourceError``."""
+        """All of ``source``, with the local packages that it imports; contents that the store lacks are staged.
+
+        Raises ``SourceError``.
+        """
         self._new_digests, self._new_code = {}, {}
-        files = tuple(sorted(self._entry(file) for file in source.files()))
+        files: dict[str, FileEntry] = {}
+        code: dict[str, Code] = {}
+        given = source.files()
+        while given:
+            entries = [self._entry(file) for file in given]
+            new = {entry.path: self._compiled(entry.digest) for entry in entries if entry.path.endswith(".py")}
+            files.update((entry.path, entry) for entry in entries)
+            code.update(new)
+            given = source.follow(_imports(new)) if isinstance(source, Following) else []
         source.check()
-        code = {entry.path: self._compiled(entry.digest) for entry in files if entry.path.endswith(".py")}
-        return Content(files, code)
+        return Content(tuple(sorted(files.values())), code)
 
     def remember(self, *, always: bool) -> None:
         """Keep what the last ``read`` learned, once its objects are published.
@@ -101,3 +112,8 @@ class Reader:
         if compiled.bytecode is None:
             return [None, 0, imports]
         return [self._objects.stage(compiled.bytecode), len(compiled.bytecode), imports]
+
+
+def _imports(code: dict[str, Code]) -> frozenset[str]:
+    """Top-level names of the modules that code imports absolutely."""
+    return frozenset().union(*(one.imports for one in code.values()))

@@ -26,7 +26,7 @@ from hotswap._repairing import Copy, Repairer
 from hotswap._unfinished import Change
 from hotswap._verifying import Verifier
 from hotswap.collection import Decision, Retention
-from hotswap.environment import Environment, fingerprint
+from hotswap.environment import Environment
 from hotswap.errors import DamagedError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import FileEntry, Snapshot
 from hotswap.source import Source
@@ -268,7 +268,7 @@ class Store:
     ) -> Frozen:
         content = self._reader.read(source)
         if environment is None:
-            environment = fingerprint(content.imports())
+            environment = content.environment()
         snapshot = Snapshot.of(source.package, content.files, environment, source.origin, frozen_at)
         known = self._known(snapshot.id)
         if known is None:
