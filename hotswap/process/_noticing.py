@@ -13,6 +13,7 @@ import random
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib.machinery import ExtensionFileLoader, SourceFileLoader
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any, Final
 
 _TASKS: Final = Path("/proc/self/task")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+_JOINED_SECONDS: Final = 0.2
 
 
 class Noticing:
@@ -46,7 +48,8 @@ class Noticing:
         ):
             yield
         gc.collect()
-        self.reasons = [*self._left(), *self._generators()]
+        _let_threads_end()
+        self.reasons = list(dict.fromkeys([*self._left(), *self._generators()]))
         if not _TASKS.exists():
             self.reasons = ["this operating system does not tell what a fork would break"]
 
@@ -105,13 +108,38 @@ def _after_each_module(loader: type[Any], around: Callable[[ModuleType, Callable
 
 def _marks() -> set[str]:
     """Every thread and descriptor of this process by its number: quick, as it is done before and after each module."""
-    with contextlib.suppress(FileNotFoundError):
-        return {f"{folder.name}/{number}" for folder in (_TASKS, _DESCRIPTORS) for number in os.listdir(folder)}  # noqa: PTH208 - no Path objects are needed
-    return set()
+    if not _TASKS.exists():
+        return set()
+    return {f"task/{number}" for number in _numbers(_TASKS)} | {
+        f"fd/{number}" for number in _numbers(_DESCRIPTORS) if _is_open(number)
+    }
+
+
+def _let_threads_end() -> None:
+    """A thread that was joined is for a moment still there for the kernel, but no more for Python."""
+    deadline = time.monotonic() + _JOINED_SECONDS
+    while time.monotonic() < deadline:
+        known = {thread.native_id for thread in threading.enumerate()}
+        if not _TASKS.exists() or all(number in known for number in _numbers(_TASKS)):
+            return
+        time.sleep(0.001)
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(name) for name in os.listdir(folder)]  # noqa: PTH208 - no Path objects are needed
+
+
+def _is_open(descriptor: int) -> bool:
+    """False for the descriptor that listed the others, whose number is the next to be given away."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _told(mark: str) -> str | None:
-    """What is behind a mark; None for what is gone, as is the descriptor that listed the others."""
+    """What is behind a mark; None for what is gone meanwhile."""
     kind, _, number = mark.partition("/")
     if kind == "task":
         names = {thread.native_id: thread.name for thread in threading.enumerate()}
