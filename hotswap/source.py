@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
@@ -15,7 +17,8 @@ from typing import NamedTuple, Protocol, Self
 import git
 
 from hotswap import _git, _names, _rules
-from hotswap._folder import Folder, aside
+from hotswap._dist_info import Project, of_projects, places
+from hotswap._folder import Folder, aside, moved
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
 from hotswap.snapshot import Origin
@@ -102,7 +105,7 @@ class GitSource:
         blobs = [(self._name(root), blob) for root in self._roots for blob in self._kept(root)]
         _rules.check_paths((f"{name}/{blob.path}" for name, blob in blobs), self._limits)
         _rules.check_total((blob.size for _, blob in blobs), self._limits)
-        return [self._file(f"{name}/{blob.path}", blob) for name, blob in blobs]
+        return [self._file(f"{name}/{blob.path}", blob) for name, blob in blobs] + _metadata(self._projects())
 
     def check(self) -> None:
         """A commit never moves."""
@@ -124,16 +127,26 @@ class GitSource:
         return self._repo.commit(found)
 
     def _kept(self, root: str) -> Iterator[_git.Blob]:
-        """What belongs to the package at ``root``; in the place of a link, what it leads to."""
+        """What belongs to the package at ``root``, below its name; in the place of a link, what it leads to."""
         prefix = self._name(root)
         entries = {blob.path: blob for blob in _git.blobs(self._home, self._tree(root))}
         links = {path: self._link(blob) for path, blob in entries.items() if blob.mode == _LINK}
         for path in _rules.kept(entries, prefix, f"commit {self._commit.hexsha[:12]} of {self._home}"):
-            blob = entries[_rules.follow(path, links, entries, f"{prefix}/{path}")]
+            blob = entries[_rules.follow(path, links, entries, f"{prefix}/{path}") if links else path]
             if blob.mode == _SUBMODULE:
                 raise _rules.submodule(f"{prefix}/{path}")
             _rules.check_size(f"{prefix}/{path}", blob.size, self._limits)
             yield blob._replace(path=path)
+
+    def _projects(self) -> Iterator[Project]:
+        for root in filter(None, self._roots):
+            for place in map(str, places(PurePosixPath(root))):
+                with contextlib.suppress(KeyError):
+                    found = self._commit.tree / place
+                    if isinstance(found, git.Blob) and found.mode != _LINK:
+                        where = f"{place} of commit {self._commit.hexsha[:12]}"
+                        yield Project(self._name(root), where, self._data(found.hexsha))
+                        break
 
     def _file(self, path: str, blob: _git.Blob) -> SourceFile:
         read = partial(self._content, path, blob.sha)
@@ -178,6 +191,7 @@ class TreeSource:
         self.package = roots[0].name
         self._folders = [Folder(root) for root in roots]
         self._limits = limits
+        self._projects: list[Project] = []
         self._asked: Future[Origin] | None = None
 
     @property
@@ -194,15 +208,42 @@ class TreeSource:
         files = [file for folder in self._folders for file in folder.files(self._limits)]
         _rules.check_paths((file.path for file in files), self._limits)
         _rules.check_total((file.stat.st_size for file in files), self._limits)
-        return [SourceFile(file.path, _rules.frozen_mode(file.stat.st_mode), file.key, file.read) for file in files]
+        self._projects = list(self._find_projects())
+        kept = [SourceFile(file.path, _rules.frozen_mode(file.stat.st_mode), file.key, file.read) for file in files]
+        return kept + _metadata(self._projects)
 
     def check(self) -> None:
         """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` was called."""
         for folder in self._folders:
             folder.check()
+        for before, now in zip_longest(self._projects, self._find_projects()):
+            if before != now:
+                raise moved((before or now).where)
 
     def _ask(self) -> Future[Origin]:
         return aside(partial(_origin, [folder.root for folder in self._folders]))
+
+    def _find_projects(self) -> Iterator[Project]:
+        for folder in self._folders:
+            place = _project_file(folder.root)
+            if place is not None:
+                yield Project(folder.root.name, str(place), _read(place))
+
+
+def _metadata(projects: Iterable[Project]) -> list[SourceFile]:
+    """What ``importlib.metadata`` will find beside the packages."""
+    return [SourceFile(path, 0o644, None, partial(bytes, data)) for path, data in of_projects(projects).items()]
+
+
+def _project_file(root: Path) -> Path | None:
+    return next((place for place in map(Path, places(root)) if place.is_file() and not place.is_symlink()), None)
+
+
+def _read(place: Path) -> bytes:
+    try:
+        return place.read_bytes()
+    except OSError as problem:
+        raise _rules.unreadable(str(place), problem) from problem
 
 
 def open_repository(path: Path) -> git.Repo:
@@ -232,6 +273,8 @@ def _origin(roots: list[Path]) -> Origin:
     commit = commits.pop()
     if commits or commit is None:
         return Origin(dirty=True)
+    beside = {place for root in roots if (place := _project_file(root)) is not None}
+    states += [_git.state(place.parent, place.name) for place in beside]
     changed = any(_names.counts(path) for state in states if state for path in state.changed)
     return replace(_commit(roots[0], commit), dirty=changed)
 

@@ -1,0 +1,7 @@
+from . import right
+
+VERSION = "v1"
+
+
+def around():
+    return right.VERSION, right.other_side()

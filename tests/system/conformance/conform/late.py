@@ -1,0 +1,3 @@
+"""Points that are about imports at run time take this module out of ``sys.modules`` first."""
+
+VERSION = "v1"

@@ -1,0 +1,3 @@
+"""Its folder has no ``__init__``: a namespace package below a plain one."""
+
+VERSION = "v1"

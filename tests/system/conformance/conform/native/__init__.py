@@ -1,0 +1,1 @@
+"""Native libraries: copies of two that come with Python, in which some words were replaced."""

@@ -1,0 +1,1 @@
+from conform.parts.value import VERSION as VERSION

@@ -1,0 +1,3 @@
+"""The other version has no module of this name, but one of its own."""
+
+VERSION = "v1"

@@ -1,0 +1,2 @@
+VERSION = "v1"
+TIMES = globals().get("TIMES", 0) + 1

@@ -1,0 +1,4 @@
+__all__ = ["STARRED"]
+
+STARRED = "v1"
+HIDDEN = "hidden"
