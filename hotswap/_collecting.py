@@ -43,6 +43,8 @@ class Collector:
     def collect(self) -> Sequence[Decision]:
         """Do it; returns what happened."""
         with self._layout.refusals(), self._layout.locked("collecting"):
+            with self._layout.writing():
+                pass  # what a crash left half-done is put right first
             self._empty()
             records, unreadable = self._records()
             reasons = {record.snapshot.id: self._obstacle(record) or self._remove(record) for record in records}
@@ -103,6 +105,7 @@ class Collector:
             self._layout.manifests.withdraw(identity)
             if tree.exists():
                 _disk.rename(str(tree), str(tree.with_name(f"{OLD}{identity}")))
+                _disk.fsync(str(tree.parent))
 
     def _empty(self) -> None:
         """Remove the trees that were put aside, by this collection or one that did not get to its end."""

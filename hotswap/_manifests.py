@@ -13,10 +13,13 @@ from pathlib import Path
 
 from hotswap import _disk
 from hotswap.digest import hash_bytes
-from hotswap.errors import DamagedError, StoreError, UnknownSnapshotError
+from hotswap.errors import DamagedError, ManifestError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import FileEntry, Snapshot
 
+FORMAT = 1
+
 _NAME = re.compile(r"([0-9a-f]{64})\.json")
+_HEAD = re.compile(rb'\{"format": (\d+)')
 _CHECKSUM = b', "checksum": "%s"}\n'
 _TAIL = len(_CHECKSUM % (b"0" * 64))
 
@@ -34,18 +37,18 @@ class Record:
 
     def to_bytes(self) -> bytes:
         """One JSON object; its last member is the digest of all bytes before that member."""
-        plain = {"snapshot": self.snapshot.to_dict(), "bytecode": self.bytecode}
+        plain = {"format": FORMAT, "snapshot": self.snapshot.to_dict(), "bytecode": self.bytecode}
         body = json.dumps(plain).encode("ascii").removesuffix(b"}")
         return body + _CHECKSUM % hash_bytes(body).encode("ascii")
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:
-        """The opposite of ``to_bytes``; raises ``ValueError`` unless the checksum is right."""
+        """The opposite of ``to_bytes``; raises ``ValueError`` unless the checksum is right, or ``ManifestError``."""
         body, tail = data[:-_TAIL], data[-_TAIL:]
         if tail != _CHECKSUM % hash_bytes(body).encode("ascii"):
             raise ValueError("its checksum is wrong")
         plain = json.loads(body + b"}")
-        bytecode = tuple(FileEntry(*entry) for entry in plain["bytecode"])
+        bytecode = tuple(FileEntry.from_list(entry) for entry in plain["bytecode"])
         return cls(Snapshot.from_dict(plain["snapshot"]), bytecode)
 
 
@@ -75,11 +78,15 @@ class Manifests:
         """Raises ``UnknownSnapshotError``, ``DamagedError``, or ``StoreError`` for a format that is not known."""
         path = self.path(identity)
         try:
-            record = Record.from_bytes(path.read_bytes())
+            data = path.read_bytes()
+            _check_format(path, data)
+            record = Record.from_bytes(data)
         except FileNotFoundError as problem:
             raise unknown(self.folder.parent, identity) from problem
-        except StoreError as problem:
-            raise StoreError(f"The manifest {path} is of another version. {problem}") from problem
+        except ManifestError as problem:
+            raise DamagedError(
+                f"The manifest {path} cannot be used ({problem.reason}): freeze the code again."
+            ) from problem
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise DamagedError(f"The manifest {path} cannot be read ({problem}): freeze the code again.") from problem
         if record.snapshot.id != identity or not record.snapshot.is_consistent():
@@ -106,7 +113,7 @@ class Manifests:
         Raises ``UnknownSnapshotError`` when it was collected meanwhile.
         """
         with self._locked(identity, fcntl.LOCK_SH) as descriptor:
-            with suppress(PermissionError):  # somebody else's store can be read, but its ids must be used to be kept
+            with suppress(OSError):  # who may only read the store has no grace, and must use what it needs
                 _disk.touch(descriptor)
             yield
 
@@ -138,6 +145,16 @@ class Manifests:
                 os.close(descriptor)
                 raise
             os.close(descriptor)
+
+
+def _check_format(path: Path, data: bytes) -> None:
+    """Another format may have another checksum, so this comes first."""
+    head = _HEAD.match(data)
+    if head and int(head[1]) != FORMAT:
+        told = head[1].decode("ascii")
+        raise StoreError(
+            f"The manifest {path} has format {told}, and this version of hotswap reads format {FORMAT}: upgrade hotswap."
+        )
 
 
 def unknown(root: Path, name: str) -> UnknownSnapshotError:

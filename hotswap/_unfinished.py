@@ -59,6 +59,7 @@ class Unfinished:
             self._objects.remove(digest for digest in change.objects if self._objects.damage(digest))
         elif not self._is_whole(change.snapshot):
             self._undo(change, change.snapshot)
+        _disk.sync(str(self._path.parent))
         _disk.unlink(str(self._path))
         return True
 

@@ -10,58 +10,21 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_IMODE
 
 import pytest
+from held_source import CODE, EMPTY, Held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap import _tree
-from hotswap.digest import hash_bytes
-from hotswap.environment import Environment
 from hotswap.errors import DamagedError, SourceError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import Origin
-from hotswap.source import SourceFile, TreeSource
+from hotswap.source import TreeSource
 from hotswap.store import Damage, Store
 
-EMPTY = Environment("cp311")
-CODE = {
-    "my_lab/__init__.py": b"from pathlib import Path\nTEXT = (Path(__file__).parent / 'data.txt').read_text()\n",
-    "my_lab/furnace.py": b"LIMIT = 1200\n",
-    "my_lab/data.txt": b"hello",
-    "my_lab/native.so": b"\x7fELF",
-}
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
-
-
-@dataclass
-class Held:
-    """A source that holds its content in memory."""
-
-    contents: dict[str, bytes]
-    package: str = "my_lab"
-    origin: Origin = field(default_factory=Origin)
-    modes: dict[str, int] = field(default_factory=dict)
-    keyed: bool = False
-    reads: list[str] = field(default_factory=list)
-    moved: bool = False
-
-    def files(self) -> list[SourceFile]:
-        return [self._file(path, data) for path, data in self.contents.items()]
-
-    def check(self) -> None:
-        if self.moved:
-            raise SourceError("moved")
-
-    def _file(self, path: str, data: bytes) -> SourceFile:
-        def read() -> bytes:
-            self.reads.append(path)
-            return data
-
-        key = f"test:{hash_bytes(data)}" if self.keyed else None
-        return SourceFile(path, self.modes.get(path, 0o644), key, read)
 
 
 @pytest.fixture
