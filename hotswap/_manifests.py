@@ -153,7 +153,7 @@ def _check_format(path: Path, data: bytes) -> None:
     if head and int(head[1]) != FORMAT:
         told = head[1].decode("ascii")
         raise StoreError(
-            f"The manifest {path} has format {told}, and this version of hotswap reads format {FORMAT}: upgrade hotswap."
+            f"The manifest {path} has format {told}, but this version reads format {FORMAT}: upgrade hotswap."
         )
 
 
