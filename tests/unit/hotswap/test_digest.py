@@ -68,6 +68,28 @@ def test_a_rewritten_file_has_another_key(tmp_path: Path, stat: os.stat_result) 
     assert stat_key("file", (tmp_path / "file").stat(), now) != stat_key("file", stat, now)
 
 
+@pytest.mark.parametrize("place", [1, 2, 6])
+def test_each_of_inode_device_and_size_counts(stat: os.stat_result, place: int) -> None:
+    now = stat.st_ctime_ns + 10**12
+    fields = list(stat)
+    fields[place] += 1
+    times = {"st_mtime_ns": stat.st_mtime_ns, "st_ctime_ns": stat.st_ctime_ns}
+    assert stat_key("file", os.stat_result(fields, times), now) != stat_key("file", os.stat_result(stat, times), now)
+
+
+@pytest.mark.parametrize("time", ["st_mtime_ns", "st_ctime_ns"])
+def test_each_of_the_times_counts(stat: os.stat_result, time: str) -> None:
+    now = stat.st_ctime_ns + 10**12
+    times = {"st_mtime_ns": stat.st_mtime_ns, "st_ctime_ns": stat.st_ctime_ns}
+    other = os.stat_result(stat, {**times, time: times[time] - 1})
+    assert stat_key("file", other, now) != stat_key("file", os.stat_result(stat, times), now)
+
+
+def test_the_place_counts(stat: os.stat_result) -> None:
+    now = stat.st_ctime_ns + 10**12
+    assert stat_key("file", stat, now) != stat_key("copy", stat, now)
+
+
 def test_memory_survives_in_its_file(tmp_path: Path) -> None:
     memory = Memory(tmp_path / "memory.jsonl")
     memory.update({"key": ["digest", 3]})

@@ -134,7 +134,7 @@ def test_a_name_is_refused_or_a_file_of_that_name_can_be_frozen(
     assert sorted(file.path for file in TreeSource(package).files()) == sorted(paths)
 
 
-@pytest.mark.parametrize("limits", [Limits(files=2), Limits(depth=1), Limits(path_length=8)])
+@pytest.mark.parametrize("limits", [Limits(files=2), Limits(depth=1), Limits(path_length=8), Limits(total_size=2)])
 def test_both_kinds_of_source_obey_the_limits(tmp_path: Path, limits: Limits) -> None:
     package = tmp_path / "my_lab"
     package.mkdir()
