@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from hotswap import wire
 from hotswap._plain import Plain, to_plain
 from hotswap.errors import NotPlainError, ProcessError, RemoteError
-from hotswap.fleet import Fleet
+from hotswap.fleet import Fleet, Started
 from hotswap.snapshot import SHORT
 from hotswap.store import Store
 
@@ -35,7 +35,7 @@ class Version:
         self._secret = secret
         self._name = f"version-{snapshot[:SHORT]}-{next(_numbers)}"
         self._closed = False
-        self._address()
+        self._started()
 
     def run(self, function: str, /, *arguments: Any, **keywords: Any) -> Plain:
         """Call ``module:function`` in this version; arguments and result are plain data. Callable from several threads.
@@ -68,14 +68,15 @@ class Version:
     def __repr__(self) -> str:
         return f"<Version {self.snapshot[:SHORT]}>"
 
-    def _address(self) -> wire.Address:
+    def _started(self) -> Started:
         if self._closed:
             raise ProcessError(f"Version {self.snapshot[:SHORT]} was closed: open it again.")
-        return self._fleet.ensure(self._name, self.snapshot, _ENTRY, {}).address
+        return self._fleet.ensure(self._name, self.snapshot, _ENTRY, {})
 
     def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
+        started = self._started()
         try:
-            with wire.Client(self._address(), self._secret) as client:
+            with wire.Client(started.address, self._secret) as client:
                 answer: dict[str, Any] = client.call("run", **call)
                 return answer
         except RemoteError as error:
@@ -83,6 +84,7 @@ class Version:
                 raise NotPlainError(str(error)) from None
             raise
         except OSError as error:
+            started.identity.wait(_GRACE_SECONDS)  # its sockets close before it is gone
             raise ProcessError(
                 f"The process of version {self.snapshot[:SHORT]} died while it ran {call['function']}: "
                 "look for native code, os._exit, or too little memory."
