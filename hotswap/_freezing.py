@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +35,7 @@ class Content:
 
     def environment(self) -> Environment:
         """What the code depends on that is not frozen with it."""
-        return fingerprint(_imports(self.code), modules(entry.path for entry in self.files))
+        return fingerprint(_imports(self.code.values()), modules(entry.path for entry in self.files))
 
     def bytecode(self) -> tuple[FileEntry, ...]:
         """The files that the tree holds beside those of the source."""
@@ -51,7 +52,8 @@ class Reader:
     def __init__(self, objects: Objects, cache: Path) -> None:
         self._objects = objects
         self._digests = Memory(cache / "digests.jsonl")
-        self._code = Memory(cache / f"{_bytecode.VERSION}.jsonl")
+        self._journal_path = cache / f"{_bytecode.VERSION}.jsonl"
+        self._code, self._journal = Memory(self._journal_path), Memory(self._journal_path)
         self._new_digests: dict[str, Json] = {}
         self._new_code: dict[str, Json] = {}
 
@@ -69,9 +71,20 @@ class Reader:
             new = {entry.path: self._compiled(entry.digest) for entry in entries if entry.path.endswith(".py")}
             files.update((entry.path, entry) for entry in entries)
             code.update(new)
-            given = source.follow(_imports(new)) if isinstance(source, Following) else []
+            given = source.follow(_imports(new.values())) if isinstance(source, Following) else []
         source.check()
         return Content(tuple(sorted(files.values())), code)
+
+    def imports(self, files: Iterable[FileEntry]) -> frozenset[str]:
+        """Top-level names of the modules that frozen files import; raises ``DamagedError`` if one has to be read."""
+        digests = {entry.digest for entry in files if entry.path.endswith(".py")}
+        if any(self._journal.get(digest) is None for digest in digests):
+            self._journal = Memory(self._journal_path)  # another process may have frozen them
+        for digest in digests:
+            if self._journal.get(digest) is None:
+                imports: list[Json] = [*_bytecode.compile_source(self._objects.read(digest)).imports]
+                self._journal.update({digest: [None, 0, imports]})
+        return _imports(Code(*self._journal.get(digest)) for digest in digests)  # type: ignore[misc]  # as above
 
     def remember(self, *, always: bool) -> None:
         """Keep what the last ``read`` learned, once its objects are published.
@@ -114,6 +127,6 @@ class Reader:
         return [self._objects.stage(compiled.bytecode), len(compiled.bytecode), imports]
 
 
-def _imports(code: dict[str, Code]) -> frozenset[str]:
+def _imports(code: Iterable[Code]) -> frozenset[str]:
     """Top-level names of the modules that code imports absolutely."""
-    return frozenset().union(*(one.imports for one in code.values()))
+    return frozenset().union(*(one.imports for one in code))

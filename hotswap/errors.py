@@ -58,6 +58,10 @@ class DescribeError(HotswapError):
         return {"path": self.path, "line": self.line}
 
 
+class DriftError(DescribeError):
+    """A snapshot would run in another environment than it was frozen with."""
+
+
 class RemoteError(HotswapError):
     """The other side of a connection raised; ``kind`` is the class name it raised, ``detail`` its plain data."""
 

@@ -151,6 +151,10 @@ class Store:
             )
         return self.content(entry)
 
+    def imports(self, snapshot: Snapshot) -> frozenset[str]:
+        """Top-level names of the modules that the code of a snapshot of this store imports, its own among them."""
+        return self._reader.imports(snapshot.files)
+
     def content(self, entry: FileEntry) -> bytes:
         """The content of an entry of any snapshot of this store; raises ``DamagedError`` as ``read`` does."""
         return self._objects.read(entry.digest)

@@ -7,11 +7,12 @@ import itertools
 import secrets
 import shutil
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
 
-from hotswap import wire
+from hotswap import drift, wire
 from hotswap._plain import Plain, to_plain
 from hotswap.errors import NotPlainError, ProcessError, RemoteError
 from hotswap.fleet import Fleet, Started
@@ -96,13 +97,18 @@ class Version:
         return error
 
 
-def open(name: str, store: Path | str = "snapshots") -> Version:  # noqa: A001 - reads as hotswap.open
+def open(name: str, store: Path | str = "snapshots", *, strict: bool = False) -> Version:  # noqa: A001 - reads as hotswap.open
     """Start a process of the snapshot with this id, or unambiguous start of one, in ``store``.
 
-    Raises UnknownSnapshotError, DamagedError, or DescribeError when the snapshot does not import.
+    Where other distributions are installed than it was frozen with, ``EnvironmentWarning`` names them; ``strict``,
+    that is an error. Raises UnknownSnapshotError, DamagedError, DescribeError when the snapshot does not import, and
+    DriftError when it was frozen for another Python.
     """
     fleet, secret, known = _fleet_for(Path(store).absolute())
-    return Version(known.resolve(name), fleet, secret)
+    snapshot = known.open(name)
+    if changes := drift.check(known, snapshot, strict=strict):
+        warnings.warn(drift.sentence(snapshot.id, changes), drift.EnvironmentWarning, stacklevel=2)
+    return Version(snapshot.id, fleet, secret)
 
 
 @cache

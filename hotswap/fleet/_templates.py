@@ -14,7 +14,8 @@ from typing import Any, Final
 import bson
 from blake3 import blake3
 
-from hotswap import wire
+from hotswap import drift, wire
+from hotswap.environment import EnvironmentChange
 from hotswap.errors import DescribeError, HotswapError, RemoteError
 from hotswap.fleet._endings import in_words
 from hotswap.fleet._locks import Locks
@@ -26,6 +27,7 @@ from hotswap.process.runs import Run, Runs
 from hotswap.store import Store
 
 Document = dict[str, Any]
+Changes = tuple[EnvironmentChange, ...]
 
 _MARGIN_SECONDS: Final = 2.0
 """A template stops an import at its limit by itself, and says where; this much later it is taken to be stuck."""
@@ -54,6 +56,7 @@ class Templates:
         self._watch = watch
         self._zygote: Parent | None = None
         self._templates: dict[str, Parent] = {}
+        self._drift: dict[str, Changes] = {}
         self._lock = Locks()
 
     def adopt(self, run: Run, timeout: float) -> None:
@@ -81,7 +84,7 @@ class Templates:
             except (TimeoutError, OSError) as error:
                 raise self._died(snapshot, parent.run, error) from error
             self._check_reproduced(snapshot, told)
-            return told
+            return {**told, "drift": [[one.name, one.before, one.after] for one in self._met(snapshot)]}
 
     def fork(self, birth: Birth) -> Run:
         """Have the template of the birth's snapshot start a process. Raises HotswapError or OSError."""
@@ -116,6 +119,7 @@ class Templates:
     def release(self, snapshot: str) -> None:
         """End the template of a snapshot; what was forked from it goes on."""
         with self._lock(snapshot):
+            self._drift.pop(snapshot, None)
             parent = self._templates.pop(snapshot, None)
             if parent is not None:
                 parent.end()
@@ -151,13 +155,22 @@ class Templates:
             self._templates[snapshot] = parent
         return parent
 
+    def _met(self, snapshot: str) -> Changes:
+        """How the environment that the template met differs from the recorded one. Raises DriftError."""
+        if snapshot not in self._drift:
+            self._drift[snapshot] = drift.check(self._store, self._store.open(snapshot))
+        return self._drift[snapshot]
+
     def _drop(self, snapshot: str) -> None:
+        self._drift.pop(snapshot, None)
         parent = self._templates.pop(snapshot, None)
         if parent is not None:
             parent.close()
 
     def _start_template(self, snapshot: str) -> Parent:
+        changes = self._met(snapshot)
         arguments = {
+            "warning": drift.sentence(snapshot, changes) if changes else None,
             "limits": asdict(self._limits),
             "manifest": str(self._store.root / "manifests" / f"{snapshot}.json"),
             "unclaimed_seconds": UNCLAIMED_SECONDS,

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -30,6 +31,8 @@ from hotswap.process.surroundings import prepare
 Document = dict[str, Any]
 
 _REMEMBERED: Final = 256
+
+log = logging.getLogger(__name__)
 
 
 class Become(BaseException):
@@ -87,6 +90,8 @@ def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
     announce("template", birth, listener)
     lock = _use(Path(birth.arguments["manifest"]))
     prepare(birth.snapshot, birth.tree)
+    if birth.arguments["warning"]:
+        log.warning("%s", birth.arguments["warning"])
     template = _Template(birth, lock)
     hello = {**Identity.mine().to_dict(), "name": birth.name, "snapshot": birth.snapshot, "instance": birth.instance}
     try:
