@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, new_table, open_store, print_json, print_rich
+from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_rich
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("snapshot", required=False)
+@click.argument("snapshot", required=False, shell_complete=complete_snapshot)
 @STORE
 @JSON
 def verify(snapshot: str | None, folder: Path, as_json: bool) -> None:

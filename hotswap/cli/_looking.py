@@ -11,6 +11,7 @@ from hotswap.cli._common import (
     JSON,
     STORE,
     commit_of,
+    complete_snapshot,
     moment,
     new_table,
     open_store,
@@ -48,7 +49,7 @@ def list_snapshots(folder: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("snapshot")
+@click.argument("snapshot", shell_complete=complete_snapshot)
 @STORE
 @JSON
 def show(snapshot: str, folder: Path, as_json: bool) -> None:
@@ -69,8 +70,8 @@ def show(snapshot: str, folder: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", shell_complete=complete_snapshot)
+@click.argument("after", shell_complete=complete_snapshot)
 @click.option("--patch", "as_patch", is_flag=True, help="Print the changed lines too, as a unified diff.")
 @STORE
 @JSON
