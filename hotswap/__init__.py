@@ -14,44 +14,61 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hotswap.compare import Difference, compare
+    from hotswap.archive import ArchiveSource, export, load
+    from hotswap.collection import Retention
+    from hotswap.compare import Difference
+    from hotswap.compare import compare as diff
     from hotswap.errors import HotswapError
-    from hotswap.generations import Generation, Generations
+    from hotswap.generations import FileGenerations, Generation, Generations
+    from hotswap.routing import versioned_broker
     from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, TreeSource
     from hotswap.store import Store
     from hotswap.versions import Version, open  # noqa: A004 - reads as hotswap.open
 
 _HOMES = {
-    "Difference": "compare",
-    "Generation": "generations",
-    "Generations": "generations",
-    "GitSource": "source",
-    "HotswapError": "errors",
-    "Snapshot": "snapshot",
-    "Store": "store",
-    "TreeSource": "source",
-    "Version": "versions",
-    "compare": "compare",
-    "open": "versions",
+    "ArchiveSource": "archive.ArchiveSource",
+    "Difference": "compare.Difference",
+    "FileGenerations": "generations.FileGenerations",
+    "Generation": "generations.Generation",
+    "Generations": "generations.Generations",
+    "GitSource": "source.GitSource",
+    "HotswapError": "errors.HotswapError",
+    "Retention": "collection.Retention",
+    "Snapshot": "snapshot.Snapshot",
+    "Store": "store.Store",
+    "TreeSource": "source.TreeSource",
+    "Version": "versions.Version",
+    "diff": "compare.compare",
+    "export": "archive.export",
+    "load": "archive.load",
+    "open": "versions.open",
+    "versioned_broker": "routing.versioned_broker",
 }
 
 __all__ = [
+    "ArchiveSource",
     "Difference",
+    "FileGenerations",
     "Generation",
     "Generations",
     "GitSource",
     "HotswapError",
+    "Retention",
     "Snapshot",
     "Store",
     "TreeSource",
     "Version",
-    "compare",
+    "diff",
+    "export",
+    "load",
     "open",
+    "versioned_broker",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'hotswap' has no attribute {name!r}")
-    return getattr(import_module(f"hotswap.{_HOMES[name]}"), name)
+    module, _, attribute = _HOMES[name].rpartition(".")
+    return getattr(import_module(f"hotswap.{module}"), attribute)

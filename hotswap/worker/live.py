@@ -7,12 +7,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from hotswap.digest import hash_json
-from hotswap.errors import HotswapError, ProcessError
+from hotswap.errors import HotswapError, ProcessError, UnknownSnapshotError
 from hotswap.files import write_private
 from hotswap.fleet import Fleet
 from hotswap.generations import FileGenerations
@@ -56,38 +57,43 @@ class LiveVersions:
         self._app = app
         self._settings = settings
         self._on_failure = on_failure
-        self._folder = store.root / "run" / app
-        self._lock = _take_lock(self._folder, app)
+        self._run_dir = store.root / "run" / app
+        self._lock = _take_lock(self._run_dir, app)
         self._broker = VersionedBroker(
             settings.broker_url, FileGenerations(store.root, app), namespace=settings.namespace, middleware=[]
         )
-        self._fleet = Fleet(store, self._folder, _secret(self._folder), hook=_HOOK, preload=_PRELOAD)
+        self._fleet = Fleet(store, self._run_dir, _secret(self._run_dir), hook=_HOOK, preload=_PRELOAD)
+        self._arguments = {**asdict(settings), "store": str(store.root), "folder": str(Path.cwd())}
+        self._adopted = False
         self._running: set[str] = set()
         self._failures: dict[str, tuple[str, float]] = {}
 
     @property
     def logs(self) -> Path:
         """The folder with a log file for each process."""
-        return self._folder
+        return self._run_dir
 
     def adopt(self, current: str | None) -> None:
-        """Take over what an earlier worker left running, and end what nobody needs any more."""
-        self._fleet.adopt()
+        """Take over what an earlier worker left running, and end what nobody needs any more.
+
+        Raises RoutingError when the broker does not answer; then what runs is left alone, by ``close`` too.
+        """
         needed = self._broker.opened() | ({current} if current else set())
+        self._fleet.adopt()
+        self._adopted = True
         names = {self._name(snapshot) for snapshot in needed}
         for run in self._fleet.processes():
             if run["kind"] == "process" and run["name"] not in names:
                 self._fleet.stop(run["name"], self._settings.grace + _SPARE_SECONDS)
         for snapshot in self._store.list():
-            if snapshot.package == self._app and snapshot.id not in needed:
-                self._store.release(snapshot.id, held_for(self._app))
+            if snapshot.id not in needed:
+                self._release(snapshot.id)
 
     def start(self, snapshot: str) -> None:
         """Have a process of this version, and let it take messages. Raises DescribeError or ProcessError."""
         self._store.hold(snapshot, held_for(self._app))
-        arguments = {**asdict(self._settings), "store": str(self._store.root)}
         self._fleet.describe(snapshot)
-        self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, arguments)
+        self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, self._arguments)
         self._broker.open(snapshot)
         self._running.add(snapshot)
 
@@ -95,7 +101,7 @@ class LiveVersions:
         """Forget a version that could not be started, unless it is needed."""
         if snapshot not in self._running | self._broker.opened():
             self._fleet.release(snapshot)
-            self._store.release(snapshot, held_for(self._app))
+            self._release(snapshot)
 
     def settle(self, current: str) -> list[str]:
         """Bring about what should be: the current version runs, and all that have messages. Those just drained."""
@@ -110,13 +116,13 @@ class LiveVersions:
 
     def close(self) -> None:
         """End all processes; messages that do not end in time, or did not start, wait on the broker."""
-        self._fleet.close(end=True, grace=self._settings.grace + _SPARE_SECONDS)
+        self._fleet.close(end=self._adopted, grace=self._settings.grace + _SPARE_SECONDS)
         self._broker.close()
         self._lock.close()
 
     def _name(self, snapshot: str) -> str:
         """Tells settings apart, too: a process with others than now is not the one that is wanted."""
-        return f"{self._app}-{snapshot[:SHORT]}-{hash_json(asdict(self._settings))[:6]}"
+        return f"{self._app}-{snapshot[:SHORT]}-{hash_json(self._arguments)[:6]}"
 
     def _try(self, snapshot: str) -> None:
         """Start a version; what fails is told once, and tried again after a while."""
@@ -137,8 +143,13 @@ class LiveVersions:
         self._running.discard(snapshot)
         self._fleet.stop(self._name(snapshot), self._settings.grace + _SPARE_SECONDS)
         self._fleet.release(snapshot)
-        self._store.release(snapshot, held_for(self._app))
+        self._release(snapshot)
         return True
+
+    def _release(self, snapshot: str) -> None:
+        with suppress(UnknownSnapshotError):  # collected meanwhile
+            if held_for(self._app) in self._store.holds(snapshot):
+                self._store.release(snapshot, held_for(self._app))
 
 
 def _take_lock(folder: Path, app: str) -> IO[bytes]:

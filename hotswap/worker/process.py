@@ -33,8 +33,10 @@ def describe(package: str) -> dict[str, Any]:
 def main(context: Context) -> None:
     """Run messages until told to stop; then finish those that run, and put back those that do not end in time.
 
-    ``context.arguments``: ``broker_url``, ``namespace``, ``store``, ``threads``, and ``grace`` in seconds.
+    ``context.arguments``: ``broker_url``, ``namespace``, ``store``, ``threads``, ``grace`` in seconds, and ``folder``,
+    the working directory of the actors.
     """
+    os.chdir(context.arguments["folder"])
     os.environ[APP_VARIABLE] = context.package
     broker = _take_over(context)
     worker = PromptWorker(broker, threads=context.arguments["threads"])

@@ -69,7 +69,9 @@ def test_a_message_that_does_not_end_in_time_is_run_again_by_its_own_version(pro
         worker.wait_for("drained")
 
 
-def test_a_killed_worker_leaves_messages_running_and_the_next_one_adopts_them(project: Project) -> None:
+def test_a_killed_worker_leaves_messages_running_and_the_next_one_that_finds_the_broker_adopts_them(
+    project: Project,
+) -> None:
     project.commit("one")
     gate = project.gate()
     with running(project) as worker:
@@ -79,6 +81,8 @@ def test_a_killed_worker_leaves_messages_running_and_the_next_one_adopts_them(pr
         before = version_process(project)
         worker.program.kill()
         worker.program.wait()
+        without_broker = Worker(project, "--broker", "redis://127.0.0.1:1/0")
+        assert without_broker.program.wait(20) == 2
         with running(project) as second:
             second.wait_for("current", number=1)
             assert version_process(project) == before
@@ -137,15 +141,3 @@ def test_a_first_version_that_does_not_import_ends_the_worker_with_its_sentence(
     assert worker.program.wait(20) == 2
     assert FileGenerations(project.store, "bench_app").current() is None
     assert project.processes() == []
-
-
-def test_a_broker_that_is_not_there_ends_the_worker_with_its_sentence(project: Project) -> None:
-    project.write("one")
-    options = ["worker", str(project.package), "--broker", "redis://127.0.0.1:1/0", "--store", str(project.store)]
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        told = CliRunner().invoke(main, options)
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    assert (told.exit_code, told.stderr.startswith("error: The broker does not answer")) == (2, True)
