@@ -96,7 +96,12 @@ class Both:
     """The two versions, in processes of one way."""
 
     way: str
+    store: Path
     versions: Sequence[hotswap.Version]
+
+    def another(self) -> hotswap.Version:
+        """One more process of the first version, for the caller to close."""
+        return hotswap.open(self.versions[0].snapshot, self.store)
 
     def run(self, function: str, *arguments: Any) -> list[Any]:
         """What each of the two answers, asked at once, and again one after the other with the same result."""

@@ -24,6 +24,8 @@ def open_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
     store = hotswap.Store(tmp_path_factory.mktemp("conformance") / "store")
     with ExitStack() as closing, ThreadPoolExecutor(len(WORDS)) as pool, pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(HERE / "installed"), prepend=os.pathsep)
+        for name in ("PYTHONUNBUFFERED", "PYTHONBREAKPOINT", "PYTHONSAFEPATH"):  # as on a machine without settings
+            patch.delenv(name, raising=False)
 
         @cache
         def open_them(way: str) -> Both:
@@ -31,7 +33,7 @@ def open_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
             sources = list(pool.map(lambda word: write_version(HERE, folder / word, word, way), WORDS))
             frozen = [store.freeze(source).id for source in sources]
             opened = list(pool.map(lambda identity: hotswap.open(identity, store.root), frozen))
-            return Both(way, [closing.enter_context(version) for version in opened])
+            return Both(way, store.root, [closing.enter_context(version) for version in opened])
 
         yield open_them
 

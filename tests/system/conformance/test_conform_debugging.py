@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from two_versions import Both
 
@@ -18,6 +20,12 @@ def test_log_lines_name_the_version_and_the_logger(both: Both) -> None:
 
 def test_what_is_printed_is_in_the_log_at_once(both: Both) -> None:
     assert both.run("conform.debugging:logged", "show") == [["printed by v1"], ["printed by v2"]]
+
+
+def test_what_was_printed_last_is_in_the_log_when_the_process_ends(both: Both) -> None:
+    with both.another() as version:
+        log = Path(version.run("conform.debugging:show_unfinished"))
+    assert log.read_text().endswith("unfinished in v1")
 
 
 def test_an_error_in_a_thread_is_logged_with_the_version_and_the_frozen_source(both: Both) -> None:
