@@ -46,11 +46,12 @@ class Folder:
 
     def __init__(self, root: Path, name: str | None = None, *, copied: bool = False) -> None:
         alone = root.is_file()
+        self.path = root
         self.root = root.parent if alone else root
         self.name = name or (root.stem if alone else root.name)
         self._only = root.name if alone else None
         self._prefix = "" if alone else f"{self.name}/"
-        self._copied = copied
+        self.copied = copied
         self._names: list[str] = []
         self._seen: dict[str, os.stat_result | None] = {}
 
@@ -85,7 +86,7 @@ class Folder:
         """Paths below the root that may belong to the package, posix and relative, in order."""
         if self._only:
             return [self._only]
-        listed = None if self._copied else _git.listed(self.root)
+        listed = None if self.copied else _git.listed(self.root)
         return sorted(_walk(str(self.root))) if listed is None else listed
 
 

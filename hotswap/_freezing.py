@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from hotswap import _bytecode
 from hotswap._objects import Objects
 from hotswap.digest import Json, Memory
 from hotswap.environment import Environment, fingerprint
+from hotswap.errors import SourceError
 from hotswap.roots import Following, modules
 from hotswap.snapshot import FileEntry
 from hotswap.source import Source, SourceFile
@@ -68,6 +69,7 @@ class Reader:
         given = source.files()
         while given:
             entries = [self._entry(file) for file in given]
+            _check_once(files, entries)
             new = {entry.path: self._compiled(entry.digest) for entry in entries if entry.path.endswith(".py")}
             files.update((entry.path, entry) for entry in entries)
             code.update(new)
@@ -125,6 +127,13 @@ class Reader:
         if compiled.bytecode is None:
             return [None, 0, imports]
         return [self._objects.stage(compiled.bytecode), len(compiled.bytecode), imports]
+
+
+def _check_once(files: Mapping[str, FileEntry], new: Iterable[FileEntry]) -> None:
+    """A package may come in parts that lie in several folders, but each file only once."""
+    for entry in new:
+        if entry.path in files and ".dist-info/" not in entry.path:
+            raise SourceError(f"Two of the folders to freeze have a file {entry.path}: rename or remove one of them.")
 
 
 def _imports(code: Iterable[Code]) -> frozenset[str]:

@@ -36,6 +36,16 @@ class Root(NamedTuple):
     path: Path
     copied: bool = False
 
+    @classmethod
+    def at(cls, path: Path) -> Root:
+        """What is imported from this folder, or this ``.py`` file."""
+        return cls(path.stem if path.suffix == ".py" else path.name, path)
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a single file."""
+        return self.path.suffix == ".py"
+
 
 @runtime_checkable
 class Following(Protocol):

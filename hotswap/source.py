@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +15,12 @@ from typing import NamedTuple, Protocol, Self
 
 import git
 
-from hotswap import _git, _names, _rules
+from hotswap import _git, _names, _rules, roots
 from hotswap._dist_info import Project, of_projects, places
-from hotswap._folder import Folder, aside, moved
+from hotswap._folder import File, Folder, aside, moved
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
+from hotswap.roots import Root
 from hotswap.snapshot import Origin
 
 _LINK, _SUBMODULE = 0o120000, 0o160000
@@ -61,7 +61,9 @@ class GitSource:
     """The package at the posix path ``package`` of a repository, as the commit ``rev`` has it.
 
     The working tree is never read. ``repo`` may be an open ``git.Repo``, which is then left open; otherwise close
-    the source, or use it as a context manager. ``extra`` are the paths of other packages to freeze beside it.
+    the source, or use it as a context manager. ``extra`` are the paths of other packages, or modules of a single
+    file, to freeze beside it. Unless ``local`` is false so are the local packages that the code imports: from the
+    commit, or as they are on disk if that is outside of this repository.
     """
 
     def __init__(
@@ -71,16 +73,20 @@ class GitSource:
         rev: str = "HEAD",
         *,
         extra: tuple[str, ...] = (),
+        local: bool = True,
         limits: Limits = LIMITS,
     ) -> None:
         self._owned = not isinstance(repo, git.Repo)
         self._repo = repo if isinstance(repo, git.Repo) else open_repository(repo)
         self._limits = limits
-        self._roots = tuple(_normal(path) for path in (package, *extra))
-        names = [self._name(root) for root in self._roots]
-        _rules.check_names(zip(names, (self._home / root for root in self._roots), strict=True))
-        self.package = names[0]
+        self._given = [Root.at(self._home / _normal(path)) for path in (package, *extra)]
+        _rules.check_names((root.name, root.path) for root in self._given)
+        self.package = self._given[0].name
         self._commit = self._resolve(rev)
+        self._local = local
+        self._view = _CommitView(self._home, self._commit)
+        self._inside: list[Root] = []
+        self._outside = _OnDisk(limits)
 
     def __enter__(self) -> Self:
         return self
@@ -97,25 +103,39 @@ class GitSource:
 
     @property
     def origin(self) -> Origin:
-        """The commit."""
-        return _committed(self._commit)
+        """The commit; dirty if a package outside of the repository is not as a commit of its own has it."""
+        return replace(_committed(self._commit), dirty=any(map(_is_dirty, self._outside.states())))
 
     def files(self) -> list[SourceFile]:
         """All files of the packages in the commit."""
-        blobs = [(self._name(root), blob) for root in self._roots for blob in self._kept(root)]
-        _rules.check_paths((f"{name}/{blob.path}" for name, blob in blobs), self._limits)
-        _rules.check_total((blob.size for _, blob in blobs), self._limits)
-        return [self._file(f"{name}/{blob.path}", blob) for name, blob in blobs] + _metadata(self._projects())
+        self._inside, self._outside = [], _OnDisk(self._limits)
+        return self._take(self._given)
+
+    def follow(self, imported: frozenset[str]) -> list[SourceFile]:
+        """Files of the local packages behind these names; see ``roots.Following``."""
+        if not self._local:
+            return []
+        known = {root.name for root in self._inside} | self._outside.names()
+        new = roots.find(imported - known, self._given[0].path.parent, self._view)
+        outside = [root for root in new if root.copied or self._view.below(root.path) is None]
+        inside = [root for root in new if root not in outside]
+        return (self._take(inside) if inside else []) + (self._outside.take(outside) if outside else [])
 
     def check(self) -> None:
-        """A commit never moves."""
+        """A commit never moves; raises ``SourceError`` if a package outside of the repository did."""
+        self._outside.check()
 
     @property
     def _home(self) -> Path:
         return Path(self._repo.working_tree_dir or self._repo.git_dir)
 
-    def _name(self, root: str) -> str:
-        return PurePosixPath(root).name or self._home.name
+    def _take(self, new: list[Root]) -> list[SourceFile]:
+        """Files of further packages in the commit, and the metadata of all."""
+        self._inside += new
+        blobs = [blob for root in new for blob in self._kept(root)]
+        _rules.check_paths((blob.path for blob in blobs), self._limits)
+        _rules.check_total((blob.size for blob in blobs), self._limits)
+        return [self._file(blob) for blob in blobs] + _metadata(self._projects())
 
     def _resolve(self, rev: str) -> git.Commit:
         try:
@@ -126,43 +146,46 @@ class GitSource:
             ) from problem
         return self._repo.commit(found)
 
-    def _kept(self, root: str) -> Iterator[_git.Blob]:
-        """What belongs to the package at ``root``, below its name; in the place of a link, what it leads to."""
-        prefix = self._name(root)
-        entries = {blob.path: blob for blob in _git.blobs(self._home, self._tree(root))}
+    def _kept(self, root: Root) -> Iterator[_git.Blob]:
+        """What belongs to a package, by its path in the snapshot; in the place of a link, what it leads to."""
+        prefix = "" if root.is_module else f"{root.name}/"
+        entries = {blob.path: blob for blob in self._blobs(root)}
         links = {path: self._link(blob) for path, blob in entries.items() if blob.mode == _LINK}
-        for path in _rules.kept(entries, prefix, f"commit {self._commit.hexsha[:12]} of {self._home}"):
-            blob = entries[_rules.follow(path, links, entries, f"{prefix}/{path}") if links else path]
+        for path in _rules.kept(entries, root.name, f"commit {self._commit.hexsha[:12]} of {self._home}"):
+            blob = entries[_rules.follow(path, links, entries, f"{prefix}{path}") if links else path]
             if blob.mode == _SUBMODULE:
-                raise _rules.submodule(f"{prefix}/{path}")
-            _rules.check_size(f"{prefix}/{path}", blob.size, self._limits)
-            yield blob._replace(path=path)
+                raise _rules.submodule(f"{prefix}{path}")
+            _rules.check_size(f"{prefix}{path}", blob.size, self._limits)
+            yield blob._replace(path=f"{prefix}{path}")
+
+    def _blobs(self, root: Root) -> Iterable[_git.Blob]:
+        place = self._place(root)
+        found = self._view.object(place)
+        if isinstance(found, git.Tree):
+            return _git.blobs(self._home, found.hexsha)
+        if isinstance(found, git.Blob) and root.is_module:
+            return [_git.Blob(root.path.name, found.mode, found.hexsha, found.size)]
+        kind = "file" if root.is_module else "folder"
+        raise SourceError(
+            f"Commit {self._commit.hexsha[:12]} of {self._home} has no {kind} {place}: "
+            "commit the package first, or name another revision."
+        )
+
+    def _place(self, root: Root) -> str:
+        return root.path.relative_to(self._home).as_posix()
 
     def _projects(self) -> Iterator[Project]:
-        for root in filter(None, self._roots):
-            for place in map(str, places(PurePosixPath(root))):
-                with contextlib.suppress(KeyError):
-                    found = self._commit.tree / place
-                    if isinstance(found, git.Blob) and found.mode != _LINK:
-                        where = f"{place} of commit {self._commit.hexsha[:12]}"
-                        yield Project(self._name(root), where, self._data(found.hexsha))
-                        break
+        for root in self._inside:
+            for place in map(str, places(PurePosixPath(self._place(root)))):
+                found = self._view.object(place)
+                if isinstance(found, git.Blob) and found.mode != _LINK:
+                    where = f"{place} of commit {self._commit.hexsha[:12]}"
+                    yield Project(root.name, where, self._data(found.hexsha))
+                    break
 
-    def _file(self, path: str, blob: _git.Blob) -> SourceFile:
-        read = partial(self._content, path, blob.sha)
-        return SourceFile(path, _rules.frozen_mode(blob.mode), f"git:{blob.sha}", read)
-
-    def _tree(self, root: str) -> str:
-        try:
-            tree = self._commit.tree / root if root else self._commit.tree
-        except KeyError:
-            tree = None
-        if not isinstance(tree, git.Tree):
-            raise SourceError(
-                f"Commit {self._commit.hexsha[:12]} of {self._home} has no folder {root}: "
-                "commit the package first, or name another revision."
-            )
-        return tree.hexsha
+    def _file(self, blob: _git.Blob) -> SourceFile:
+        read = partial(self._content, blob.path, blob.sha)
+        return SourceFile(blob.path, _rules.frozen_mode(blob.mode), f"git:{blob.sha}", read)
 
     def _link(self, blob: _git.Blob) -> str:
         return os.fsdecode(self._data(blob.sha))
@@ -175,59 +198,145 @@ class GitSource:
         return data
 
 
+class _CommitView:
+    """What a search for packages sees when a commit stands in the place of the working tree ``home``."""
+
+    def __init__(self, home: Path, commit: git.Commit) -> None:
+        self._home = home
+        self._commit = commit
+        self._tops: dict[Path, Path | None] = {}
+
+    def is_file(self, path: Path) -> bool:
+        inside = self.below(path)
+        return path.is_file() if inside is None else isinstance(self.object(inside), git.Blob)
+
+    def holds_code(self, folder: Path) -> bool:
+        inside = self.below(folder)
+        if inside is None:
+            return roots.Disk().holds_code(folder)
+        found = self.object(inside)
+        return isinstance(found, git.Tree) and any(
+            blob.path.endswith(".py") for blob in _git.blobs(self._home, found.hexsha)
+        )
+
+    def below(self, path: Path) -> str | None:
+        """The posix path in the repository; None if it is outside, or in another repository within."""
+        if path.parent not in self._tops:
+            self._tops[path.parent] = roots.working_tree(path.parent)
+        top = path if (path / ".git").exists() else self._tops[path.parent]
+        if top is None and path.is_relative_to(self._home):
+            top = self._home  # it is bare
+        return path.relative_to(top).as_posix() if top and top.resolve() == self._home.resolve() else None
+
+    def object(self, path: str) -> object:
+        """The tree or blob at a posix path of the commit, or None."""
+        found: object = self._commit.tree
+        for part in PurePosixPath(path).parts:
+            try:
+                found = found[part] if isinstance(found, git.Tree) else None
+            except KeyError:
+                return None
+        return found
+
+
 class TreeSource:
     """The package in the folder ``package_dir``, as it is on disk now.
 
     What ``.gitignore`` ignores, byte-code and virtual environments do not belong to it. ``extra`` are the folders
-    of other packages to freeze beside it.
+    of other packages, or modules of a single file, to freeze beside it. Unless ``local`` is false so are the local
+    packages that the code imports.
     """
 
-    def __init__(self, package_dir: Path, *, extra: tuple[Path, ...] = (), limits: Limits = LIMITS) -> None:
-        roots = [Path(root).absolute() for root in (package_dir, *extra)]
-        for root in roots:
-            if not root.is_dir():
-                raise SourceError(f"There is no folder {root}: name the folder of a package.")
-        _rules.check_names((root.name, root) for root in roots)
-        self.package = roots[0].name
-        self._folders = [Folder(root) for root in roots]
+    def __init__(
+        self, package_dir: Path, *, extra: tuple[Path, ...] = (), local: bool = True, limits: Limits = LIMITS
+    ) -> None:
+        self._given = [Root.at(Path(path).absolute()) for path in (package_dir, *extra)]
+        for root in self._given:
+            if not (root.path.is_dir() or (root.is_module and root.path.is_file() and root is not self._given[0])):
+                raise SourceError(f"There is no folder {root.path}: name the folder of a package.")
+        _rules.check_names((root.name, root.path) for root in self._given)
+        self.package = self._given[0].name
+        self._local = local
         self._limits = limits
-        self._projects: list[Project] = []
-        self._asked: Future[Origin] | None = None
+        self._disk: _OnDisk | None = None
 
     @property
     def origin(self) -> Origin:
-        """The commit that was checked out when ``files`` was called, dirty if a file of the packages differs from it.
+        """The commit that was checked out around the package when ``files`` was called; no commit outside of git.
 
-        No commit outside of git, or when the packages are of different ones.
+        Dirty if a file of any of the packages differs from what its repository has, or is in none.
         """
-        return (self._asked or self._ask()).result()
+        states = self._listed().states()
+        if states[0] is None or states[0].commit is None:
+            return Origin(dirty=True)
+        return replace(_commit(self._given[0].path, states[0].commit), dirty=any(map(_is_dirty, states)))
 
     def files(self) -> list[SourceFile]:
         """All files of the packages on disk."""
-        self._asked = self._ask()
-        files = [file for folder in self._folders for file in folder.files(self._limits)]
-        _rules.check_paths((file.path for file in files), self._limits)
-        _rules.check_total((file.stat.st_size for file in files), self._limits)
+        self._disk = _OnDisk(self._limits)
+        return self._disk.take(self._given)
+
+    def follow(self, imported: frozenset[str]) -> list[SourceFile]:
+        """Files of the local packages behind these names; see ``roots.Following``."""
+        if not self._local:
+            return []
+        disk = self._listed()
+        new = roots.find(imported - disk.names(), self._given[0].path.parent, roots.Disk())
+        return disk.take(new) if new else []
+
+    def check(self) -> None:
+        """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` was called."""
+        self._listed().check()
+
+    def _listed(self) -> _OnDisk:
+        if self._disk is None:
+            self.files()
+        assert self._disk
+        return self._disk
+
+
+class _OnDisk:
+    """Packages as they are on disk, and whether they moved since."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._folders: list[Folder] = []
+        self._files: list[File] = []
+        self._projects: list[Project] = []
+        self._asked: list[Future[list[_git.State | None]]] = []
+
+    def names(self) -> set[str]:
+        return {folder.name for folder in self._folders}
+
+    def take(self, new: list[Root]) -> list[SourceFile]:
+        """Files of further packages, and the metadata of all."""
+        folders = [Folder(root.path, root.name, copied=root.copied) for root in new]
+        self._folders += folders
+        self._asked.append(aside(partial(_states, folders)))
+        files = [file for folder in folders for file in folder.files(self._limits)]
+        self._files += files
+        _rules.check_paths((file.path for file in self._files), self._limits)
+        _rules.check_total((file.stat.st_size for file in self._files), self._limits)
         self._projects = list(self._find_projects())
         kept = [SourceFile(file.path, _rules.frozen_mode(file.stat.st_mode), file.key, file.read) for file in files]
         return kept + _metadata(self._projects)
 
+    def states(self) -> list[_git.State | None]:
+        """What git told of each package that no installer put there, and of their projects."""
+        return [state for asked in self._asked for state in asked.result()]
+
     def check(self) -> None:
-        """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` was called."""
         for folder in self._folders:
             folder.check()
         for before, now in zip_longest(self._projects, self._find_projects()):
             if before != now:
                 raise moved((before or now).where)
 
-    def _ask(self) -> Future[Origin]:
-        return aside(partial(_origin, [folder.root for folder in self._folders]))
-
     def _find_projects(self) -> Iterator[Project]:
         for folder in self._folders:
-            place = _project_file(folder.root)
+            place = _project_file(folder.path)
             if place is not None:
-                yield Project(folder.root.name, str(place), _read(place))
+                yield Project(folder.name, str(place), _read(place))
 
 
 def _metadata(projects: Iterable[Project]) -> list[SourceFile]:
@@ -266,17 +375,14 @@ def _committed(commit: git.Commit) -> Origin:
     )
 
 
-def _origin(roots: list[Path]) -> Origin:
-    """What all the folders have in common."""
-    states = [_git.state(root) for root in roots]
-    commits = {state.commit if state else None for state in states}
-    commit = commits.pop()
-    if commits or commit is None:
-        return Origin(dirty=True)
-    beside = {place for root in roots if (place := _project_file(root)) is not None}
-    states += [_git.state(place.parent, place.name) for place in beside]
-    changed = any(_names.counts(path) for state in states if state for path in state.changed)
-    return replace(_commit(roots[0], commit), dirty=changed)
+def _states(folders: list[Folder]) -> list[_git.State | None]:
+    own = [folder for folder in folders if not folder.copied]
+    beside = {place for folder in own if (place := _project_file(folder.path)) is not None}
+    return [*(folder.state() for folder in own), *(_git.state(place.parent, place.name) for place in beside)]
+
+
+def _is_dirty(state: _git.State | None) -> bool:
+    return state is None or any(_names.counts(path) for path in state.changed)
 
 
 @lru_cache(maxsize=64)
