@@ -76,10 +76,7 @@ def test_parts_of_a_namespace_package_that_lie_elsewhere_are_not_imported(
     [
         ("def f(:\n", "described does not import: SyntaxError in described/a.py, line 1: invalid syntax."),
         ("\n1 / 0\n", "described does not import: ZeroDivisionError in described/a.py, line 2: division by zero."),
-        (
-            "raise ValueError('No such recipe.')",
-            "described does not import: ValueError in described/a.py, line 1: No such recipe.",
-        ),
+        ("raise ValueError('Why.')", "described does not import: ValueError in described/a.py, line 1: Why."),
         ("raise ValueError", "described does not import: ValueError in described/a.py, line 1: no reason given."),
         ("raise SystemExit(3)", "described does not import: SystemExit in described/a.py, line 1: 3."),
     ],
