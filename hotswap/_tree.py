@@ -107,7 +107,7 @@ def _make_folders(tree: str, paths: Iterable[str]) -> list[str]:
     """All folders of the tree, deepest last."""
     direct = {path.rpartition("/")[0] for path in paths}
     below = {folder for path in direct for folder in (path, *_parents(path))}
-    folders = [tree, *(f"{tree}/{folder}" for folder in sorted(below))]
+    folders = [tree, *(f"{tree}/{folder}" for folder in sorted(below) if folder)]
     for folder in folders:
         _disk.mkdir(folder)
     return folders
