@@ -1,13 +1,14 @@
-"""The difference of two snapshots: files and environment."""
+"""The difference of two snapshots: files, environment, and the classes that behave differently."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hotswap.environment import EnvironmentChange
+from hotswap.errors import StoreError
 from hotswap.snapshot import FileEntry, Snapshot
 from hotswap.store import Store
 
@@ -35,6 +36,22 @@ class Difference:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class DefinitionChange:
+    """A class, ``module:Class``, and the digests of what decides how it behaves; None where it is absent."""
+
+    name: str
+    before: str | None
+    after: str | None
+
+    @property
+    def what(self) -> str:
+        """``added``, ``removed`` or ``changed``."""
+        if self.before is None:
+            return "added"
+        return "removed" if self.after is None else "changed"
+
+
 def compare(before: Snapshot, after: Snapshot) -> Difference:
     """What changes on the way from ``before`` to ``after``."""
     old, new = _by_path(before), _by_path(after)
@@ -44,6 +61,40 @@ def compare(before: Snapshot, after: Snapshot) -> Difference:
         changed=tuple(sorted(path for path in old.keys() & new.keys() if old[path] != new[path])),
         environment=before.environment.compare(after.environment),
     )
+
+
+def changed_definitions(
+    store: Store,
+    before: Snapshot,
+    after: Snapshot,
+    names: Iterable[str] = (),
+    *,
+    registration: frozenset[str] = frozenset(),
+) -> tuple[DefinitionChange, ...]:
+    """The classes that may behave differently in ``after`` than in ``before``, by name: what a change touches.
+
+    All public classes of all modules are looked at, or those in ``names``. The source decides (see ``Closure``, also
+    for ``registration``), and the versions of the distributions that it imports: too many may be named, never too
+    few. Raises ``StoreError`` for a name whose module neither snapshot has.
+    """
+    from hotswap._definitions import Definitions  # what it needs is slow to import, and seldom needed
+
+    wanted = frozenset(names)
+    sides = [Definitions(store, one, registration) for one in (before, after)]
+    for name in sorted(wanted):
+        if not any(side.has_module(name) for side in sides):
+            raise StoreError(f"Neither snapshot has a module for {name!r}: name a class as in my_lab.devices:Furnace.")
+    if before.id == after.id:
+        return ()
+    listed = sides[0].classes | sides[1].classes
+    with_libraries = before.environment != after.environment
+    changes = []
+    for name in sorted(wanted or listed):
+        there = [name in side.classes if name in listed else side.has_module(name) for side in sides]
+        old, new = (side.digest(name, with_libraries) if has else None for side, has in zip(sides, there, strict=True))
+        if old != new:
+            changes.append(DefinitionChange(name, old, new))
+    return tuple(changes)
 
 
 def patch(store: Store, before: Snapshot, after: Snapshot) -> str:

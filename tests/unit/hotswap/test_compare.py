@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hotswap.compare import Difference, compare, patch
+from hotswap.compare import DefinitionChange, Difference, changed_definitions, compare, patch
 from hotswap.environment import Distribution, Environment, EnvironmentChange
+from hotswap.errors import StoreError
 from hotswap.snapshot import Snapshot
 from hotswap.source import TreeSource
 from hotswap.store import Store
@@ -80,3 +82,96 @@ def test_a_patch_does_not_print_what_is_not_text(kept: Store, tmp_path: Path, da
     before = freeze(kept, tmp_path / "1", {"a.bin": b"text"})
     after = freeze(kept, tmp_path / "2", {"a.bin": data})
     assert patch(kept, before, after) == "binary file my_lab/a.bin differs\n"
+
+
+LAB = {
+    "__init__.py": b"",
+    "base.py": b"class Device:\n    def ping(self):\n        return 1\n",
+    "furnace.py": b"from my_lab.base import Device\n\nclass Furnace(Device):\n    heat = 900\n",
+    "scale.py": b"import numpy\n\nclass Scale:\n    zero = numpy.zeros(1)\n\nclass _Hidden:\n    pass\n",
+}
+
+
+def after_editing(kept: Store, tmp_path: Path, **changed: bytes) -> list[tuple[str, str]]:
+    """What changes when these modules get this content."""
+    before = freeze(kept, tmp_path / "1", LAB)
+    after = freeze(kept, tmp_path / "2", LAB | {f"{name}.py": data for name, data in changed.items()})
+    return told(changed_definitions(kept, before, after))
+
+
+def told(changes: Iterable[DefinitionChange]) -> list[tuple[str, str]]:
+    return [(change.name, change.what) for change in changes]
+
+
+def test_editing_a_class_changes_that_class_alone(kept: Store, tmp_path: Path) -> None:
+    edited = LAB["furnace.py"].replace(b"900", b"950")
+    assert after_editing(kept, tmp_path, furnace=edited) == [("my_lab.furnace:Furnace", "changed")]
+
+
+def test_editing_a_base_class_changes_what_derives_from_it(kept: Store, tmp_path: Path) -> None:
+    edited = LAB["base.py"].replace(b"return 1", b"return 2")
+    changes = after_editing(kept, tmp_path, base=edited)
+    assert changes == [("my_lab.base:Device", "changed"), ("my_lab.furnace:Furnace", "changed")]
+
+
+def test_comments_change_no_class(kept: Store, tmp_path: Path) -> None:
+    assert after_editing(kept, tmp_path, furnace=b"# hot\n" + LAB["furnace.py"]) == []
+
+
+def test_classes_come_and_go(kept: Store, tmp_path: Path) -> None:
+    changes = after_editing(kept, tmp_path, furnace=b"class Oven:\n    pass\n")
+    assert changes == [("my_lab.furnace:Furnace", "removed"), ("my_lab.furnace:Oven", "added")]
+
+
+def test_a_module_that_does_not_parse_defines_nothing(kept: Store, tmp_path: Path) -> None:
+    assert ("my_lab.furnace:Furnace", "removed") in after_editing(kept, tmp_path, furnace=b"class Furnace(:\n")
+
+
+def test_another_version_of_a_library_changes_what_imports_it(
+    kept: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numpy = (Distribution("numpy", "1.0"),)
+    monkeypatch.setattr("hotswap._definitions.fingerprint", lambda names: Environment("cp311", numpy))
+    before = freeze(kept, tmp_path, LAB, Environment("cp311", (*numpy, Distribution("scipy", "1.0"))))
+    source = TreeSource(tmp_path / "my_lab")
+    newer = (Distribution("numpy", "2.0"), Distribution("scipy", "1.0"))
+    after = kept.freeze(source, Environment("cp311", newer))
+    assert told(changed_definitions(kept, before, after)) == [("my_lab.scale:Scale", "changed")]
+    unrelated = kept.freeze(source, Environment("cp311", (*numpy, Distribution("scipy", "2.0"))))
+    assert changed_definitions(kept, before, unrelated) == ()
+
+
+def test_a_library_that_is_not_installed_here_may_be_any(kept: Store, tmp_path: Path) -> None:
+    lab = LAB | {"scale.py": b"import nowhere_installed\n\nclass Scale:\n    unit = nowhere_installed.GRAM\n"}
+    before = freeze(kept, tmp_path, lab, Environment("cp311", (Distribution("some", "1.0"),)))
+    after = kept.freeze(TreeSource(tmp_path / "my_lab"), Environment("cp311", (Distribution("some", "2.0"),)))
+    assert told(changed_definitions(kept, before, after)) == [("my_lab.scale:Scale", "changed")]
+
+
+def test_another_python_changes_everything(kept: Store, tmp_path: Path) -> None:
+    before = freeze(kept, tmp_path, LAB)
+    after = kept.freeze(TreeSource(tmp_path / "my_lab"), Environment("cp312"))
+    assert len(changed_definitions(kept, before, after)) == 3
+
+
+def test_only_the_named_are_looked_at_also_those_that_no_list_has(kept: Store, tmp_path: Path) -> None:
+    before = freeze(kept, tmp_path / "1", LAB)
+    after = freeze(kept, tmp_path / "2", LAB | {"scale.py": LAB["scale.py"].replace(b"pass", b"x = 1")})
+    hidden = "my_lab.scale:_Hidden"
+    assert told(changed_definitions(kept, before, after, [hidden])) == [(hidden, "changed")]
+    assert changed_definitions(kept, before, after, ["my_lab.furnace:Furnace"]) == ()
+    assert changed_definitions(kept, before, before, [hidden]) == ()
+
+
+def test_a_name_that_neither_has_is_refused(kept: Store, tmp_path: Path) -> None:
+    snapshot = freeze(kept, tmp_path, LAB)
+    with pytest.raises(StoreError, match=r"Neither snapshot has a module for 'my_lab\.oven:Oven'"):
+        changed_definitions(kept, snapshot, snapshot, ["my_lab.oven:Oven"])
+
+
+def test_calls_that_only_register_do_not_count(kept: Store, tmp_path: Path) -> None:
+    root = b"from registry import add\nfrom my_lab.furnace import Furnace\nfrom my_lab.scale import Scale\nadd(%s())\n"
+    before = freeze(kept, tmp_path / "1", LAB | {"__init__.py": root % b"Furnace"})
+    after = freeze(kept, tmp_path / "2", LAB | {"__init__.py": root % b"Scale"})
+    assert changed_definitions(kept, before, after, registration=frozenset({"registry.add"})) == ()
+    assert changed_definitions(kept, before, after)
