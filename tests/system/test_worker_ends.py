@@ -53,6 +53,7 @@ def test_a_worker_that_is_told_to_end_lets_messages_finish_and_keeps_the_rest_fo
         assert worker.wait_for("current")["number"] == 1
 
 
+@pytest.mark.long
 def test_a_message_that_does_not_end_in_time_is_run_again_by_its_own_version(project: Project) -> None:
     project.commit("one")
     gate = project.gate()
@@ -103,6 +104,7 @@ def test_a_message_whose_process_is_killed_is_run_again_at_once(project: Project
         assert project.heard(long) == "ends one"
 
 
+@pytest.mark.long
 def test_without_git_saved_files_go_live_and_a_restart_does_not_undo_a_roll_back(project: Project) -> None:
     project.write("one")
     with running(project) as worker:
@@ -118,6 +120,7 @@ def test_without_git_saved_files_go_live_and_a_restart_does_not_undo_a_roll_back
         assert project.heard(project.send("report", "runs")) == "runs one"
 
 
+@pytest.mark.long
 def test_a_named_revision_runs_whatever_is_checked_out(project: Project) -> None:
     project.commit("one")
     project.git("tag", "stable")
@@ -127,6 +130,7 @@ def test_a_named_revision_runs_whatever_is_checked_out(project: Project) -> None
         assert project.heard(project.send("report", "runs")) == "runs one"
 
 
+@pytest.mark.long
 def test_code_that_starts_a_thread_when_it_is_imported_is_spawned_and_runs_the_same(project: Project) -> None:
     project.write("threaded", TASKS + "\nimport threading\nthreading.Thread(target=threading.Event().wait).start()\n")
     with running(project) as worker:
@@ -135,6 +139,7 @@ def test_code_that_starts_a_thread_when_it_is_imported_is_spawned_and_runs_the_s
         assert [project.heard(long), project.heard(long)] == ["begins threaded", "ends threaded"]
 
 
+@pytest.mark.long
 def test_a_first_version_that_does_not_import_ends_the_worker_with_its_sentence(project: Project) -> None:
     project.write("broken", "import nothing_of_this_name")
     worker = Worker(project)

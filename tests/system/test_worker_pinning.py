@@ -75,6 +75,7 @@ def test_delays_retries_and_pipelines_stay_in_the_version_they_were_sent_to(work
     worker.wait_for("drained")
 
 
+@pytest.mark.long
 def test_a_time_limit_of_an_actor_holds(worker: Worker, project: Project) -> None:
     assert project.heard(project.send("hang")) == "interrupted one"
     take(worker, project, "two")
