@@ -79,20 +79,24 @@ class Disk:
         return any(name.endswith(".py") for _, _, names in os.walk(folder) for name in names)
 
 
-def find(imported: Iterable[str], home: Path, view: View) -> list[Root]:
+def find(imported: Iterable[str], known: Iterable[str], home: Path, view: View) -> list[Root]:
     """The local packages behind these top-level names, for code whose package lies in the folder ``home``.
 
     A name is looked for in ``home``, among the local distributions and, where nothing else that is installed has it,
-    in the top folder of the repository, in ``src`` there, and on ``sys.path``. Raises ``SourceError`` for a name that
-    is both in ``home`` and installed, and for a distribution whose folder ``view`` lacks.
+    in the top folder of the repository, in ``src`` there, and on ``sys.path``. What local distributions require and is
+    local counts too. Names that are ``known`` are frozen already. Raises ``SourceError`` for a name that is both in
+    ``home`` and installed, and for a distribution whose folder ``view`` lacks.
     """
-    wanted = frozenset(name for name in imported if name.isidentifier()) - sys.stdlib_module_names - NEVER
+    never = sys.stdlib_module_names | NEVER
+    names = frozenset(name for name in (*imported, *known) if name.isidentifier()) - never
     now = installed()
     search = _Search(now, home, view)
+    wanted = names.difference(known)
     found = {root.name: [root] for name in wanted if (root := search.beside(name))}
-    for root in _distributed(now, wanted.difference(found)):
-        _check_seen(root, view)
-        found.setdefault(root.name, [root])
+    for root in _distributed(now, names):
+        if root.name not in {*found, *known}:
+            _check_seen(root, view)
+            found[root.name] = [root]
     for name in wanted.difference(found):
         found[name] = search.elsewhere(name)
     return [root for name in sorted(found) for root in found[name]]

@@ -116,7 +116,7 @@ class GitSource:
         if not self._local:
             return []
         known = {root.name for root in self._inside} | self._outside.names()
-        new = roots.find(imported - known, self._given[0].path.parent, self._view)
+        new = roots.find(imported, known, self._given[0].path.parent, self._view)
         outside = [root for root in new if root.copied or self._view.below(root.path) is None]
         inside = [root for root in new if root not in outside]
         return (self._take(inside) if inside else []) + (self._outside.take(outside) if outside else [])
@@ -281,7 +281,7 @@ class TreeSource:
         if not self._local:
             return []
         disk = self._listed()
-        new = roots.find(imported - disk.names(), self._given[0].path.parent, roots.Disk())
+        new = roots.find(imported, disk.names(), self._given[0].path.parent, roots.Disk())
         return disk.take(new) if new else []
 
     def check(self) -> None:
