@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PATIENCE_SECONDS = 20
-_FOLDER = "/home/ada/counting"
+_FOLDER = "/srv/counting"
 _ID = re.compile(r"\b[0-9a-f]{12}\b")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _POLL_SECONDS = 0.02
