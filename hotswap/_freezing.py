@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from hotswap import _bytecode
 from hotswap._objects import Objects
@@ -15,6 +15,9 @@ from hotswap.errors import SourceError
 from hotswap.roots import Following, modules
 from hotswap.snapshot import FileEntry
 from hotswap.source import Source, SourceFile
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of files dealt with, and of all that are known so far."""
 
 _WORTH_SAVING = 100
 
@@ -58,7 +61,7 @@ class Reader:
         self._new_digests: dict[str, Json] = {}
         self._new_code: dict[str, Json] = {}
 
-    def read(self, source: Source) -> Content:
+    def read(self, source: Source, progress: Progress | None = None) -> Content:
         """All of ``source``, with the local packages that it imports; contents that the store lacks are staged.
 
         Raises ``SourceError``.
@@ -68,7 +71,7 @@ class Reader:
         code: dict[str, Code] = {}
         given = source.files()
         while given:
-            entries = [self._entry(file) for file in given]
+            entries = [self._entry(file) for file in _told(given, progress)]
             _check_once(files, entries)
             new = {entry.path: self._compiled(entry.digest) for entry in entries if entry.path.endswith(".py")}
             files.update((entry.path, entry) for entry in entries)
@@ -108,25 +111,41 @@ class Reader:
         if isinstance(known, list):
             digest, size = known
         else:
-            data = file.read()
-            digest, size = self._objects.stage(data), len(data)
-            if file.key:
-                self._new_digests[file.key] = [digest, size]
-        return FileEntry(file.path, file.mode, int(str(size)), str(digest))
+            digest, size = self._read(file)
+        return FileEntry(file.path, file.mode, size, digest)  # type: ignore[arg-type]  # as _read gave it
 
-    def _compiled(self, digest: str) -> Code:
+    def _read(self, file: SourceFile) -> list[Json]:
+        data = file.read()
+        digest = self._objects.stage(data)
+        if file.path.endswith(".py"):
+            self._compiled(digest, data)
+        found: list[Json] = [digest, len(data)]
+        if file.key:
+            self._new_digests[file.key] = found
+        return found
+
+    def _compiled(self, digest: str, data: bytes | None = None) -> Code:
+        """What compiling the source file with this digest tells; ``data`` is its content, if at hand."""
         known = self._code.get(digest) or self._new_code.get(digest)
         if not isinstance(known, list):
-            known = self._compile(digest)
+            known = self._compile(self._objects.read(digest) if data is None else data)
             self._new_code[digest] = known
         return Code(*known)  # type: ignore[arg-type]  # as _compile wrote it
 
-    def _compile(self, digest: str) -> list[Json]:
-        compiled = _bytecode.compile_source(self._objects.read(digest))
+    def _compile(self, data: bytes) -> list[Json]:
+        compiled = _bytecode.compile_source(data)
         imports: list[Json] = [*sorted(compiled.imports)]
         if compiled.bytecode is None:
             return [None, 0, imports]
         return [self._objects.stage(compiled.bytecode), len(compiled.bytecode), imports]
+
+
+def _told(files: list[SourceFile], progress: Progress | None) -> Iterator[SourceFile]:
+    """The files, telling ``progress`` of each that was dealt with."""
+    for count, file in enumerate(files, 1):
+        yield file
+        if progress is not None:
+            progress(count, len(files))
 
 
 def _check_once(files: Mapping[str, FileEntry], new: Iterable[FileEntry]) -> None:

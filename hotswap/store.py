@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from hotswap import _disk, _tree, collection
@@ -84,14 +85,19 @@ class Store:
         *,
         hold: str | None = None,
         frozen_at: datetime | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Frozen:
-        """As ``freeze``, and tell whether the snapshot is new; one from elsewhere brings the time it was frozen at."""
+        """As ``freeze``, and tell whether the snapshot is new; one from elsewhere brings the time it was frozen at.
+
+        ``progress`` is called with the number of files read and the number of all that are known so far.
+        """
+        freeze = partial(self._freeze, source, environment, hold, frozen_at, progress)
         try:
-            return self._freeze(source, environment, hold, frozen_at)
+            return freeze()
         except DamagedError as problem:  # what is known of the files counts on an object that is gone
             log.info("%s Now all files are read again.", problem)
             self._reader.forget()
-            return self._freeze(source, environment, hold, frozen_at)
+            return freeze()
 
     def open(self, name: str) -> Snapshot:
         """The snapshot with this id or unambiguous prefix, after a check of names, sizes and modes in its tree.
@@ -262,15 +268,25 @@ class Store:
         raise unknown(self.root, prefix)
 
     def _freeze(
-        self, source: Source, environment: Environment | None, hold: str | None, frozen_at: datetime | None
+        self,
+        source: Source,
+        environment: Environment | None,
+        hold: str | None,
+        frozen_at: datetime | None,
+        progress: Callable[[int, int], None] | None,
     ) -> Frozen:
         with self._layout.writing(), _no_garbage_collection():
-            return self._freeze_alone(source, environment, hold, frozen_at)
+            return self._freeze_alone(source, environment, hold, frozen_at, progress)
 
     def _freeze_alone(
-        self, source: Source, environment: Environment | None, hold: str | None, frozen_at: datetime | None
+        self,
+        source: Source,
+        environment: Environment | None,
+        hold: str | None,
+        frozen_at: datetime | None,
+        progress: Callable[[int, int], None] | None,
     ) -> Frozen:
-        content = self._reader.read(source)
+        content = self._reader.read(source, progress)
         if environment is None:
             environment = content.environment()
         snapshot = Snapshot.of(source.package, content.files, environment, source.origin, frozen_at)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_rich
+from hotswap.cli._common import (
+    JSON,
+    STORE,
+    complete_snapshot,
+    new_table,
+    open_store,
+    print_json,
+    print_rich,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,15 +52,10 @@ def verify(snapshot: str | None, folder: Path, as_json: bool) -> None:
 
 
 def _verify_with_bar(store: Store, snapshot: str | None) -> Sequence[Damage]:
-    from rich.console import Console
-    from rich.progress import Progress
-
     if snapshot is not None:
         snapshot = store.resolve(snapshot)  # an error belongs before the bar, not in it
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading")
-        return store.verify(snapshot, lambda done, total: bar.update(task, completed=done, total=total))
+    with progress_bar("reading") as progress:
+        return store.verify(snapshot, progress)
 
 
 def _damage_table(damages: Sequence[Damage]) -> Table:

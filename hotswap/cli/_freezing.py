@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, open_store, print_json, size, summary
+from hotswap.cli._common import JSON, STORE, open_store, print_json, progress_bar, size, summary
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
-    from hotswap.source import GitSource
+    from hotswap.source import GitSource, Source
     from hotswap.store import Frozen, Store
 
 
@@ -44,9 +44,14 @@ def _freeze(path: Path, rev: str | None, extra: tuple[Path, ...], store: Store) 
     from hotswap.source import TreeSource
 
     if rev is None:
-        return store.ensure(TreeSource(path, extra=extra))
+        return _freeze_with_bar(TreeSource(path, extra=extra), store)
     with _git_source(path, rev, extra) as source:
-        return store.ensure(source)
+        return _freeze_with_bar(source, store)
+
+
+def _freeze_with_bar(source: Source, store: Store) -> Frozen:
+    with progress_bar("reading") as progress:
+        return store.ensure(source, progress=progress)
 
 
 def _git_source(path: Path, rev: str, extra: tuple[Path, ...]) -> GitSource:
