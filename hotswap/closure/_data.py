@@ -10,7 +10,7 @@ from hotswap.closure._known import OPENERS
 from hotswap.closure._walk import chain
 
 _LOCATIONS = frozenset({"__file__", "__path__"})
-_RESOURCES = frozenset({"get_data", "files", "contents", "as_file", "read_binary", "open_binary", "open_text"})
+_RESOURCES = frozenset({"get_data", "contents", "as_file", "read_binary", "open_binary", "open_text"})
 _PATH_STEPS = frozenset(
     {"resolve", "absolute", "expanduser", "dirname", "abspath", "realpath", "Path", "fspath", "str"}
 )
@@ -46,12 +46,21 @@ def _match(path: str, pattern: str) -> bool:
 
 
 def folder_names(nodes: list[ast.AST]) -> set[int]:
-    """Ids of constants that only name a folder on the way to a file, as ``"data"`` in ``HERE / "data" / "a.csv"``."""
+    """Ids of constants that only name a folder on the way to a file, as ``"data"`` in ``HERE / "data" / "a.csv"``.
+
+    So do the package in ``files("my_lab") / "a.csv"``, and the name of a logger, which names no file at all.
+    """
     joins = [node for node in nodes if isinstance(node, ast.BinOp) and _ends_in_text(node)]
     inner = {id(join.left) for join in joins}
     folders = ((value, _loads(nodes, name)) for name, value in _bound_once(nodes) if value in joins)
     inner |= {id(value) for value, loads in folders if loads and loads <= inner}
-    return {id(join.right) for join in joins if id(join) in inner}
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    roots = [call for call in calls if _last(call.func) == ("files" if id(call) in inner else "getLogger")]
+    return {id(join.right) for join in joins if id(join) in inner} | {id(part) for call in roots for part in call.args}
+
+
+def _last(function: ast.expr) -> str:
+    return chain(function).rpartition(".")[2]
 
 
 def _ends_in_text(node: ast.BinOp) -> bool:
@@ -133,8 +142,7 @@ class _Paths:
         while True:
             before = set(anchors)
             for node in self._nodes:
-                named = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in anchors
-                if named and not self._settled(node, parents, anchors):
+                if _names_folder(node, anchors) and not self._settled(node, parents, anchors):
                     return True
             if anchors == before:
                 return False
@@ -154,6 +162,13 @@ class _Paths:
             anchors.update(names)
             return len(names) == len(targets)
         return False
+
+
+def _names_folder(node: ast.AST, anchors: set[str]) -> bool:
+    """True for a name of the package's folder, and for ``importlib.resources.files(...)``."""
+    if isinstance(node, ast.Call):
+        return _last(node.func) == "files"
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in anchors
 
 
 def _path_step(parent: ast.AST, child: ast.AST) -> bool:

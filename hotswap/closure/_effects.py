@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hotswap.closure._facts import Effect, Kind
@@ -13,17 +13,26 @@ from hotswap.closure._known import (
     DYNAMIC_ATTRIBUTES,
     DYNAMIC_BUILTINS,
     DYNAMIC_NAMES,
+    ENUMERATIONS,
     HARMLESS_METHODS,
     PURE_BUILTINS,
+    SHARED_MAKERS,
     dynamic_import,
     pure,
 )
+from hotswap.closure._operators import ANY, operations
 from hotswap.closure._scope import Scope
-from hotswap.closure._walk import chain, root
+from hotswap.closure._walk import bound_names, chain, root
 
 _FRESH = (ast.Dict, ast.List, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Constant)
 _TEXT = (ast.Constant, ast.JoinedStr)
+_NEW = (*_FRESH, ast.BinOp, ast.UnaryOp, ast.Compare, ast.JoinedStr)
+_MAKERS = frozenset({"int", "float", "str", "bool", "complex", "len", "sum", "abs", "round", "list", "dict", "set"})
+_MEMBER_METHODS = frozenset({"__init__", "__new__", "__init_subclass__", "_generate_next_value_", "_missing_"})
 _PERMITTED_DYNAMIC = frozenset({"importlib.import_module", "import_module"})
+
+_IN_TYPES = frozenset({"__class_getitem__"})
+_NO_OPERATION = Effect("operate", 0)
 
 
 @dataclass
@@ -31,23 +40,35 @@ class Executed:
     """Reads the effects of nodes that run together.
 
     ``local`` are the names the code binds itself (empty at module level), ``fresh`` those of them that only ever hold
-    new containers, ``everything`` all module-level names the code mentions: what a local name may stand for.
+    new containers, ``new`` those that only hold results of its own, ``everything`` all module-level names the code
+    mentions: what a local name may stand for.
     """
 
     scope: Scope
     local: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
+    new: frozenset[str] = frozenset()
     everything: frozenset[str] = frozenset()
     found: list[Effect] = field(default_factory=list)
     _statements: set[int] = field(default_factory=set)
     _excused: set[int] = field(default_factory=set)
     _decorators: set[int] = field(default_factory=set)
+    _stored: dict[int, ast.expr] = field(default_factory=dict)
+    _typing: set[int] = field(default_factory=set)
+    _operated: Effect = _NO_OPERATION
 
     def read(self, nodes: Iterable[ast.AST]) -> tuple[Effect, ...]:
         for node in nodes:
             self._excuse(node)
             self._node(node)
-        return tuple(dict.fromkeys(self.found))
+        operated = [self._operated] if self._operated.methods else []
+        return tuple(dict.fromkeys((*self.found, *operated)))
+
+    def decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> tuple[Effect, ...]:
+        """What calling a decorated definition runs beside its body."""
+        for decorator in node.decorator_list:
+            self._decorator(decorator, "")
+        return tuple(self.found)
 
     def _excuse(self, node: ast.AST) -> None:
         """An import by text whose result nobody uses only imports."""
@@ -61,6 +82,10 @@ class Executed:
     def _node(self, node: ast.AST) -> None:
         if id(node) in self._excused:
             return
+        self._operations(node)
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            self._stored.update((id(part), node.value) for target in targets for part in ast.walk(target))
         if is_dynamic(node, self.scope):
             self._add("dynamic", node)
         elif isinstance(node, ast.Call):
@@ -75,8 +100,8 @@ class Executed:
 
     def _statement(self, node: ast.AST) -> None:
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            if node.target.id in self.scope.imports and node.target.id not in self.local:
-                self._add("store", node, names=self.scope.names_in(node.target))
+            if node.target.id not in self.new:
+                self._add("store", node, names=self._reach(node.target) | self.scope.names_in(node.target))
         elif isinstance(node, ast.Global | ast.Nonlocal):
             self._add("store", node, names=frozenset(filter(self.scope.binds, node.names)))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.BinOp | ast.Compare):
@@ -86,6 +111,8 @@ class Executed:
         called = chain(node.func)
         value = id(node) not in self._statements
         if self._harmless(node, called):
+            given = [] if self.scope.registers(node) else [*node.args, *(key.value for key in node.keywords)]
+            self._operate(node, frozenset({ANY}), given)
             return
         known = called if self.scope.binds(root(called)) and root(called) not in self.local else ""
         self._add("call", node, callee=known, names=self._reach(node), value=value)
@@ -96,9 +123,10 @@ class Executed:
             return True
         if first and first not in self.local:
             if self.scope.is_builtin(first):
-                return called in PURE_BUILTINS and not any(key.arg == "key" for key in node.keywords)
-            if pure(self.scope.full_name(called)):
-                return True
+                return called in PURE_BUILTINS and not _calls_back(node, called)
+            full = self.scope.full_name(called)
+            if pure(full) or full in SHARED_MAKERS:
+                return not any(key.arg == "out" for key in node.keywords)
         return isinstance(node.func, ast.Attribute) and self._harmless_method(node.func)
 
     def _harmless_method(self, function: ast.Attribute) -> bool:
@@ -115,18 +143,21 @@ class Executed:
         return method in HARMLESS_METHODS and not self.scope.names_in(*_calls_below(receiver))
 
     def _store(self, node: ast.Attribute | ast.Subscript) -> None:
+        """What is put into an object may be changed by whoever has that object."""
         owner = node.value
         if isinstance(owner, ast.Name):
             if owner.id == "self" and isinstance(node, ast.Attribute) and "self" in self.local:
                 return
             if owner.id in self.fresh:
                 return
+        value = self._stored.get(id(node))
+        put = self._reach(value) if value else frozenset[str]()
+        names = self.scope.names_in(owner)
         dotted = chain(owner)
         if dotted and root(dotted) not in self.local:
-            names = self.scope.names_in(owner)
-            self._add("store", node, callee=dotted if names else "", names=names)
+            self._add("store", node, callee=dotted if names else "", names=names, put=put)
         else:
-            self._add("store", node, names=self._reach(owner) | self.scope.names_in(owner))
+            self._add("store", node, names=self._reach(owner) | names, put=put)
 
     def _definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         for decorator in node.decorator_list:
@@ -135,26 +166,62 @@ class Executed:
             self._bases(node)
 
     def _bases(self, node: ast.ClassDef) -> None:
+        """What is called when a class is made is given the class, and so all that the class names."""
         for base in node.bases:
             target = base.value if isinstance(base, ast.Subscript) else base
-            if self.scope.names_in(target):
-                self._add("subclass", target, callee=chain(target), names=self._reach(target))
+            self._given(node, "subclass", target)
         for keyword in node.keywords:
-            if keyword.arg == "metaclass" and self.scope.names_in(keyword.value):
-                self._add("call", keyword.value, callee=chain(keyword.value), names=self._reach(keyword.value))
+            if keyword.arg == "metaclass":
+                self._given(node, "call", keyword.value)
+        if makes_members(node):
+            self._add("call", node, callee=node.name if self._known(node.name) else "", names=self._reach(node))
+
+    def _given(self, node: ast.ClassDef, kind: Kind, target: ast.expr) -> None:
+        dotted = chain(target)
+        if self._known(root(dotted)) and self.scope.names_in(target):
+            self._add(kind, target, callee=dotted, names=self._reach(node))
+        elif root(dotted) in self.local or (not dotted and self.scope.names_in(target)):
+            self._add(kind, target, names=self._reach(node))
+
+    def _known(self, name: str) -> bool:
+        """True for a name of the module that nothing local hides."""
+        return bool(name) and self.scope.binds(name) and name not in self.local
+
+    def _operations(self, node: ast.AST) -> None:
+        self._typing.update(id(part) for each in _type_hints(node) for part in ast.walk(each))
+        hint = id(node) in self._typing
+        for methods, operands in operations(node):
+            self._operate(node, methods & _IN_TYPES if hint else methods, operands)
+        if isinstance(node, ast.ImportFrom):
+            names = frozenset(alias.asname or alias.name for alias in node.names)
+            self._note_operation(node, frozenset({"__getattr__"}), names, local=False)
+
+    def _operate(self, node: ast.AST, methods: frozenset[str], operands: Sequence[ast.AST]) -> None:
+        parts = (part for operand in operands for part in ast.walk(operand))
+        local = any(isinstance(part, ast.Name) and part.id in self.local for part in parts)
+        names = self.scope.used_in(*operands) | (self.everything if local else frozenset())
+        if methods and (names or local):
+            self._note_operation(node, methods, names, local=local)
+
+    def _note_operation(self, node: ast.AST, methods: frozenset[str], names: frozenset[str], *, local: bool) -> None:
+        """All operations of code that runs together are one effect."""
+        before = self._operated
+        self._operated = Effect(
+            "operate",
+            before.line or getattr(node, "lineno", 0),
+            names=before.names | names,
+            methods=before.methods | methods,
+            local=before.local or local,
+        )
 
     def _decorator(self, decorator: ast.expr, subject: str) -> None:
         self._decorators.add(id(decorator))
+        if plain_decorator(decorator, self.scope):
+            return
         called = chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
-        full = self.scope.full_name(called)
-        if pure(full) or full in self.scope.registration:
-            return
-        if self.scope.is_builtin(called) and called in PURE_BUILTINS:
-            return
-        if called.endswith((".setter", ".getter", ".deleter")) and root(called) not in self.scope.imports:
-            return
         owned = subject if self.scope.binds(subject) else ""
-        self._add("decorate", decorator, callee=called, names=self._reach(decorator), subject=owned)
+        curried = isinstance(decorator, ast.Call)
+        self._add("decorate", decorator, callee=called, names=self._reach(decorator), subject=owned, curried=curried)
 
     def _reach(self, node: ast.AST) -> frozenset[str]:
         names = self.scope.used_in(node)
@@ -171,11 +238,49 @@ class Executed:
         names: frozenset[str] = frozenset(),
         subject: str = "",
         value: bool = True,
+        put: frozenset[str] = frozenset(),
+        curried: bool = False,
     ) -> None:
         texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
         strings = frozenset(text for text in texts if isinstance(text, str))
         line = getattr(node, "lineno", 0)
-        self.found.append(Effect(kind, line, callee, names, subject, value, strings))
+        self.found.append(Effect(kind, line, callee, names, subject, value, strings, put=put, curried=curried))
+
+
+def plain_decorator(decorator: ast.expr, scope: Scope) -> bool:
+    """True for a decorator that changes nothing but what it decorates, in a way that is known."""
+    called = chain(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    full = scope.full_name(called)
+    if pure(full) or full in scope.registration:
+        return True
+    if scope.is_builtin(called) and called in PURE_BUILTINS:
+        return True
+    return called.endswith((".setter", ".getter", ".deleter")) and root(called) not in scope.imports
+
+
+def makes_members(node: ast.ClassDef) -> bool:
+    """True for an enumeration whose own code makes its members."""
+    return is_enumeration(node) and any(getattr(part, "name", "") in _MEMBER_METHODS for part in node.body)
+
+
+def is_enumeration(node: ast.ClassDef) -> bool:
+    return any(chain(base).rpartition(".")[2] in ENUMERATIONS for base in node.bases)
+
+
+def _calls_back(node: ast.Call, called: str) -> bool:
+    """True when a builtin calls what it is given, as ``sorted(key=)`` and ``iter(function, end)``, or makes a class."""
+    if called in {"type", "iter"} and len(node.args) > 1:
+        return True
+    return any(key.arg == "key" for key in node.keywords)
+
+
+def _type_hints(node: ast.AST) -> Iterator[ast.expr]:
+    """Parts that only tell a type, although they run."""
+    if isinstance(node, ast.ClassDef):
+        yield from (base for base in node.bases if isinstance(base, ast.Subscript))
+    found = getattr(node, "annotation", None) or getattr(node, "returns", None)
+    if isinstance(found, ast.expr):
+        yield found
 
 
 def is_dynamic(node: ast.AST, scope: Scope) -> bool:
@@ -192,18 +297,39 @@ def is_dynamic(node: ast.AST, scope: Scope) -> bool:
 
 def fresh_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
     """Names that these nodes bind to new containers and constants only."""
+    return _bound_only(nodes, lambda value: isinstance(value, _FRESH))
+
+
+def new_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
+    """Names that these nodes bind to results of their own only: what they change in place nobody else has."""
+    return _bound_only(nodes, _is_new)
+
+
+def _is_new(value: ast.AST | None) -> bool:
+    return isinstance(value, _NEW) or (isinstance(value, ast.Call) and chain(value.func) in _MAKERS)
+
+
+def _bound_only(nodes: Iterable[ast.AST], accepts: Callable[[ast.AST | None], bool]) -> frozenset[str]:
     fresh, other = set[str](), set[str]()
     plain = set[int]()
     for node in nodes:
         for name in _assigned(node):
             plain.add(id(name))
             value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-            (fresh if isinstance(value, _FRESH) else other).add(name.id)
+            (fresh if accepts(value) else other).add(name.id)
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            plain.add(id(node.target))
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and id(node) not in plain:
             other.add(node.id)
-        elif isinstance(node, ast.arg):
-            other.add(node.arg)
+        other.update(_otherwise_bound(node))
     return frozenset(fresh - other)
+
+
+def _otherwise_bound(node: ast.AST) -> set[str]:
+    """Names that a node binds by anything but an assignment."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return set() if isinstance(node, ast.Name) else bound_names([node])
 
 
 def _assigned(node: ast.AST) -> Iterator[ast.Name]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-Kind = Literal["call", "store", "subclass", "decorate", "dynamic"]
+Kind = Literal["call", "store", "subclass", "decorate", "operate", "dynamic"]
 
 
 class Detail(IntEnum):
@@ -21,7 +21,8 @@ class Detail(IntEnum):
 class Import:
     """One imported name: ``import module`` when ``name`` is empty, all names when it is ``*``.
 
-    ``bound`` is empty when the module only runs, and ``?`` when it is used without a name.
+    ``bound`` is empty when the module only runs, and ``?`` when it is used without a name. It is ``certain`` unless
+    it stands inside another statement, such as ``if``.
     """
 
     module: str
@@ -29,6 +30,7 @@ class Import:
     name: str
     bound: str
     eager: bool
+    certain: bool = True
 
     @property
     def dotted(self) -> str:
@@ -40,8 +42,11 @@ class Effect:
     """Something executed code does that could change more than its own new objects.
 
     Names are dotted chains that start at a module-level name: ``names`` may be changed, ``context`` are all those
-    of the module-level statement, whose digest is ``statement``. ``subject`` is the definition a decorator receives.
-    A ``value`` is the result of an expression that goes on being used.
+    of the module-level statement, whose digest is ``statement``. ``subject`` is the definition that a decorator or a
+    hook of a base receives. A ``value`` is the result of an expression that goes on being used. To ``operate`` is to
+    run ``methods`` without naming them, of ``local`` objects too; a store may ``put`` what these names lead to.
+    What a body does at a ``depth`` happens once the result of its call was called so many times; a ``curried``
+    decorator is called with arguments, and its result with the subject.
     """
 
     kind: Kind
@@ -51,18 +56,29 @@ class Effect:
     subject: str = ""
     value: bool = True
     strings: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    local: bool = False
+    put: frozenset[str] = frozenset()
+    depth: int = 0
+    curried: bool = False
     statement: str = ""
     context: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A module-level function or class: what it names and what its bodies do when they run."""
+    """A module-level function or class: what it names and what its bodies do when they run.
+
+    Of a class, ``methods`` are the names its body binds, ``unnamed`` those of them that do something and may be called
+    without being named; it ``hooks`` when others run its code by subclassing it.
+    """
 
     names: frozenset[str] = frozenset()
     bases: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
     hooks: bool = False
+    methods: frozenset[str] = frozenset()
+    unnamed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,18 @@ def imports_of(tree: ast.Module) -> tuple[Import, ...]:
     return tuple(_below(tree.body, eager=True))
 
 
-def _below(nodes: Iterable[ast.AST], *, eager: bool) -> Iterator[Import]:
+def _below(nodes: Iterable[ast.AST], *, eager: bool, certain: bool = True) -> Iterator[Import]:
     for node in nodes:
         if isinstance(node, ast.Import):
-            yield from _plain(node, eager=eager)
+            yield from _plain(node, eager=eager, certain=certain)
         elif isinstance(node, ast.ImportFrom):
-            yield from _from(node, eager=eager)
+            yield from _from(node, eager=eager, certain=certain)
         elif isinstance(node, ast.Call):
             yield from _by_text(node, eager=eager)
-            yield from _below(ast.iter_child_nodes(node), eager=eager)
+            yield from _below(ast.iter_child_nodes(node), eager=eager, certain=False)
         else:
             inner = eager and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _below(_reachable(node), eager=inner)
+            yield from _below(_reachable(node), eager=inner, certain=False)
 
 
 def _reachable(node: ast.AST) -> Iterable[ast.AST]:
@@ -34,16 +34,16 @@ def _reachable(node: ast.AST) -> Iterable[ast.AST]:
     return ast.iter_child_nodes(node)
 
 
-def _plain(node: ast.Import, *, eager: bool) -> Iterator[Import]:
+def _plain(node: ast.Import, *, eager: bool, certain: bool) -> Iterator[Import]:
     for alias in node.names:
-        yield Import(alias.name, 0, "", alias.asname or "", eager)
+        yield Import(alias.name, 0, "", alias.asname or "", eager, certain)
         if not alias.asname:
-            yield Import(root(alias.name), 0, "", root(alias.name), eager)
+            yield Import(root(alias.name), 0, "", root(alias.name), eager, certain)
 
 
-def _from(node: ast.ImportFrom, *, eager: bool) -> Iterator[Import]:
+def _from(node: ast.ImportFrom, *, eager: bool, certain: bool) -> Iterator[Import]:
     for alias in node.names:
-        yield Import(node.module or "", node.level, alias.name, alias.asname or alias.name, eager)
+        yield Import(node.module or "", node.level, alias.name, alias.asname or alias.name, eager, certain)
 
 
 def _by_text(node: ast.Call, *, eager: bool) -> Iterator[Import]:

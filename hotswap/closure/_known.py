@@ -21,7 +21,7 @@ PURE_BUILTINS = _words(
 PURE_LIBRARY = _words(
     """abc collections datetime enum fractions itertools math numbers pathlib re statistics string struct
     textwrap types typing typing_extensions uuid cmath fnmatch ipaddress base64 binascii hashlib hmac
-    zlib bisect difflib secrets"""
+    zlib difflib secrets"""
 )
 """Modules none of whose functions changes anything but its result."""
 
@@ -30,7 +30,7 @@ PURE_FUNCTIONS = _words(
     functools.singledispatch functools.singledispatchmethod functools.partialmethod functools.partial
     dataclasses.dataclass dataclasses.field dataclasses.replace dataclasses.asdict dataclasses.fields
     contextlib.contextmanager contextlib.asynccontextmanager contextlib.suppress contextlib.nullcontext
-    logging.getLogger logging.NullHandler logging.StreamHandler logging.Formatter
+    logging.NullHandler logging.StreamHandler logging.Formatter
     os.getenv os.environ.get os.getcwd os.getpid os.cpu_count os.path.join os.path.dirname os.path.basename
     os.path.abspath os.path.exists os.path.realpath os.path.expanduser os.path.splitext os.path.isfile os.path.isdir
     os.listdir platform.system platform.machine platform.node platform.platform platform.python_version
@@ -52,6 +52,13 @@ PURE_FUNCTIONS = _words(
 )
 """Functions that change nothing but their result, by their full names."""
 
+IMPURE_FUNCTIONS = _words(
+    """re.sub re.subn re.purge types.new_class types.DynamicClassAttribute struct.pack_into collections.defaultdict
+    itertools.accumulate itertools.dropwhile itertools.filterfalse itertools.groupby itertools.starmap
+    itertools.takewhile"""
+)
+"""Those of ``PURE_LIBRARY`` that call what they are given, or change it."""
+
 HARMLESS_METHODS = _words(
     """as_posix capitalize casefold copy count decode encode endswith exists expanduser format get
     index is_dir is_file isdigit isoformat items join joinpath keys ljust lower lstrip most_common partition
@@ -66,6 +73,18 @@ CONTAINER_METHODS = _words(
     setdefault sort update"""
 )
 """Methods that change the container they are called on and nothing else."""
+
+INHERITED_METHODS = _words(
+    """model_validate model_validate_json model_construct model_json_schema model_dump model_dump_json model_copy mro
+    fromkeys from_bytes fromhex _make _replace _asdict"""
+)
+"""Methods that classes have from libraries and that change nothing but their result."""
+
+SHARED_MAKERS = frozenset({"logging.getLogger"})
+"""Functions that change nothing, but hand out objects that others may have too."""
+
+ENUMERATIONS = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum"})
+"""Classes whose members are made, by the code of the class, when they are subclassed."""
 
 DYNAMIC_BUILTINS = frozenset({"exec", "eval", "compile", "__import__", "globals", "locals"})
 """Builtins whose effect cannot be read off the code."""
@@ -95,7 +114,10 @@ SOURCE_ATTRIBUTES = _words(
 )
 """Attributes that tell where in its file a piece of code stands."""
 
-HOOKS = frozenset({"__init_subclass__", "__set_name__", "__class_getitem__", "__prepare__", "__mro_entries__"})
+HOOKS = _words(
+    """__init_subclass__ __set_name__ __class_getitem__ __prepare__ __mro_entries__ __pydantic_init_subclass__
+    __get_pydantic_core_schema__ __get_validators__"""
+)
 """Methods the language calls on a class when others subclass it or use it in their bodies."""
 
 OPENERS = _words(
@@ -108,6 +130,8 @@ OPENERS = _words(
 
 def pure(full_name: str) -> bool:
     """True when a call of this library function changes nothing but its result."""
+    if full_name in IMPURE_FUNCTIONS or full_name.endswith(".register"):
+        return False
     return full_name.partition(".")[0] in PURE_LIBRARY or full_name in PURE_FUNCTIONS
 
 

@@ -10,12 +10,21 @@ from dataclasses import replace
 from blake3 import blake3
 
 from hotswap.closure._data import folder_names, opens_unknown
-from hotswap.closure._effects import Executed, fresh_names, is_dynamic
+from hotswap.closure._effects import (
+    Executed,
+    fresh_names,
+    is_dynamic,
+    is_enumeration,
+    new_names,
+    plain_decorator,
+)
 from hotswap.closure._facts import Definition, Detail, Effect, Facts, Variable
 from hotswap.closure._imports import imports_of, literal_import
-from hotswap.closure._known import HOOKS, SOURCE_ATTRIBUTES
+from hotswap.closure._known import HOOKS, SHARED_MAKERS, SOURCE_ATTRIBUTES
+from hotswap.closure._operators import called_unnamed, method_names
 from hotswap.closure._scope import Scope
 from hotswap.closure._walk import at_import, at_module_level, bound_names, chain, chains, root
+from hotswap.closure._wrappers import Function, by_depth
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DOCSTRING_NAMES = frozenset({"__doc__", "getdoc", "use_attribute_docstrings", "docopt"})
@@ -40,7 +49,8 @@ def parse(content: bytes, registration: frozenset[str]) -> Facts:
 def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
     imports = imports_of(tree)
     scope = Scope.of(tree, imports, registration)
-    tree.body = [statement for statement in tree.body if not _only_registers(statement, scope, tree)]
+    registering = [statement for statement in tree.body if _only_registers(statement, scope, tree)]
+    tree.body = [statement for statement in tree.body if statement not in registering]
     documented = digest(ast.dump(tree))
     strip_text_statements(tree)
     nodes = list(ast.walk(tree))
@@ -51,7 +61,7 @@ def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
         definitions=_definitions(tree, scope),
         variables=_variables(tree, scope),
         chains=frozenset(name for name in chains([tree]) if root(name) in scope.imports),
-        effects=_effects(tree, scope),
+        effects=_effects(tree, registering, scope),
         dynamic=_dynamic(nodes, scope),
         strings=_strings(nodes),
         opens_unknown=opens_unknown(tree, nodes),
@@ -77,7 +87,8 @@ def _only_registers(statement: ast.stmt, scope: Scope, tree: ast.Module) -> bool
     nodes = list(at_import([statement]))
     if not any(scope.registers(node) for node in nodes) or not _plain_shape(nodes):
         return False
-    if Executed(scope).read(_without_registered(nodes, scope)):
+    effects = Executed(scope).read(_without_registered(nodes, scope))
+    if any(effect.kind != "operate" for effect in effects):
         return False
     bound = bound_names(nodes)
     others = (node for other in tree.body if other is not statement for node in ast.walk(other))
@@ -102,17 +113,17 @@ def _names_class(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and chain(node.func).rpartition(".")[2][:1].isupper()
 
 
-def _effects(tree: ast.Module, scope: Scope) -> tuple[Effect, ...]:
-    fresh = fresh_names(at_import(tree.body))
+def _effects(tree: ast.Module, registering: list[ast.stmt], scope: Scope) -> tuple[Effect, ...]:
+    nodes = list(at_import(tree.body))
+    fresh, new = fresh_names(nodes), new_names(nodes)
     found: list[Effect] = []
-    for statement in tree.body:
-        nodes = _without_registered(list(at_import([statement])), scope)
-        found.extend(_in_statement(statement, nodes, scope, fresh))
+    for statement in (*tree.body, *registering):
+        inside = _without_registered(list(at_import([statement])), scope)
+        found.extend(_in_statement(statement, Executed(scope, fresh=fresh, new=new).read(inside), scope))
     return tuple(found)
 
 
-def _in_statement(statement: ast.stmt, nodes: list[ast.AST], scope: Scope, fresh: frozenset[str]) -> tuple[Effect, ...]:
-    effects = Executed(scope, fresh=fresh).read(nodes)
+def _in_statement(statement: ast.stmt, effects: tuple[Effect, ...], scope: Scope) -> tuple[Effect, ...]:
     if not effects:
         return ()
     known, context = digest(ast.dump(statement)), scope.used_in(statement)
@@ -132,25 +143,66 @@ def _definitions(tree: ast.Module, scope: Scope) -> dict[str, Definition]:
 
 def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, scope: Scope) -> Definition:
     plain = _body_of(list(node.body), node, scope)
+    effects = (*plain.effects, *Executed(scope).decorators(node))
     if not isinstance(node, ast.ClassDef):
-        return plain
+        return replace(plain, effects=effects)
     bases = [*node.bases, *(key.value for key in node.keywords)]
-    names = tuple(chain(base.value if isinstance(base, ast.Subscript) else base) for base in bases)
-    known = tuple(name for name in names if scope.binds(root(name)))
-    return Definition(plain.names, known, plain.effects, _has_hooks(node))
+    unnamed = (name for name, part in called_unnamed(node).items() if _acts(part, scope))
+    return Definition(
+        plain.names,
+        tuple(name for base in bases for name in _base_names(base, scope)),
+        (*effects, *_made_bases(node, scope)),
+        _has_hooks(node),
+        method_names(node),
+        frozenset(unnamed),
+    )
+
+
+def _base_names(base: ast.expr, scope: Scope) -> list[str]:
+    """The name of a base, or all names in the expression that makes it."""
+    dotted = chain(base.value if isinstance(base, ast.Subscript) else base)
+    names = [dotted] if dotted else sorted(scope.names_in(base))
+    return [name for name in names if scope.binds(root(name))]
+
+
+def _made_bases(node: ast.ClassDef, scope: Scope) -> list[Effect]:
+    """A base that an expression makes may run anything it names when the class is called."""
+    plain = (base.value if isinstance(base, ast.Subscript) else base for base in node.bases)
+    return [Effect("call", base.lineno, names=scope.names_in(base)) for base in plain if not chain(base)]
+
+
+def _acts(part: ast.AST, scope: Scope) -> bool:
+    """True when a method may do something, also by other methods of its class; an assigned one may do anything."""
+    if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+        return True
+    calls = (node for node in ast.walk(part) if isinstance(node, ast.Call))
+    return any(root(chain(call.func)) in {"self", "cls"} for call in calls) or bool(
+        _body_of([*part.body], part, scope).effects
+    )
 
 
 def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope) -> Definition:
     inside = [part for child in ast.iter_child_nodes(node) for part in ast.walk(child)]
-    running = [part for top in body for part in ast.walk(top)]
     names, local = scope.names_in(node), frozenset(bound_names(inside))
-    reader = Executed(scope, local=local, fresh=fresh_names(inside), everything=names)
-    return Definition(names, (), reader.read(running))
+    fresh, new = fresh_names(inside), new_names(inside)
+    effects: list[Effect] = []
+    for depth, nodes in enumerate(_levels(body, node, scope)):
+        reader = Executed(scope, local=local, fresh=fresh, new=new, everything=names)
+        effects += (replace(effect, depth=depth) if depth else effect for effect in reader.read(nodes))
+    return Definition(names, (), tuple(effects))
+
+
+def _levels(body: list[ast.AST], node: ast.AST, scope: Scope) -> list[list[ast.AST]]:
+    """The nodes that run when a definition is called, and when what it returns is."""
+    if not isinstance(node, Function):
+        return [[part for top in body for part in ast.walk(top)]]
+    return by_depth(node, lambda decorator: plain_decorator(decorator, scope))
 
 
 def _has_hooks(node: ast.ClassDef) -> bool:
     named = (part.name for part in ast.walk(node) if isinstance(part, ast.FunctionDef))
-    return bool(HOOKS.intersection(named)) or any(key.arg == "metaclass" for key in node.keywords)
+    hooked = is_enumeration(node) or any(key.arg == "metaclass" for key in node.keywords)
+    return hooked or bool(HOOKS.intersection(named))
 
 
 def _merged(first: Definition | None, second: Definition) -> Definition:
@@ -161,6 +213,8 @@ def _merged(first: Definition | None, second: Definition) -> Definition:
         (*first.bases, *second.bases),
         (*first.effects, *second.effects),
         first.hooks or second.hooks,
+        first.methods & second.methods,
+        first.unnamed | second.unnamed,
     )
 
 
@@ -174,18 +228,24 @@ def _variables(tree: ast.Module, scope: Scope) -> dict[str, Variable]:
         names = scope.names_in(statement)
         for name in {root(dotted) for dotted in names} & assigned:
             before = found.get(name)
-            maker = "[]" if name in fresh else _maker(statement, name, before)
+            maker = "[]" if name in fresh else _maker(statement, name, before, scope)
             found[name] = Variable((before.names if before else frozenset()) | names, maker)
     return found
 
 
-def _maker(statement: ast.stmt, name: str, before: Variable | None) -> str:
+def _maker(statement: ast.stmt, name: str, before: Variable | None, scope: Scope) -> str:
     """The chain whose call made the value; a variable bound twice, or otherwise, has none."""
     if name not in bound_names(ast.walk(statement)):
         return before.maker if before else "?"
     value = getattr(statement, "value", None)
-    called = chain(value.func) if isinstance(value, ast.Call) else ""
+    called = chain(value.func) if isinstance(value, ast.Call) and not _shared(value, scope) else ""
     return called if called and (before is None or before.maker == "?") else ""
+
+
+def _shared(call: ast.Call, scope: Scope) -> bool:
+    """True for a call that hands out what others may have; a logger of the module's own name nobody else sets."""
+    own = [chain(argument) for argument in call.args] == ["__name__"]
+    return scope.full_name(chain(call.func)) in SHARED_MAKERS and not own
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from hotswap.closure._facts import Effect, Variable
+from hotswap.closure._facts import Definition, Effect, Variable
 from hotswap.closure._graph import Graph
-from hotswap.closure._known import pure
+from hotswap.closure._known import INHERITED_METHODS, SHARED_MAKERS, pure
+from hotswap.closure._operators import ANY
 from hotswap.closure._tree import Found, Member
 
 
@@ -55,18 +58,72 @@ class Touches:
 
     graph: Graph
     _of_modules: dict[str, Touch] = field(default_factory=dict)
-    _of_members: dict[tuple[str, str], Touch] = field(default_factory=dict)
-    _bodies: dict[tuple[str, str], _Body] = field(default_factory=dict)
+    _of_members: dict[tuple[tuple[str, str], int | None], Touch] = field(default_factory=dict)
+    _bodies: dict[tuple[tuple[str, str], int | None], _Body] = field(default_factory=dict)
     _beyond: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
     def of(self, module: str) -> Touch:
         """What importing a module may change, its own objects left out."""
         if module not in self._of_modules:
             effects = self.graph.modules.facts(module).effects
-            whole = union(self._effect(module, effect) for effect in effects)
+            whole = self._named(module) | union(
+                self._operation(module, effect) for effect in effects if effect.kind == "operate"
+            )
             others = whole.modules - {module}
             self._of_modules[module] = Touch(others, whole.world, whole.everything, whole.dirty)
         return self._of_modules[module]
+
+    def _named(self, module: str) -> Touch:
+        """What importing a module changes by code that it names."""
+        effects = self.graph.modules.facts(module).effects
+        return union(self._effect(module, effect) for effect in effects if effect.kind != "operate")
+
+    def _operation(self, module: str, effect: Effect) -> Touch:
+        """An object that a name leads to has a class that the name leads to, unless others put the object there."""
+        reached = self._deep(module, effect.names)
+        anywhere = not reached.isdisjoint(self._stirred)
+        called = union(
+            self._definition(key) for key in self._unnamed(effect) if anywhere or key[0] in reached or key[0] == module
+        )
+        if not called.dirty:
+            return NOTHING
+        world = frozenset({effect}) if called.world else frozenset[Effect]()
+        return Touch(called.modules | reached, world, called.everything, dirty=True)
+
+    @cached_property
+    def _stirred(self) -> frozenset[str]:
+        """Modules in whose objects other modules may put something."""
+        every = self.graph.modules.paths
+        return frozenset[str]().union(*(self._named(module).modules - {module} for module in every))
+
+    def _unnamed(self, effect: Effect) -> set[tuple[str, str]]:
+        """The definitions with a method that an operation may call."""
+        if ANY in effect.methods:
+            return set[tuple[str, str]]().union(*self._by_method.values())
+        return set[tuple[str, str]]().union(*(self._by_method.get(name, set()) for name in effect.methods))
+
+    @cached_property
+    def _by_method(self) -> dict[str, set[tuple[str, str]]]:
+        """Classes by the methods, inherited too, that do something and are called without being named."""
+        found = defaultdict[str, set[tuple[str, str]]](set)
+        for module in self.graph.modules.paths:
+            for name, definition in self.graph.modules.facts(module).definitions.items():
+                own = {"__getattr__"} if name == "__getattr__" else definition.unnamed
+                inherited = (each.unnamed for each in self._bases(Member(module, name), set()))
+                for method in own.union(*inherited):
+                    found[method].add((module, name))
+        return dict(found)
+
+    def _bases(self, member: Member, seen: set[Member]) -> Iterator[Definition]:
+        """The classes of the tree above a class, itself included."""
+        definition = self.graph.modules.definition(member)
+        if definition is None or member in seen:
+            return
+        seen.add(member)
+        yield definition
+        for base in definition.bases:
+            for found in self.graph.modules.lookup(member.module, base).members:
+                yield from self._bases(found, seen)
 
     def _effect(self, module: str, effect: Effect) -> Touch:
         if effect.kind == "dynamic":
@@ -80,11 +137,13 @@ class Touches:
 
     def _store(self, module: str, effect: Effect) -> Touch:
         found = self.graph.modules.lookup(module, effect.callee) if effect.callee else Found()
-        world = frozenset({effect}) if self._reaches_world(module, effect.names) else frozenset[Effect]()
+        worldly = bool(found.external) or self._reaches_world(module, effect.names)
+        world = frozenset({effect}) if worldly else frozenset[Effect]()
+        put = self._deep(module, effect.put)
         direct = found.members and not any(member.rest for member in found.members)
         if direct and not self._variables_among(found):
-            return Touch(frozenset(member.module for member in found.members), world, dirty=True)
-        return Touch(self._deep(module, effect.names) | found.modules, world, dirty=True)
+            return Touch(put.union(member.module for member in found.members), world, dirty=True)
+        return Touch(put | self._deep(module, effect.names) | found.modules, world, dirty=True)
 
     def _variables_among(self, found: Found) -> bool:
         return any(self._variable_of(member) for member in found.members)
@@ -92,7 +151,9 @@ class Touches:
     def _subclass(self, module: str, effect: Effect, base: Found) -> Touch:
         if effect.callee and not any(self._hooked(member, set()) for member in base.members):
             return NOTHING
-        return Touch(self._deep(module, effect.names), dirty=True)
+        called = union(self._definition(key) for key in self._definitions(base))
+        world = frozenset({effect}) if called.world else frozenset[Effect]()
+        return Touch(called.modules | self._deep(module, effect.names), world, called.everything, dirty=True)
 
     def _hooked(self, member: Member, seen: set[Member]) -> bool:
         """True when subclassing runs code of the tree; a base that is no plain class may."""
@@ -106,7 +167,8 @@ class Touches:
 
     def _call(self, module: str, effect: Effect, callee: Found) -> Touch:
         names = effect.names | ({effect.subject} - {""})
-        definitions = (self._definition(key) for key in self._definitions(callee))
+        depth = int(effect.curried) if effect.kind == "decorate" else None
+        definitions = (self._definition(key, depth) for key in self._definitions(callee))
         called = union(definitions) | self._not_defined(module, effect, callee)
         if not called.dirty:
             return NOTHING
@@ -119,10 +181,21 @@ class Touches:
         touch = union(self._variable(module, member) for member in variables)
         if callee.external:
             touch |= self._foreign(module, effect, callee)
+        if any(self._inherits(member) for member in callee.members):
+            touch |= Touch(self._deep(module, effect.names), dirty=True)
         if variables or callee.external or self._definitions(callee):
             return touch
         world = frozenset({effect}) if self._reaches_world(module, effect.names) else frozenset[Effect]()
         return Touch(self._deep(module, effect.names), world, dirty=True)
+
+    def _inherits(self, member: Member) -> bool:
+        """True for a method of a class or function of the tree that comes from a library."""
+        if not member.rest or self.graph.modules.definition(member) is None:
+            return False
+        known = INHERITED_METHODS.union(
+            *(each.methods for each in self._bases(Member(member.module, member.name), set()))
+        )
+        return member.rest[0] not in known
 
     def _foreign(self, module: str, effect: Effect, callee: Found) -> Touch:
         """A call of a library: its arguments may change, and so may the library unless the call makes a value."""
@@ -132,47 +205,58 @@ class Touches:
         dirty = bool(touched or world)
         return Touch(touched, world, dirty=dirty)
 
-    def _definition(self, key: tuple[str, str]) -> Touch:
-        """What a call may change through all that it calls in turn; names it passes on count once one is dirty."""
-        if key not in self._of_members:
-            bodies = self._called(key)
+    def _definition(self, key: tuple[str, str], depth: int | None = None) -> Touch:
+        """What a call may change through all that it calls in turn; names it passes on count once one is dirty.
+
+        With a ``depth``, what it returns is called so many times and no more.
+        """
+        if (key, depth) not in self._of_members:
+            bodies = self._called(key, depth)
             touch = union(body.touch for body in bodies)
             if touch.dirty:
                 touch |= Touch(frozenset[str]().union(*(self._passed(body) for body in bodies)))
-            self._of_members[key] = touch
-        return self._of_members[key]
+            self._of_members[key, depth] = touch
+        return self._of_members[key, depth]
 
     def _passed(self, body: _Body) -> frozenset[str]:
         return self._deep(body.module, body.passed)
 
-    def _called(self, start: tuple[str, str]) -> list[_Body]:
+    def _called(self, start: tuple[str, str], depth: int | None) -> list[_Body]:
         """The body of a definition and of all it calls."""
-        seen = {start}
-        waiting = [start]
-        found = []
+        found = [self._body(start, depth)]
+        seen = {start} if depth is None else set()
+        waiting = list(found[0].calls - seen)
+        seen |= found[0].calls
         while waiting:
-            body = self._body(waiting.pop())
+            body = self._body(waiting.pop(), None)
             found.append(body)
             waiting.extend(body.calls - seen)
             seen |= body.calls
         return found
 
-    def _body(self, key: tuple[str, str]) -> _Body:
-        if key not in self._bodies:
+    def _body(self, key: tuple[str, str], depth: int | None) -> _Body:
+        if (key, depth) not in self._bodies:
             module, lookup = key[0], self.graph.modules.lookup
             definition = self.graph.modules.facts(module).definitions[key[1]]
+            effects = [each for each in definition.effects if depth is None or each.depth <= depth]
             calls = {each for base in definition.bases for each in self._definitions(lookup(module, base))}
             touch, passed = NOTHING, set[str]()
-            for effect in definition.effects:
+            for base in definition.bases:
+                made = [member for member in lookup(module, base).members if self._variable_of(member)]
+                touch |= union(self._variable(module, member) for member in made)
+            for effect in effects:
                 if effect.kind in {"call", "decorate"}:
                     callee = lookup(module, effect.callee) if effect.callee else Found()
                     calls |= self._definitions(callee)
                     passed |= effect.names
                     touch |= self._not_defined(module, effect, callee)
+                elif effect.kind == "operate":
+                    calls |= self._unnamed(effect)
+                    passed |= effect.names
                 else:
                     touch |= self._effect(module, effect)
-            self._bodies[key] = _Body(module, touch, frozenset(passed), frozenset(calls))
-        return self._bodies[key]
+            self._bodies[key, depth] = _Body(module, touch, frozenset(passed), frozenset(calls))
+        return self._bodies[key, depth]
 
     def _definitions(self, found: Found) -> set[tuple[str, str]]:
         members = (member for member in found.members if self.graph.modules.definition(member))
@@ -186,7 +270,8 @@ class Touches:
         variable = self._variable_of(member) or Variable()
         if user == member.module and variable.maker not in {"", "?", "[]"}:
             made = self.graph.modules.lookup(member.module, variable.maker)
-            if made.external and not made.members and all(_makes_object(name) for name in made.external):
+            own = all(name in SHARED_MAKERS or _makes_object(name) for name in made.external)
+            if made.external and not made.members and own:
                 return Touch(dirty=True)
         touched = self._deep(member.module, variable.names)
         return Touch(touched | {member.module}, self._worldly(member, variable), dirty=True)
@@ -241,11 +326,15 @@ class Touches:
             if any(not _makes_object(name) for name in self.graph.modules.lookup(module, dotted).external):
                 return True
             variable = facts.variables.get(dotted.partition(".")[0])
-            waiting.extend(variable.names if variable else ())
+            if variable and not self._own_logger(module, variable):
+                waiting.extend(variable.names)
         return False
+
+    def _own_logger(self, module: str, variable: Variable) -> bool:
+        made = self.graph.modules.lookup(module, variable.maker).external if variable.maker else set[str]()
+        return bool(made) and made <= SHARED_MAKERS
 
 
 def _makes_object(full_name: str) -> bool:
     """True for a class (by its spelling) or a function known to make a value."""
-    last = full_name.rpartition(".")[2]
-    return last[:1].isupper() or full_name == "logging.getLogger" or pure(full_name)
+    return full_name.rpartition(".")[2][:1].isupper() or pure(full_name)

@@ -152,7 +152,10 @@ class Modules:
 
     def _link(self, package: str, name: str, found: Found) -> None:
         facts = self.facts(package)
-        for entry in facts.binding(name):
+        entries = facts.binding(name)
+        if len(set(entries)) > 1 or not all(entry.certain for entry in entries):
+            found.doubts.add(Doubt(f"the __init__ of {package} decides when it runs what {name} is"))
+        for entry in entries:
             target = self.base(package, entry)
             found.links.add(f"{package}:{name}={target}:{entry.name}")
         if name in facts.definitions or name in facts.variables:

@@ -45,7 +45,10 @@ def never_runs(node: ast.AST) -> bool:
         return False
     if chain(node.test) in type_checking:
         return True
-    return isinstance(node.test, ast.Compare) and chain(node.test.left) == "__name__"
+    test = node.test
+    if not isinstance(test, ast.Compare) or chain(test.left) != "__name__" or not isinstance(test.ops[0], ast.Eq):
+        return False
+    return [getattr(value, "value", None) for value in test.comparators] == ["__main__"]
 
 
 def at_import(statements: list[ast.stmt]) -> Iterator[ast.AST]:

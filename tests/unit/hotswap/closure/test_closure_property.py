@@ -2,132 +2,101 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import tempfile
-from collections.abc import Mapping
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-from blake3 import blake3
+import pytest
+from closure_packages import OTHERS, SLOTS, STYLES, THINGS, WRAPS, Package, Part, edited, edits, judged
+from closure_patches import CONSTRUCTS
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from hotswap.closure import Closure, Verdict
+pytestmark = pytest.mark.system
 
-NAMES = ("a", "b", "c")
-CLASS = "q.a:Thing"
+MODULES = [module for module in OTHERS if module != "q"]
 
-HEAD = "table = {{}}\nitems = []\nRATE = 1\n"
-BODY = "class Thing:\n    rate = 1\n    def run(self):\n        return ({answer})\n"
-TOOLS = (
-    "def scale(x):\n    return x * {n}\n"
-    "def patch(cls):\n    cls.rate = {n}\n    return cls\n"
-    "def record(key):\n    table[key] = {n}\n    return lambda cls: cls\n"
-    "def touch():\n    items.append({n})\n"
-)
-TEMPLATE = HEAD + TOOLS
+generated = Counter[str]()
+"""How often each construct was part of an edit that changed what the class answers."""
+
+FEW = 2_000
+"""So many examples have all constructs in them."""
 
 numbers = st.integers(0, 3)
 
-OWN_ANSWERS = ("self.rate", "dict(table)", "list(items)", "RATE", "scale(2)")
-FROM_OTHER = {
-    "from .{m} import RATE as other": "other",
-    "from q.{m} import scale as other_scale": "other_scale(3)",
-    "from . import {m} as mod": "dict(mod.table), list(mod.items)",
-    "import q.{m}": "q.{m}.RATE",
-    "from q import {m}_rate": "{m}_rate",
-    "import importlib": "importlib.import_module('q.' + '{m}').RATE",
-    "from .{m} import Thing as Base": "Base().rate, Base.__name__",
-    "from pathlib import Path": "(Path(__file__).parent / '{m}.txt').read_text()",
-    "import pkgutil": "pkgutil.get_data('q', '{m}' + '.txt')",
-}
-ACTIONS = (
-    "from .{m} import Thing as Other\nOther.rate = {n}\n",
-    "from .{m} import Thing as Other\nsetattr(Other, 'rate', {n})\n",
-    "from .{m} import Thing as Other, patch as change\nx = change(Other)\n",
-    "from .{m} import Thing as Other\n@patch\nclass Sub(Other):\n    extra = {n}\n",
-    "from .{m} import Thing as Other\nfor each in [Other]:\n    each.rate = {n}\n",
-    "from .{m} import record as note\n@note('k{n}')\nclass Noted:\n    pass\n",
-    "from .{m} import table as theirs\ntheirs['t'] = {n}\n",
-    "from .{m} import items as list_of\nlist_of += [{n}]\n",
-    "from . import {m} as module\nmodule.RATE = {n}\nmodule.touch()\n",
-    "import sys\nsys.modules['q.' + '{m}'].RATE = {n}\n",
-    "from .{m} import scale as compute\nHERE = compute({n})\n",
-    "def later():\n    from .{m} import Thing as Other\n    Other.rate = {n}\n",
-    "def now():\n    from .{m} import Thing as Other\n    Other.rate = {n}\nnow()\n",
-    "NOTE = {n}\n",
+
+@st.composite
+def parts(draw: st.DrawFn) -> Part:
+    tool, sibling = draw(st.lists(st.sampled_from(OTHERS), min_size=2, max_size=2, unique=True))
+    return Part(
+        name=draw(st.sampled_from(sorted(CONSTRUCTS))),
+        tool=tool,
+        sibling=sibling,
+        numbers=draw(st.tuples(*[numbers] * len(SLOTS))),
+        style=draw(st.sampled_from(STYLES)),
+        wrap=draw(st.sampled_from(WRAPS)),
+    )
+
+
+packages = st.builds(
+    Package,
+    thing=st.sampled_from(THINGS),
+    parts=st.lists(parts(), min_size=1, max_size=3).map(tuple),
+    order=st.lists(st.sampled_from(MODULES), max_size=3, unique=True).map(tuple),
 )
 
 
-def _earlier(name: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([other for other in NAMES if other != name])
-
-
 @st.composite
-def modules(draw: st.DrawFn, name: str) -> str:
-    """A module with a class that answers from one other module, and at most two actions on a third."""
-    other, acted = draw(_earlier(name)), draw(_earlier(name))
-    line, answer = draw(st.sampled_from(sorted(FROM_OTHER.items())))
-    answers = [draw(st.sampled_from(OWN_ANSWERS))]
-    uses = draw(st.booleans())
-    imports = "        " + line.format(m=other) + "\n" if uses else ""
-    if uses:
-        answers.append(answer.format(m=other))
-    body = BODY.format(answer=", ".join(answers)).replace("        return", imports + "        return")
-    later = [each for each in NAMES if each > name]
-    if later and draw(st.booleans()):
-        base = draw(st.sampled_from(later))
-        body = f"from .{base} import Thing as Root\n" + body.replace("Thing:", "Thing(Root):")
-        body = body.replace("    rate = 1\n", "") if draw(st.booleans()) else body
-    actions = draw(st.lists(st.sampled_from(ACTIONS), max_size=2))
-    acts = "".join(action.format(m=acted, n=draw(numbers)) for action in actions)
-    return TEMPLATE.format(n=draw(numbers)) + body + acts
+def changes(draw: st.DrawFn) -> tuple[str, Package, Package]:
+    """The construct edited (or what else was), the package before, and after."""
+    before = draw(packages)
+    kind = draw(st.sampled_from(("number", "number", "number", "order", "part", "place")))
+    index = draw(st.integers(0, len(before.parts) - 1))
+    part = before.parts[index]
+    if kind == "order":
+        return kind, before, replace(before, order=draw(packages).order)
+    if kind == "part":
+        return kind, before, replace(before, parts=(*before.parts, draw(parts())))
+    if kind == "place":
+        other = draw(parts())
+        moved = replace(part, style=other.style, wrap=other.wrap, sibling=other.sibling)
+        return kind, before, replace(before, parts=(*before.parts[:index], moved, *before.parts[index + 1 :]))
+    slots = part.numbered_slots()
+    return part.name, before, edited(before, index, draw(st.sampled_from(slots)), draw(numbers))
 
 
-@st.composite
-def packages(draw: st.DrawFn) -> dict[str, str]:
-    files = {f"q/{name}.py": draw(modules(name)) for name in NAMES}
-    files |= {f"q/{name}.txt": str(draw(numbers)) for name in NAMES}
-    lines = [f"from .{name} import RATE as {name}_rate\n" for name in draw(st.permutations(NAMES))]
-    return files | {"q/__init__.py": "".join(lines)}
+def test_changed_behaviour_means_a_changed_digest() -> None:
+    _check_changes()
+    examples = settings.default.max_examples if settings.default else 0
+    never = CONSTRUCTS.keys() - generated.keys()
+    assert examples < FEW or not never, f"no change of these changed behaviour in {examples} examples: {sorted(never)}"
 
 
-def _behaviour(folder: Path) -> str | None:
-    """What the class answers once everything is imported; None for a package that does not import."""
-    sys.path.insert(0, str(folder))
-    importlib.invalidate_caches()
-    try:
-        for name in ("q", *(f"q.{name}" for name in NAMES)):
-            importlib.import_module(name)
-        return repr(sys.modules["q.a"].Thing().run())
-    except (ImportError, AttributeError, KeyError):
-        return None
-    finally:
-        sys.path.remove(str(folder))
-        for path in [path for path in sys.path_importer_cache if path.startswith(str(folder))]:
-            del sys.path_importer_cache[path]
-        for name in [name for name in sys.modules if name.partition(".")[0] == "q"]:
-            del sys.modules[name]
-
-
-def _judge(files: Mapping[str, str]) -> tuple[str | None, Verdict]:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "q").mkdir()
-        for path, text in files.items():
-            (folder / path).write_text(text)
-        digests = {path: blake3(text.encode()).hexdigest() for path, text in files.items()}
-        return _behaviour(folder), Closure(folder, digests).verdict(CLASS)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(packages(), packages(), st.sets(st.integers(0, 6), min_size=1, max_size=2))
-def test_changed_behaviour_means_a_changed_digest(
-    before: dict[str, str], other: dict[str, str], changed: set[int]
-) -> None:
-    after = before | {path: other[path] for n, path in enumerate(sorted(before)) if n in changed}
-    first, one = _judge(before)
-    second, two = _judge(after)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(changes())
+def _check_changes(change: tuple[str, Package, Package]) -> None:
+    name, before, after = change
+    with tempfile.TemporaryDirectory() as folder:
+        first, one = judged(Path(folder) / "before", before)
+        second, two = judged(Path(folder) / "after", after)
+    if None in {first, second}:
+        event("does not import")
+        return
     event(f"{one.scheme}, {'changed' if first != second else 'same'}")
-    if None not in {first, second} and first != second:
-        assert one.digest != two.digest, (first, second, one, two)
+    if first != second:
+        generated[name] += 1
+        assert one.digest != two.digest, (first, second, one, two, before.files(), after.files())
+
+
+@pytest.mark.parametrize("name", CONSTRUCTS)
+def test_a_construct_alone_changes_behaviour_and_digest(name: str, tmp_path: Path) -> None:
+    package = Package("q.m", (Part(name, tool="q.b", sibling="q.z"),), order=("q.b", "q.z"))
+    first, one = judged(tmp_path / "before", package)
+    assert first is not None
+    changed = []
+    for index, slot in edits(package):
+        second, two = judged(tmp_path / slot, edited(package, index, slot, 2))
+        assert first == second or one.digest != two.digest, (slot, one)
+        changed.append(first != second)
+    assert any(changed), "this construct decides nothing"
