@@ -6,10 +6,13 @@ import io
 import logging
 import os
 import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 _SHORT: Final = 12
+_PYTHONS_OWN: Final = (BuiltinImporter, FrozenImporter, PathFinder)
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +41,21 @@ def _import_from(tree: str) -> None:
     A lab's working tree, where ``python -m my_lab.x`` may well be started, has another version of it.
     """
     sys.path[:] = [tree, *(path for path in sys.path if path != tree)]
+    _put_behind(tree)
     sys.dont_write_bytecode = True
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", tree)]
     os.environ["PYTHONPATH"] = os.pathsep.join([tree, *inherited])
     os.environ["PYTHONSAFEPATH"] = "1"
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+def _put_behind(tree: str) -> None:
+    """Some editable installs put an import hook first; where that serves what the tree has, it comes last."""
+    names = {entry.name.partition(".")[0] for entry in Path(tree).iterdir()}
+    for hook in [hook for hook in sys.meta_path if hook not in _PYTHONS_OWN]:
+        if any(hook.find_spec(name, None) is not None for name in names):
+            sys.meta_path.remove(hook)
+            sys.meta_path.append(hook)
 
 
 def _log_for(snapshot: str) -> None:
