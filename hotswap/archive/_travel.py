@@ -43,14 +43,21 @@ def export(store: Store, name: str, path: Path, progress: Callable[[int, int], N
         return snapshot
 
 
-def load(store: Store, path: Path, *, hold: str | None = None, limits: Limits = LIMITS) -> Frozen:
+def load(
+    store: Store,
+    path: Path,
+    *,
+    hold: str | None = None,
+    limits: Limits = LIMITS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Frozen:
     """Freeze what the archive at ``path`` holds, with its id, origin and environment; byte-code is compiled anew.
 
     As with ``Store.ensure``: all of it or nothing, and ``hold`` is placed before the snapshot is visible. Raises
     ``ArchiveError`` if the archive is not what ``export`` writes, or exceeds ``limits``.
     """
     source = ArchiveSource(path, limits=limits)
-    return store.ensure(source, source.environment, hold=hold, frozen_at=source.frozen_at)
+    return store.ensure(source, source.environment, hold=hold, frozen_at=source.frozen_at, progress=progress)
 
 
 def _filled(head: bytes, content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from hotswap.cli._common import Group
 from hotswap.cli._completion import completion
 from hotswap.cli._freezing import freeze
 from hotswap.cli._looking import diff, list_snapshots, show
+from hotswap.cli._travelling import checkout, export_snapshot, import_archive
 from hotswap.cli._working import list_generations, promote, show_current, worker
 
 
@@ -33,6 +34,9 @@ for command in (
     show,
     diff,
     verify,
+    export_snapshot,
+    import_archive,
+    checkout,
     worker,
     promote,
     show_current,

@@ -84,7 +84,7 @@ def print_json(value: object) -> None:
 def print_rich(renderable: object) -> None:
     from rich.console import Console
 
-    Console().print(renderable)
+    Console(markup=False, emoji=False).print(renderable)  # names and messages are not ours
 
 
 @contextmanager

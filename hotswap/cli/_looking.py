@@ -20,14 +20,16 @@ from hotswap.cli._common import (
     size,
     summary,
 )
+from hotswap.errors import UnknownSnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.table import Table
 
-    from hotswap.compare import Difference
+    from hotswap.compare import DefinitionChange, Difference
     from hotswap.snapshot import Snapshot
+    from hotswap.store import Store
 
 
 @click.command("list")
@@ -39,11 +41,12 @@ def list_snapshots(folder: Path, as_json: bool) -> None:
     \b
     hotswap list --store /var/lib/lab/store
     """
-    snapshots = open_store(folder).list()
+    store = open_store(folder)
+    found = [(snapshot, _holds(store, snapshot)) for snapshot in store.list()]
     if as_json:
-        print_json([summary(snapshot) for snapshot in snapshots])
-    elif snapshots:
-        print_rich(_snapshot_table(snapshots))
+        print_json([{**summary(snapshot), "holds": holds} for snapshot, holds in found])
+    elif found:
+        print_rich(_snapshot_table(found))
     else:
         click.echo(f"There are no snapshots in {folder}: make one with `hotswap freeze`.")
 
@@ -53,18 +56,20 @@ def list_snapshots(folder: Path, as_json: bool) -> None:
 @STORE
 @JSON
 def show(snapshot: str, folder: Path, as_json: bool) -> None:
-    """Show where the snapshot with the id SNAPSHOT came from, its files and its environment.
+    """Show where the snapshot with the id SNAPSHOT came from, who holds it, its files and its environment.
 
     The first characters of an id are enough.
 
     \b
     hotswap show 3f9a
     """
-    found = open_store(folder).open(snapshot)
+    store = open_store(folder)
+    found = store.open(snapshot)
+    holds = _holds(store, found)
     if as_json:
-        print_json(found.to_dict())
+        print_json({**found.to_dict(), "holds": holds})
         return
-    print_rich(_facts_table(found))
+    print_rich(_facts_table(found, holds))
     print_rich(_file_table(found))
     print_rich(_environment_table(found))
 
@@ -73,39 +78,68 @@ def show(snapshot: str, folder: Path, as_json: bool) -> None:
 @click.argument("before", shell_complete=complete_snapshot)
 @click.argument("after", shell_complete=complete_snapshot)
 @click.option("--patch", "as_patch", is_flag=True, help="Print the changed lines too, as a unified diff.")
+@click.option("--class", "classes", metavar="MODULE:CLASS", multiple=True, help="Look at this class only; repeatable.")
+@click.option(
+    "--registers",
+    metavar="MODULE.NAME",
+    multiple=True,
+    help="A function that only records what it is given; repeatable.",
+)
 @STORE
 @JSON
-def diff(before: str, after: str, as_patch: bool, folder: Path, as_json: bool) -> None:
-    """Compare the snapshots BEFORE and AFTER: files and environment.
+def diff(
+    before: str,
+    after: str,
+    as_patch: bool,
+    classes: tuple[str, ...],
+    registers: tuple[str, ...],
+    folder: Path,
+    as_json: bool,
+) -> None:
+    """Compare the snapshots BEFORE and AFTER: files, environment, and the classes that may behave differently.
+
+    A class counts if anything it depends on changed. Code that hands classes to a function at import, as in
+    `registry.add(Furnace)`, may change them: say `--registers registry.add` if that function only records them.
 
     \b
     hotswap diff 3f9a 81cc --patch
+    hotswap diff 3f9a 81cc --class my_lab.devices:Furnace
     """
-    from hotswap.compare import compare, patch
+    from hotswap.compare import changed_definitions, compare, patch
 
     store = open_store(folder)
     old, new = store.open(before), store.open(after)
     difference = compare(old, new)
+    changes = changed_definitions(store, old, new, classes, registration=frozenset(registers))
     text = patch(store, old, new) if as_patch else None
     if as_json:
-        print_json(difference.to_dict() | ({} if text is None else {"patch": text}))
+        definitions = [[change.name, change.before, change.after] for change in changes]
+        facts = {**difference.to_dict(), "definitions": definitions}
+        print_json(facts if text is None else {**facts, "patch": text})
         return
-    _print_difference(difference)
+    _print_difference(difference, changes)
     if text:
         click.echo(f"\n{text}", nl=False)
 
 
-def _snapshot_table(snapshots: Sequence[Snapshot]) -> Table:
-    table = new_table("snapshot", "package", "files", "size", "commit", "frozen at", "message")
+def _holds(store: Store, snapshot: Snapshot) -> list[str]:
+    try:
+        return list(store.holds(snapshot.id))
+    except UnknownSnapshotError:
+        return []  # collected meanwhile
+
+
+def _snapshot_table(found: Sequence[tuple[Snapshot, Sequence[str]]]) -> Table:
+    table = new_table("snapshot", "package", "files", "size", "commit", "frozen at", "message", "held for")
     table.columns[0].no_wrap = True
-    for one in snapshots:
+    for one, holds in found:
         message = (one.origin.message or "").partition("\n")[0]
         facts = (one.short_id, one.package, str(len(one.files)), size(one.size))
-        table.add_row(*facts, commit_of(one), moment(one), message)
+        table.add_row(*facts, commit_of(one), moment(one), message, ", ".join(holds))
     return table
 
 
-def _facts_table(snapshot: Snapshot) -> Table:
+def _facts_table(snapshot: Snapshot, holds: Sequence[str]) -> Table:
     table = new_table("snapshot", snapshot.id)
     table.columns[1].overflow = "fold"
     table.add_row("package", snapshot.package)
@@ -113,6 +147,7 @@ def _facts_table(snapshot: Snapshot) -> Table:
     table.add_row("author", snapshot.origin.author or "unknown")
     table.add_row("message", snapshot.origin.message or "")
     table.add_row("frozen at", moment(snapshot))
+    table.add_row("held for", ", ".join(holds) or "nothing")
     table.add_row("python", snapshot.python)
     table.add_row("source digest", snapshot.source_digest)
     return table
@@ -132,14 +167,17 @@ def _environment_table(snapshot: Snapshot) -> Table:
     return table
 
 
-def _print_difference(difference: Difference) -> None:
+def _print_difference(difference: Difference, changes: Sequence[DefinitionChange]) -> None:
     if not difference:
         click.echo("There is no difference.")
         return
     table = new_table("what", "name", "before", "after")
+    table.columns[1].overflow = "fold"
     for what, paths in (("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)):
         for path in paths:
             table.add_row(what, path, "", "")
     for change in difference.environment:
         table.add_row("environment", change.name, change.before or "absent", change.after or "absent")
+    for one in changes:
+        table.add_row(f"class {one.what}", one.name, (one.before or "absent")[:12], (one.after or "absent")[:12])
     print_rich(table)

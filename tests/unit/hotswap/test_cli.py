@@ -128,7 +128,8 @@ def test_a_snapshot_is_shown_by_a_prefix_of_its_id(two: tuple[str, str]) -> None
 
 
 def test_two_snapshots_are_compared(two: tuple[str, str]) -> None:
-    assert facts("diff", *two) == {"added": [], "removed": [], "changed": ["my_lab/__init__.py"], "environment": []}
+    found = {"added": [], "removed": [], "changed": ["my_lab/__init__.py"], "environment": [], "definitions": []}
+    assert facts("diff", *two) == found
     assert "-x = 1\n+x = 2\n" in facts("diff", *two, "--patch")["patch"]
     shown = run("diff", *two, "--patch").stdout
     assert "changed" in shown
