@@ -59,12 +59,16 @@ class Environment:
         """Equal for equal environments on any machine."""
         return hash_json(self._plain())
 
+    def versions(self) -> dict[str, str]:
+        """The version by name, with the start of the digest where there is one; the Python as ``python``."""
+        return {"python": self.python} | {one.name: str(one) for one in self.distributions}
+
     def compare(self, other: Environment) -> tuple[EnvironmentChange, ...]:
         """What changes on the way from this environment to ``other``, by name."""
-        before, after = self._named(), other._named()
+        before, after = self.versions(), other.versions()
         names = sorted(before.keys() | after.keys())
-        changed = (name for name in names if before.get(name) != after.get(name))
-        return tuple(EnvironmentChange(name, _told(before.get(name)), _told(after.get(name))) for name in changed)
+        changes = (EnvironmentChange(name, before.get(name), after.get(name)) for name in names)
+        return tuple(change for change in changes if change.before != change.after)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; each distribution is a list ``[name, version, digest or None]``."""
@@ -78,13 +82,6 @@ class Environment:
     def _plain(self) -> dict[str, Json]:
         distributions: list[Json] = [[one.name, one.version, one.digest] for one in self.distributions]
         return {"python": self.python, "distributions": distributions}
-
-    def _named(self) -> dict[str, Distribution]:
-        return {one.name: one for one in (Distribution("python", self.python), *self.distributions)}
-
-
-def _told(distribution: Distribution | None) -> str | None:
-    return str(distribution) if distribution else None
 
 
 def python_tag() -> str:

@@ -10,6 +10,7 @@ import click
 from hotswap.cli._checking import verify
 from hotswap.cli._common import Group
 from hotswap.cli._completion import completion
+from hotswap.cli._env import env
 from hotswap.cli._freezing import freeze
 from hotswap.cli._looking import diff, list_snapshots, show
 from hotswap.cli._travelling import checkout, export_snapshot, import_archive
@@ -42,5 +43,6 @@ for command in (
     show_current,
     list_generations,
     completion,
+    env,
 ):
     main.add_command(command)

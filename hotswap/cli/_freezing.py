@@ -11,6 +11,7 @@ from hotswap.cli._common import JSON, STORE, open_store, print_json, progress_ba
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
+    from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, Source
     from hotswap.store import Frozen, Store
 
@@ -21,18 +22,20 @@ if TYPE_CHECKING:
 @click.option(
     "--extra", multiple=True, type=click.Path(path_type=Path), help="Another local package to freeze beside it."
 )
+@click.option("--no-local", is_flag=True, help="Do not freeze the local packages that it imports.")
 @STORE
 @JSON
-def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], no_local: bool, folder: Path, as_json: bool) -> None:
     """Freeze the package in the folder PATH and print the id of the snapshot.
 
-    The same content gets the same id on any machine, and is stored once.
+    The local packages that it imports are frozen beside it. The same content gets the same id on any machine, and is
+    stored once.
 
     \b
     hotswap freeze labs/my_lab
     hotswap freeze labs/my_lab --rev main~3 --store /var/lib/lab/store
     """
-    frozen = _freeze(path, rev, extra, open_store(folder))
+    frozen = _freeze(path, rev, extra, open_store(folder), local=not no_local)
     if as_json:
         print_json({**summary(frozen.snapshot), "new": frozen.new})
         return
@@ -40,12 +43,12 @@ def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], folder: Path, a
     click.echo(_told(frozen), err=True)
 
 
-def _freeze(path: Path, rev: str | None, extra: tuple[Path, ...], store: Store) -> Frozen:
+def _freeze(path: Path, rev: str | None, extra: tuple[Path, ...], store: Store, *, local: bool) -> Frozen:
     from hotswap.source import TreeSource
 
     if rev is None:
-        return _freeze_with_bar(TreeSource(path, extra=extra), store)
-    with _git_source(path, rev, extra) as source:
+        return _freeze_with_bar(TreeSource(path, extra=extra, local=local), store)
+    with _git_source(path, rev, extra, local=local) as source:
         return _freeze_with_bar(source, store)
 
 
@@ -54,13 +57,13 @@ def _freeze_with_bar(source: Source, store: Store) -> Frozen:
         return store.ensure(source, progress=progress)
 
 
-def _git_source(path: Path, rev: str, extra: tuple[Path, ...]) -> GitSource:
+def _git_source(path: Path, rev: str, extra: tuple[Path, ...], *, local: bool) -> GitSource:
     from hotswap.source import GitSource, open_repository
 
     with open_repository(path) as repository:
         top = Path(repository.working_tree_dir or repository.git_dir)
     places = [_relative(one, top) for one in (path, *extra)]
-    return GitSource(top, places[0], rev, extra=tuple(places[1:]))
+    return GitSource(top, places[0], rev, extra=tuple(places[1:]), local=local)
 
 
 def _relative(path: Path, top: Path) -> str:
@@ -78,4 +81,12 @@ def _told(frozen: Frozen) -> str:
         return "already frozen, nothing written"
     commit = f"commit {snapshot.origin.commit[:12]}" if snapshot.origin.commit else "no commit"
     changes = ", with uncommitted changes" if snapshot.origin.commit and snapshot.origin.dirty else ""
-    return f"frozen {len(snapshot.files)} files of {snapshot.package}, {size(snapshot.size)}, from {commit}{changes}"
+    of = " and ".join([snapshot.package, *_beside(snapshot)])
+    return f"frozen {len(snapshot.files)} files of {of}, {size(snapshot.size)}, from {commit}{changes}"
+
+
+def _beside(snapshot: Snapshot) -> list[str]:
+    from hotswap.roots import modules
+
+    found = modules(entry.path for entry in snapshot.files)
+    return sorted(name for name in found - {snapshot.package} if name.isidentifier())
