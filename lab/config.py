@@ -85,6 +85,13 @@ class Refresh(_Section):
     debounce_ms: int = Field(default=50, ge=0)
 
 
+class Code(_Section):
+    """``[code]``: what is frozen beside the lab package; paths are absolute once loaded."""
+
+    local: bool = True
+    extra: tuple[Path, ...] = ()
+
+
 class Snapshots(_Section):
     """``[snapshots]``: which code is kept though nothing at work needs it; see ``lab collect``."""
 
@@ -102,6 +109,7 @@ class LabConfig(_Section):
     broker: Broker = Field(default_factory=Broker)
     worker: Worker = Field(default_factory=Worker)
     refresh: Refresh = Field(default_factory=Refresh)
+    code: Code = Field(default_factory=Code)
     snapshots: Snapshots = Field(default_factory=Snapshots)
 
     @property
@@ -139,6 +147,7 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ
     if not isinstance(general, dict):
         raise ConfigError(f"{file}: general must be a table: write it as [general]")
     _fill_general(file, general, environ)
+    _place_extra(file, table.get("code"))
     if "lab_dir" in table:
         raise ConfigError(f"{file}: there is no key 'lab_dir': remove it")
     try:
@@ -195,6 +204,15 @@ def _package(file: Path, given: object) -> Path:
     if package.name in RESERVED_PACKAGES or not package.name.isidentifier():
         raise ConfigError(f"{file}: a lab package cannot be called {package.name!r}: rename its folder")
     return package
+
+
+def _place_extra(file: Path, code: object) -> None:
+    extra = code.get("extra") if isinstance(code, dict) else None
+    if isinstance(code, dict) and isinstance(extra, list):
+        code["extra"] = [(file.parent / str(path)).resolve() for path in extra]
+        for path in code["extra"]:
+            if not (path.is_dir() or path.is_file()):
+                raise ConfigError(f"{file}: code.extra names {path}, which does not exist: correct the path")
 
 
 def _only_package(file: Path) -> Path:

@@ -1,0 +1,79 @@
+"""What a laboratory freezes."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from distributions import make_package
+
+from hotswap.errors import SourceError
+from hotswap.store import Store
+from lab.config import ConfigError, load
+from lab.managers.refresh import LabCode
+
+FILES = {
+    "my_lab/__init__.py": "import recipes\n",
+    "recipes/__init__.py": "import units\n",
+    "units.py": "",
+    "plugins/heat.py": "",
+}
+LAB = '[general]\npackage = "my_lab"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_package(tmp_path / "lab", FILES)
+
+
+def code(folder: Path, settings: str) -> LabCode:
+    (folder / "lab.toml").write_text(LAB + settings)
+    config = load(folder, {"LAB_STATE_DIR": str(folder.parent / "state")})
+    return LabCode(config, Store(folder.parent / "store"))
+
+
+def frozen(folder: Path, settings: str = "", rev: str | None = None) -> set[str]:
+    return {entry.path for entry in code(folder, settings).freeze(rev).files}
+
+
+def commit(folder: Path) -> None:
+    for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "all"]):
+        identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("trigger", ["", 'trigger = "save"\n'], ids=["commit", "save"])
+def test_the_packages_beside_the_lab_package_are_frozen_with_it(folder: Path, trigger: str) -> None:
+    expected = {"my_lab/__init__.py", "recipes/__init__.py", "units.py"}
+    assert frozen(folder, trigger) == expected, "outside of git"
+    commit(folder)
+    assert frozen(folder, trigger) == frozen(folder, trigger, "HEAD") == expected
+
+
+def test_a_commit_has_the_helpers_of_that_commit(folder: Path) -> None:
+    commit(folder)
+    make_package(folder, {"units.py": "HALF_SAVED = "})
+    snapshot = code(folder, "").freeze(None)
+    assert not snapshot.origin.dirty
+    assert next(entry.size for entry in snapshot.files if entry.path == "units.py") == 0
+
+
+def test_the_settings_add_packages_and_leave_out_what_is_imported(folder: Path) -> None:
+    settings = '[code]\nlocal = false\nextra = ["plugins", "units.py"]\n'
+    expected = {"my_lab/__init__.py", "plugins/heat.py", "units.py"}
+    assert frozen(folder, settings) == expected
+    commit(folder)
+    assert frozen(folder, settings) == expected
+
+
+def test_a_package_outside_of_the_repository_cannot_be_added_to_a_commit(folder: Path) -> None:
+    make_package(folder.parent, {"elsewhere.py": ""})
+    commit(folder)
+    with pytest.raises(SourceError, match=r"elsewhere.py, which code.extra names, is not in the repository"):
+        frozen(folder, '[code]\nextra = ["../elsewhere.py"]\n')
+
+
+def test_a_package_that_does_not_exist_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"code.extra names .*gone, which does not exist: correct the path"):
+        code(folder, '[code]\nextra = ["gone"]\n')
