@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from hotswap import _disk, _tree
 from hotswap._layout import OLD, Layout
-from hotswap._manifests import Record
+from hotswap._manifests import InUseError, Record
 from hotswap._unfinished import Change
 from hotswap.collection import Candidate, Decision, Retention, ranks, reason_to_go, reason_to_keep, sizes
 from hotswap.errors import StoreError, UnknownSnapshotError
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _PIECE = 500
 _TURN_SECONDS = 0.001
+_IN_USE = "in use"
 
 
 class Collector:
@@ -31,8 +32,8 @@ class Collector:
         self._layout = layout
         self._references = references
         self._retention = retention
-        self._now = datetime.now(UTC)
         self._ranks: Mapping[str, int] = {}
+        self._candidates: dict[str, Candidate] = {}
 
     def decide(self) -> Sequence[Decision]:
         """What would happen, the newest first; changes nothing."""
@@ -66,38 +67,38 @@ class Collector:
         return found, unreadable
 
     def _obstacle(self, record: Record) -> str | None:
-        """Why the snapshot cannot be collected now."""
-        identity = record.snapshot.id
+        """What keeps the snapshot now."""
         try:
-            with self._layout.manifests.unused(identity):
-                candidate = self._candidate(record)
-        except BlockingIOError:
-            return "in use"
+            reason = self._reason(record)
+            if reason is None:
+                with self._layout.manifests.unused(record.snapshot.id):
+                    pass
+        except InUseError:
+            return _IN_USE
         except UnknownSnapshotError:
             return None
-        return reason_to_keep(candidate, self._references, self._retention, self._now)
-
-    def _candidate(self, record: Record) -> Candidate:
-        identity = record.snapshot.id
-        used_at = datetime.fromtimestamp(self._layout.manifests.used_at(identity), UTC)
-        return Candidate(record.snapshot, used_at, self._layout.holds.of(identity), self._ranks[identity])
+        return reason
 
     def _remove(self, record: Record) -> str | None:
         """Remove a snapshot, unless something keeps it by now: then say what."""
-        identity = record.snapshot.id
-        with self._layout.writing():
-            try:
-                with self._layout.manifests.unused(identity):
-                    candidate = self._candidate(record)
-                    reason = reason_to_keep(candidate, self._references, self._retention, datetime.now(UTC))
-                    if reason is None:
-                        self._withdraw(identity)
-            except BlockingIOError:
-                reason = "in use"
-            except UnknownSnapshotError:
-                reason = None
+        try:
+            with self._layout.writing(), self._layout.manifests.unused(record.snapshot.id):
+                reason = self._reason(record)
+                if reason is None:
+                    self._withdraw(record.snapshot.id)
+        except InUseError:
+            return _IN_USE
+        except UnknownSnapshotError:
+            return None
         time.sleep(_TURN_SECONDS)  # the lock is not fair: let a freeze that waits have it
         return reason
+
+    def _reason(self, record: Record) -> str | None:
+        identity = record.snapshot.id
+        used_at = self._layout.manifests.used_at(identity)
+        candidate = Candidate(record.snapshot, used_at, self._layout.holds.of(identity), self._ranks[identity])
+        self._candidates[identity] = candidate
+        return reason_to_keep(candidate, self._references, self._retention, datetime.now(UTC))
 
     def _withdraw(self, identity: str) -> None:
         tree = self._layout.tree(identity)
@@ -125,12 +126,13 @@ class Collector:
                 self._layout.objects.remove(one for one in garbage[start : start + _PIECE] if one not in marks)
             time.sleep(_TURN_SECONDS)
 
-    def _decisions(self, records: Sequence[Record], reasons: Mapping[str, str | None]) -> Iterator[Decision]:
+    def _decisions(self, found: Sequence[Record], reasons: Mapping[str, str | None]) -> Iterator[Decision]:
+        records = [record for record in found if record.snapshot.id in self._candidates]
         parts = [(_parts(record), reasons[record.snapshot.id] is not None) for record in records]
         for record, size in zip(records, sizes(parts), strict=True):
             identity = record.snapshot.id
             keep = reasons[identity]
-            reason = keep or reason_to_go(record.snapshot, self._ranks[identity], self._now)
+            reason = keep or reason_to_go(self._candidates[identity], datetime.now(UTC))
             yield Decision(identity, keep is not None, reason, size)
 
 

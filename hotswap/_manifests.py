@@ -9,9 +9,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hotswap import _disk
+from hotswap._fields import Fields
 from hotswap.digest import hash_bytes
 from hotswap.errors import DamagedError, ManifestError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import FileEntry, Snapshot
@@ -19,9 +22,14 @@ from hotswap.snapshot import FileEntry, Snapshot
 FORMAT = 1
 
 _NAME = re.compile(r"([0-9a-f]{64})\.json")
+_COMPILED = re.compile(r"(.*/|)__pycache__/([^/]+)\.[a-z0-9-]+\.pyc")
 _HEAD = re.compile(rb'\{"format": (\d+)')
 _CHECKSUM = b', "checksum": "%s"}\n'
 _TAIL = len(_CHECKSUM % (b"0" * 64))
+
+
+class InUseError(StoreError):
+    """Somebody uses a snapshot that should go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +55,9 @@ class Record:
         body, tail = data[:-_TAIL], data[-_TAIL:]
         if tail != _CHECKSUM % hash_bytes(body).encode("ascii"):
             raise ValueError("its checksum is wrong")
-        plain = json.loads(body + b"}")
-        bytecode = tuple(FileEntry.from_list(entry) for entry in plain["bytecode"])
-        return cls(Snapshot.from_dict(plain["snapshot"]), bytecode)
+        fields = Fields(json.loads(body + b"}"), "the manifest")
+        snapshot = Snapshot.from_dict(fields.value("snapshot"))
+        return cls(snapshot, _bytecode(fields.items("bytecode"), snapshot))
 
 
 class Manifests:
@@ -87,7 +95,7 @@ class Manifests:
             raise DamagedError(
                 f"The manifest {path} cannot be used ({problem.reason}): freeze the code again."
             ) from problem
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, RecursionError) as problem:
             raise DamagedError(f"The manifest {path} cannot be read ({problem}): freeze the code again.") from problem
         if record.snapshot.id != identity or not record.snapshot.is_consistent():
             raise DamagedError(f"The manifest {path} does not hash to its name: freeze the code again.")
@@ -102,13 +110,16 @@ class Manifests:
         _disk.unlink(str(self.path(identity)))
         _disk.fsync(str(self.folder))
 
-    def used_at(self, identity: str) -> float:
-        """When the id was last handed out, in seconds since the epoch."""
-        return self.path(identity).stat().st_mtime
+    def used_at(self, identity: str) -> datetime:
+        """When the id was last handed out; raises ``UnknownSnapshotError`` when it was collected meanwhile."""
+        try:
+            return datetime.fromtimestamp(self.path(identity).stat().st_mtime, UTC)
+        except FileNotFoundError as problem:
+            raise unknown(self.folder.parent, identity) from problem
 
     @contextmanager
     def used(self, identity: str) -> Iterator[None]:
-        """Keep the snapshot from being collected, and note that it was handed out now.
+        """Keep the snapshot from being collected, and note that its id was handed out now.
 
         Raises ``UnknownSnapshotError`` when it was collected meanwhile.
         """
@@ -118,8 +129,14 @@ class Manifests:
             yield
 
     @contextmanager
+    def looked_at(self, identity: str) -> Iterator[None]:
+        """As ``used``, for those who only look after the store."""
+        with self._locked(identity, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
     def unused(self, identity: str) -> Iterator[None]:
-        """Keep everybody from using the snapshot; raises ``BlockingIOError`` while somebody does."""
+        """Keep everybody from using the snapshot; raises ``InUseError`` while somebody does."""
         with self._locked(identity, fcntl.LOCK_EX | fcntl.LOCK_NB):
             yield
 
@@ -141,10 +158,26 @@ class Manifests:
                 fcntl.flock(descriptor, operation)
                 if os.fstat(descriptor).st_nlink:  # else it was removed before we had the lock
                     return descriptor
+            except BlockingIOError as problem:
+                os.close(descriptor)
+                raise InUseError(f"Snapshot {identity[:12]} is in use: collect it later.") from problem
             except BaseException:
                 os.close(descriptor)
                 raise
             os.close(descriptor)
+
+
+def _bytecode(items: list[Any], snapshot: Snapshot) -> tuple[FileEntry, ...]:
+    """Byte-code of files of the snapshot, whose paths are known to lead nowhere else."""
+    found = {entry.path: entry for entry in map(FileEntry.from_list, items)}
+    sources = {entry.path for entry in snapshot.files}
+    for path in found:
+        match = _COMPILED.fullmatch(path)
+        if match is None or f"{match[1]}{match[2]}.py" not in sources:
+            raise ManifestError(f"{path!r} is not the byte-code of a file of the snapshot")
+    if len(found) < len(items):
+        raise ManifestError("byte-code is listed twice")
+    return tuple(found.values())
 
 
 def _check_format(path: Path, data: bytes) -> None:

@@ -12,6 +12,7 @@ from hotswap import _disk
 from hotswap.digest import hash_bytes, hash_file
 from hotswap.errors import DamagedError
 
+_MODE = 0o444
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}")
 
 
@@ -36,7 +37,7 @@ class Objects:
         """Write ``data`` if the store does not have it yet; returns its digest."""
         digest = hash_bytes(data)
         if digest not in self._staged and not os.path.exists(self.path(digest)):  # noqa: PTH110 - per file
-            _disk.write(f"{self._staging}/{digest}", data)
+            _disk.write(f"{self._staging}/{digest}", data, _MODE)
             self._staged.add(digest)
         return digest
 
@@ -64,6 +65,10 @@ class Objects:
             _disk.mkdir(os.path.dirname(place))  # noqa: PTH120 - a string
         _disk.replace(place, data, self._staging)
         _disk.fsync(self.folder)
+
+    def protect(self, digest: str) -> None:
+        """Make a published object, and what is linked to it, read-only again."""
+        _disk.chmod(self.path(digest), _MODE)
 
     def remove(self, digests: Iterable[str]) -> None:
         """Remove published objects that nothing refers to."""

@@ -32,7 +32,10 @@ def build(tree: Path, entries: Iterable[FileEntry], objects: Objects) -> None:
 
 def replace(tree: Path, entry: FileEntry, objects: Objects, staging: Path) -> None:
     """Put one file of a tree in its place again, durably; who has it open keeps what was there."""
+    objects.protect(entry.digest)
     temporary, destination = staging / entry.digest, tree / entry.path
+    if is_linked(entry) and destination.exists() and destination.samefile(objects.path(entry.digest)):
+        return
     _place(entry, str(temporary), objects)
     _disk.fsync(str(temporary))
     with _unlocked(tree, destination.parent):

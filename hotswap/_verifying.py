@@ -50,7 +50,7 @@ class Verifier:
 
     def _damages(self, record: Record) -> Iterator[Sequence[Damage]]:
         try:
-            with self._layout.manifests.used(record.snapshot.id):
+            with self._layout.manifests.looked_at(record.snapshot.id):
                 yield from self._checks.everything(record)
         except UnknownSnapshotError:
             return

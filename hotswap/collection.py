@@ -14,9 +14,9 @@ from hotswap.snapshot import Snapshot
 class Retention:
     """What is kept although nothing refers to it.
 
-    ``keep_last``: how many of the newest snapshots of each package; ``keep_days``: how many days a snapshot is kept
-    after it was frozen; ``grace_seconds``: how long after its id was last handed out, because whoever got it may be
-    about to refer to it.
+    ``keep_last``: how many of the newest snapshots of each package; ``keep_days``: how many days since a snapshot was
+    last used, which is when its id was handed out by freezing, opening or naming it; ``grace_seconds``: the same in
+    seconds, and whatever the policy, because whoever just got the id may be about to refer to it.
     """
 
     keep_last: int = 10
@@ -65,18 +65,18 @@ def reason_to_keep(one: Candidate, references: Mapping[str, str], retention: Ret
         return "held for " + " and ".join(repr(reason) for reason in one.holds)
     if one.rank < retention.keep_last:
         return f"among the {retention.keep_last} newest of {one.snapshot.package}"
-    age = now - one.snapshot.frozen_at
-    if age < timedelta(days=retention.keep_days):
-        return f"{_spell(age)} old, kept for {retention.keep_days:g} days"
-    if now - one.used_at < timedelta(seconds=retention.grace_seconds):
-        return f"its id was handed out {_spell(now - one.used_at)} ago"
+    unused = now - one.used_at
+    if unused < timedelta(seconds=retention.grace_seconds):
+        return f"its id was handed out {_spell(unused)} ago"
+    if unused < timedelta(days=retention.keep_days):
+        return f"last used {_spell(unused)} ago, kept for {retention.keep_days:g} days"
     return None
 
 
-def reason_to_go(snapshot: Snapshot, rank: int, now: datetime) -> str:
-    """Why a snapshot that nothing keeps goes; ``rank`` is its place in its package, 0 for the newest."""
-    superseded = "superseded, " if rank else ""
-    return f"{superseded}{_spell(now - snapshot.frozen_at)} old, nothing refers to it"
+def reason_to_go(one: Candidate, now: datetime) -> str:
+    """Why a snapshot that nothing keeps goes."""
+    superseded = "superseded, " if one.rank else ""
+    return f"{superseded}last used {_spell(now - one.used_at)} ago, nothing refers to it"
 
 
 def references_of(given: Iterable[str] | Mapping[str, str]) -> Mapping[str, str]:

@@ -173,7 +173,7 @@ class Store:
 
     def release(self, name: str, reason: str | None = None) -> tuple[str, ...]:
         """Drop the hold with this reason, or all of a snapshot; returns the reasons dropped."""
-        identity = self.resolve(name)
+        identity = self._find(name)
         with self._layout.writing():
             return self._layout.holds.drop(identity, reason)
 
@@ -238,7 +238,7 @@ class Store:
         """
         verifier = Verifier(self._layout)
         if name is not None:
-            return list(verifier.snapshots([self.resolve(name)], progress))
+            return list(verifier.snapshots([self._find(name)], progress))
         return [*verifier.snapshots(self._manifests.ids(), progress), *verifier.strays()]
 
     def repair(self, damages: Iterable[Damage], copies: Sequence[Copy] = ()) -> Sequence[Damage]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hotswap import _tree
-from hotswap.errors import DamagedError, SourceError, StoreError, UnknownSnapshotError
+from hotswap.errors import SourceError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import Origin
 from hotswap.source import TreeSource
-from hotswap.store import Damage, Store
+from hotswap.store import Store
 
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
 
@@ -268,109 +268,6 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "store").touch()
     with pytest.raises(StoreError, match="cannot be written"):
         Store(tmp_path / "store").freeze(Held(CODE))
-
-
-@pytest.fixture
-def writable(kept: Store) -> Iterator[Callable[[str], Path]]:
-    """Freeze the code; gives paths in its tree that may be changed although they are read-only."""
-    snapshot = kept.freeze(Held(CODE))
-
-    def unlock(path: str) -> Path:
-        full = kept.tree(snapshot.id) / path
-        full.parent.chmod(0o755)
-        if full.exists():
-            full.chmod(0o644)
-        return full
-
-    return unlock
-
-
-def found(kept: Store) -> list[tuple[str, str]]:
-    (snapshot,) = kept.list()
-    damages = kept.verify(snapshot.short_id)
-    assert all(damage.snapshot == snapshot.id for damage in damages)
-    return [(damage.path, damage.what) for damage in damages]
-
-
-def test_a_surplus_file_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    writable("my_lab/surplus.py").touch()
-    assert found(kept) == [("my_lab/surplus.py", "the file does not belong to the snapshot")]
-
-
-def test_foreign_byte_code_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    writable("my_lab/__pycache__/furnace.cpython-39.pyc").touch()
-    assert found(kept)[0][0] == "my_lab/__pycache__/furnace.cpython-39.pyc"
-
-
-def test_a_missing_file_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    writable("my_lab/data.txt").unlink()
-    assert found(kept) == [("my_lab/data.txt", "the file is missing")]
-    with pytest.raises(DamagedError, match=r"my_lab/data.txt: the file is missing"):
-        kept.open(kept.list()[0].id)
-
-
-def test_changed_data_of_the_same_size_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    path = writable("my_lab/data.txt")
-    path.write_bytes(b"HELLO")
-    path.chmod(0o444)
-    assert found(kept) == [("my_lab/data.txt", "the file was changed")]
-
-
-def test_a_file_of_another_size_or_mode_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    writable("my_lab/data.txt").write_bytes(b"longer than it was")
-    writable("my_lab/native.so")
-    assert sorted(found(kept)) == [
-        ("my_lab/data.txt", "the file has 18 bytes instead of 5"),
-        ("my_lab/native.so", "the file has mode 644 instead of 444"),
-    ]
-
-
-def test_a_link_in_place_of_a_file_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    path = writable("my_lab/data.txt")
-    path.unlink()
-    path.symlink_to("furnace.py")
-    assert found(kept) == [("my_lab/data.txt", "it is not a plain file")]
-
-
-@pytest.mark.parametrize(
-    "path", ["my_lab/furnace.py", f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"]
-)
-def test_a_write_through_a_link_is_damage(kept: Store, writable: Callable[[str], Path], path: str) -> None:
-    full = writable(path)
-    full.write_bytes(full.read_bytes()[:-1] + b"#")
-    full.chmod(0o444)
-    assert found(kept) == [(path, "its object does not hash to its name")]
-
-
-def test_damaged_content_is_never_handed_out(kept: Store, writable: Callable[[str], Path]) -> None:
-    writable("my_lab/furnace.py").write_bytes(b"LIMIT = 9999\n")
-    with pytest.raises(DamagedError, match="missing or damaged"):
-        kept.read(kept.list()[0].id, "my_lab/furnace.py")
-
-
-def test_a_missing_tree_is_damage(kept: Store, writable: Callable[[str], Path]) -> None:
-    _tree.discard(writable("my_lab").parent)
-    assert found(kept) == [(".", "the tree is missing")]
-
-
-def test_a_changed_manifest_is_damage(kept: Store) -> None:
-    snapshot = kept.freeze(Held(CODE))
-    manifest = kept.root / "manifests" / f"{snapshot.id}.json"
-    manifest.chmod(0o644)
-    manifest.write_text(manifest.read_text().replace("furnace.py", "furnice.py"))
-    (damage,) = kept.verify()
-    assert damage == Damage(snapshot.id, f"manifests/{snapshot.id}.json", damage.what)
-    assert "its checksum is wrong" in damage.what
-    assert kept.list() == []
-    with pytest.raises(DamagedError, match="its checksum is wrong"):
-        kept.open(snapshot.id)
-
-
-def test_verifying_tells_its_progress(kept: Store) -> None:
-    kept.freeze(Held(CODE))
-    calls: list[tuple[int, int]] = []
-    kept.verify(progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(number, 6) for number in range(1, 7)]
 
 
 def test_a_real_folder_is_frozen(kept: Store, tmp_path: Path) -> None:
