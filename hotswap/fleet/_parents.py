@@ -8,6 +8,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ Document = dict[str, Any]
 
 START_SECONDS: Final = 60.0
 _END_SECONDS: Final = 5.0
+_REAP_SECONDS: Final = 1.0
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -38,6 +40,18 @@ class Parent:
         if self._client.closed:
             self._client = self._connect(self.run)
         return self._client.call(op, **arguments)
+
+    def exit_code(self, pid: int) -> int | None:
+        """How a child ended; None while it runs, for another's child, and when this process cannot tell any more."""
+        deadline = time.monotonic() + _REAP_SECONDS
+        with contextlib.suppress(OSError, HotswapError):
+            while self.alive():
+                there = Path(f"/proc/{pid}").exists()
+                code: int | None = self.call("exit_code", pid=pid)
+                if code is not None or not there or time.monotonic() > deadline:
+                    return code
+                time.sleep(0.005)  # a process with threads has ended a moment before it can be waited for
+        return None
 
     def alive(self) -> bool:
         return self.run.identity.alive()

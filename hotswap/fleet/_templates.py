@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -16,12 +14,11 @@ from blake3 import blake3
 
 from hotswap import drift, wire
 from hotswap.environment import EnvironmentChange
-from hotswap.errors import DescribeError, HotswapError, RemoteError
+from hotswap.errors import DescribeError, RemoteError
 from hotswap.fleet._endings import in_words
 from hotswap.fleet._locks import Locks
 from hotswap.fleet._parents import START_SECONDS, Parent, connect, plain, run_of, start_zygote
 from hotswap.process.context import UNCLAIMED_SECONDS, Birth
-from hotswap.process.identity import Identity
 from hotswap.process.rlimits import Limits
 from hotswap.process.runs import Run, Runs
 from hotswap.store import Store
@@ -32,6 +29,7 @@ Changes = tuple[EnvironmentChange, ...]
 _MARGIN_SECONDS: Final = 2.0
 """A template stops an import at its limit by itself, and says where; this much later it is taken to be stuck."""
 
+_DEATH_SECONDS: Final = 1.0
 _ZYGOTE: Final = "zygote"
 
 
@@ -139,13 +137,9 @@ class Templates:
 
     def exit_code(self, run: Run) -> int | None:
         """How a fork of a template ended, if the template lives to tell."""
-        parent = self._templates.get(run.snapshot or "")
-        if parent is None or not parent.alive():
-            return None
-        with contextlib.suppress(OSError, HotswapError), self._lock(run.snapshot or ""):
-            code: int | None = parent.call("exit_code", pid=run.identity.pid)
-            return code
-        return None
+        with self._lock(run.snapshot or ""):
+            parent = self._templates.get(run.snapshot or "")
+            return parent.exit_code(run.identity.pid) if parent is not None else None
 
     def _template(self, snapshot: str) -> Parent:
         parent = self._templates.get(snapshot)
@@ -216,21 +210,13 @@ class Templates:
                 f"Version {snapshot[:12]} took longer than {self._limits.seconds:g} s to import and could not be "
                 "interrupted; look for native code that works or waits at import."
             )
-        code = self._template_exit_code(run.identity)
+        run.identity.wait(_DEATH_SECONDS)
+        with self._lock(_ZYGOTE):
+            code = self._zygote.exit_code(run.identity.pid) if self._zygote is not None else None
         how = "" if code is None else f" ({in_words(code)})"
         return DescribeError(
             f"Version {snapshot[:12]} ended its process while it was imported{how}; see {run.name}.log."
         )
-
-    def _template_exit_code(self, identity: Identity) -> int | None:
-        identity.wait(1)
-        deadline = time.monotonic() + 1
-        while self._zygote is not None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError, HotswapError), self._lock(_ZYGOTE):
-                code: int | None = self._zygote.call("exit_code", pid=identity.pid)
-                if code is not None:
-                    return code
-        return None
 
 
 def template_name(snapshot: str) -> str:

@@ -6,6 +6,7 @@ boot). Signals go through a pidfd, so that they cannot reach a successor.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,9 @@ class DeathWatch:
         os.write(self._wake_write, b"x")
 
     def close(self) -> None:
+        """Watch no more; again is no harm."""
+        if self._closed:
+            return
         self._closed = True
         os.write(self._wake_write, b"x")
         self._thread.join()
@@ -126,7 +132,7 @@ class DeathWatch:
                 else:
                     self._selector.unregister(key.fd)
                     os.close(key.fd)
-                    key.data()
+                    _tell(key.data)
         for descriptor in [key.fd for key in self._selector.get_map().values() if key.fd != self._wake_read]:
             os.close(descriptor)
 
@@ -136,9 +142,16 @@ class DeathWatch:
         for identity, on_death in pending:
             descriptor = identity.open()
             if descriptor is None:
-                on_death()
+                _tell(on_death)
             else:
                 self._selector.register(descriptor, selectors.EVENT_READ, on_death)
+
+
+def _tell(on_death: Callable[[], None]) -> None:
+    try:
+        on_death()
+    except Exception:  # whatever it raises, the deaths of the others must still be told
+        log.exception("What was to be done after a death failed")
 
 
 @cache

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from fleets import SECRET, THREAD, Freezer, StartFleet, processes_below
+from fleets import ENTRY, SECRET, THREAD, Freezer, StartFleet, ask, processes_below
 
-from hotswap.fleet import Fleet, Limits
+from hotswap.fleet import Fleet, Limits, Started
 from hotswap.store import Store
 
 
@@ -52,3 +53,27 @@ def start_fleet(tmp_path: Path, store: Store) -> Iterator[StartFleet]:
 @pytest.fixture
 def fleet(start_fleet: StartFleet) -> Fleet:
     return start_fleet()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def work(gate: Path) -> Callable[[Fleet, str], Started]:
+    """Have a process called ``one`` work until ``finish`` is called."""
+
+    def _work(fleet: Fleet, snapshot: str) -> Started:
+        started = fleet.ensure("one", snapshot, ENTRY, {"gate": str(gate)})
+        ask(started, "work")
+        return started
+
+    return _work
+
+
+@pytest.fixture
+def finish(gate: Path) -> Callable[[], None]:
+    return lambda: gate.write_text("done")

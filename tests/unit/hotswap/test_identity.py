@@ -70,3 +70,24 @@ def test_the_death_of_one_that_is_gone_is_told_at_once(child: subprocess.Popen[b
     watch.watch(identity, dead.set)
     assert dead.wait(10)
     watch.close()
+
+
+def test_a_failure_after_one_death_does_not_keep_others_from_being_told(
+    child: subprocess.Popen[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    identity = Identity.of(child.pid)
+    child.kill()
+    child.wait()
+    dead = threading.Event()
+    watch = DeathWatch()
+    watch.watch(identity, lambda: {}.pop(1))
+    watch.watch(identity, dead.set)
+    assert dead.wait(10)
+    watch.close()
+    assert "KeyError" in caplog.text
+
+
+def test_a_watch_can_be_closed_twice() -> None:
+    watch = DeathWatch()
+    watch.close()
+    watch.close()
