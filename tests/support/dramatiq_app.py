@@ -86,6 +86,11 @@ def report(key, value):
 """
 
 
+def message(actor: str, *arguments: Any) -> dramatiq.Message[Any]:
+    """A message as somebody builds it who does not have the actor."""
+    return dramatiq.Message(queue_name="default", actor_name=actor, args=arguments, kwargs={}, options={})
+
+
 class Project:
     """A package of actors that tell by which version they ran; ``write`` changes that version."""
 
@@ -122,16 +127,16 @@ class Project:
     def sender(self) -> VersionedBroker:
         """A broker as the programs that send have one."""
         if self._sender is None:
-            self._sender = versioned_broker(self.url, "bench_app", store=self.store, namespace=self.namespace)
+            self._sender = self.new_sender()
         return self._sender
 
-    def send(self, actor: str, *arguments: Any, delay: int | None = None, queue_name: str = "default") -> str:
+    def new_sender(self) -> VersionedBroker:
+        return versioned_broker(self.url, "bench_app", store=self.store, namespace=self.namespace)
+
+    def send(self, actor: str, *arguments: Any, delay: int | None = None) -> str:
         """Send a message whose first argument is a new key; returns the key, to be asked with ``heard``."""
         key = f"{self.namespace}.{uuid.uuid4().hex[:8]}"
-        message: dramatiq.Message[Any] = dramatiq.Message(
-            queue_name=queue_name, actor_name=actor, args=(key, *arguments), kwargs={}, options={}
-        )
-        self.sender.enqueue(message, delay=delay)
+        self.sender.enqueue(message(actor, key, *arguments), delay=delay)
         return key
 
     def heard(self, key: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 from click.testing import CliRunner
-from dramatiq_app import TASKS, Project, Worker, running
+from dramatiq_app import TASKS, Project, Worker, message, running
 
 from hotswap.cli import main
 from hotswap.generations import FileGenerations
@@ -146,3 +148,44 @@ def test_a_first_version_that_does_not_import_ends_the_worker_with_its_sentence(
     assert worker.program.wait(20) == 2
     assert FileGenerations(project.store, "bench_app").current() is None
     assert project.processes() == []
+
+
+def change_and_kill(project: Project, worker: Worker) -> None:
+    for number in range(30):
+        project.commit(f"version {number}")
+        worker.wait_for("current")
+        for process in project.processes() if number % 3 == 0 else ():
+            if log_of(process).name.startswith("bench_app-"):
+                process.kill()
+
+
+@pytest.mark.long
+def test_no_message_is_lost_while_versions_change_and_are_killed(project: Project) -> None:
+    """Three senders send all the time; of every third version the process is killed."""
+    project.commit("start")
+    sent: list[list[int]] = [[], [], []]
+    ended = threading.Event()
+    key = f"{project.namespace}.all"
+
+    def send(sender: int) -> None:
+        broker = project.new_sender()
+        while not ended.is_set():
+            number = 3 * len(sent[sender]) + sender
+            broker.enqueue(message("report", key, f"{number} from"))
+            sent[sender].append(number)
+        broker.close()
+
+    with running(project) as worker:
+        worker.wait_for("current")
+        with ThreadPoolExecutor(3) as pool:
+            sending = [pool.submit(send, sender) for sender in range(3)]
+            try:
+                change_and_kill(project, worker)
+            finally:
+                ended.set()
+            for each in sending:
+                each.result()
+        missing = set().union(*sent)
+        assert len(missing) > 1_000
+        while missing:
+            missing.discard(int(project.heard(key).partition(" ")[0]))
