@@ -34,24 +34,30 @@ def import_package(package: str, tree: Path) -> list[str]:
     ``__init__.py`` that no module imports from: it may hold scripts or templates. Raises DescribeError.
     """
     try:
-        importlib.import_module(package)
-        done = {package: None}
-        while todo := [name for name in _modules_below(package, tree) if name not in done]:
-            for name in todo:
-                importlib.import_module(name)
-                done[name] = None
+        return _import_all(package, tree)
     except (Exception, SystemExit, LimitPassed) as error:  # whatever the lab's code raises is its author's to know
         raise explain(error, tree, f"{package} does not import") from error
-    return list(done)
 
 
-def _modules_below(package: str, tree: Path) -> Iterator[str]:
-    """Names of all modules in the packages that are loaded by now."""
+def _import_all(package: str, tree: Path) -> list[str]:
+    importlib.import_module(package)
+    names = [package]
+    seen: set[str] = set()
+    while new := {name: folders for name, folders in _packages(package, tree) if name not in seen}:
+        seen.update(new)
+        for parent, folders in new.items():
+            for found in pkgutil.iter_modules(folders):
+                if found.name not in _NOT_IMPORTED:
+                    names.append(f"{parent}.{found.name}")
+                    importlib.import_module(names[-1])
+    return names
+
+
+def _packages(package: str, tree: Path) -> Iterator[tuple[str, list[str]]]:
+    """Name and folders of each package that is loaded by now, whoever imported it."""
     for name, module in list(sys.modules.items()):
         if f"{name}.".startswith(f"{package}.") and _NOT_IMPORTED.isdisjoint(name.split(".")):
-            folders = [path for path in getattr(module, "__path__", ()) if Path(path).is_relative_to(tree)]
-            names = (found.name for found in pkgutil.iter_modules(folders))
-            yield from (f"{name}.{found}" for found in names if found not in _NOT_IMPORTED)
+            yield name, [path for path in getattr(module, "__path__", ()) if Path(path).is_relative_to(tree)]
 
 
 def explain(error: BaseException, tree: Path, what: str) -> DescribeError:
