@@ -15,9 +15,31 @@ from hotswap.fleet import Fleet, Limits, Started
 from hotswap.store import Store
 
 
+@pytest.fixture(scope="session")
+def fleet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fleet")
+
+
+@pytest.fixture(scope="session")
+def store(fleet_folder: Path) -> Store:
+    return Store(fleet_folder / "store")
+
+
+@pytest.fixture(scope="session")
+def shared_fleet(fleet_folder: Path, store: Store) -> Iterator[Fleet]:
+    yield from _ended(Fleet(store, fleet_folder / "run", SECRET, limits=Limits(seconds=15)), fleet_folder)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def fleet(shared_fleet: Fleet) -> Iterator[Fleet]:
+    """A fleet in which nothing runs but its zygote; whatever a test leaves running is ended after it."""
+    yield shared_fleet
+    for each in shared_fleet.processes():
+        if each["kind"] == "process":
+            shared_fleet.stop(each["name"], grace=1)
+    for each in shared_fleet.processes():
+        if each["kind"] == "template":
+            shared_fleet.release(each["snapshot"])
 
 
 @pytest.fixture
@@ -33,7 +55,7 @@ def freeze_either(request: pytest.FixtureRequest, tmp_path: Path, store: Store) 
 
 @pytest.fixture
 def start_fleet(tmp_path: Path, store: Store) -> Iterator[StartFleet]:
-    """Starts the fleet of this test, and again the next one; the last one ends everything."""
+    """Starts a fleet of this test alone, and again the next one; the last one ends everything."""
     fleets: list[Fleet] = []
 
     def start(**options: Any) -> Fleet:
@@ -43,16 +65,17 @@ def start_fleet(tmp_path: Path, store: Store) -> Iterator[StartFleet]:
         return fleet
 
     yield start
-    if fleets:
-        fleets[-1].close(end=True)
-    assert [run.name for run in (tmp_path / "run").glob("*.run.json")] == []
-    _, left = psutil.wait_procs(processes_below(tmp_path), timeout=10)
+    for _ in _ended(fleets[-1], tmp_path):
+        pass
+
+
+def _ended(fleet: Fleet, folder: Path) -> Iterator[Fleet]:
+    """The fleet, and after its use proof that nothing of it is left."""
+    yield fleet
+    fleet.close(end=True)
+    assert [run.name for run in (folder / "run").glob("*.run.json")] == []
+    _, left = psutil.wait_procs(processes_below(folder), timeout=10)
     assert left == []
-
-
-@pytest.fixture
-def fleet(start_fleet: StartFleet) -> Fleet:
-    return start_fleet()
 
 
 @pytest.fixture

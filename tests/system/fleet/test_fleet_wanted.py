@@ -12,10 +12,9 @@ import pytest
 from fleets import ENTRY, SECRET, Freeze, StartFleet, ask
 
 from hotswap import wire
-from hotswap.errors import ProcessError, UnknownSnapshotError
+from hotswap.errors import ProcessError
 from hotswap.fleet import Fleet, FleetClient, Started, Wanted, serve_fleet
 from hotswap.process import Identity
-from hotswap.store import Retention, Store
 
 pytestmark = pytest.mark.system
 
@@ -208,54 +207,6 @@ def test_closing_does_not_wait_for_an_import_that_never_ends(start_fleet: StartF
     fleet.close(end=True)
     thread.join()
     assert "ended its process while it was imported" in str(errors[0])
-
-
-def test_a_process_whose_snapshot_is_gone_is_given_up(start_fleet: StartFleet, store: Store, freeze: Freeze) -> None:
-    first = start_fleet()
-    snapshot = freeze(1)
-    started = first.ensure("one", snapshot, ENTRY, {})
-    first.release(snapshot)
-    first.close()
-    started.identity.kill()
-    assert started.identity.wait(10)
-    _collect(store)
-    second = start_fleet()
-    assert _named(second, "one") == []
-    with pytest.raises(UnknownSnapshotError):
-        second.ensure("one", snapshot, ENTRY, {})
-
-
-def _collect(store: Store) -> set[str]:
-    """Collect whatever nothing keeps; the snapshots that are left."""
-    store.collect((), Retention(keep_last=0, keep_days=0, grace_seconds=0))
-    return {snapshot.id for snapshot in store.list()}
-
-
-def test_the_code_of_a_running_process_is_not_collected(fleet: Fleet, store: Store, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
-    started = fleet.ensure("one", snapshot, ENTRY, {})
-    assert _collect(store) == {snapshot}
-    fleet.release(snapshot)
-    assert _collect(store) == {snapshot}
-    fleet.stop("one", grace=10)
-    assert not started.identity.alive()
-    _wait_for(lambda: _collect(store) == set())
-
-
-def test_the_code_of_a_process_is_not_collected_after_all_its_parents_were_killed(
-    start_fleet: StartFleet, store: Store, freeze_either: Freeze
-) -> None:
-    snapshot = freeze_either(1)
-    fleet = start_fleet()
-    fleet.ensure("one", snapshot, ENTRY, {})
-    for each in fleet.processes():
-        if each["kind"] != "process":
-            identity = Identity.from_dict(each["identity"])
-            identity.kill()
-            assert identity.wait(10)
-    fleet.close()
-    assert _collect(store) == {snapshot}
-    start_fleet()
 
 
 def test_managers_reach_the_fleet_over_a_connection(fleet: Fleet, freeze: Freeze) -> None:

@@ -223,11 +223,11 @@ def raises(context): raise ValueError("no good")
 
 @pytest.mark.parametrize(("entry", "outcome"), [("returns", "returned"), ("raises", "ValueError: no good")])
 def test_a_process_leaves_a_record_of_its_end(
-    fleet: Fleet, freeze_either: Freeze, tmp_path: Path, entry: str, outcome: str
+    start_fleet: StartFleet, freeze_either: Freeze, tmp_path: Path, entry: str, outcome: str
 ) -> None:
     snapshot = freeze_either(1, ends=ENDS)
     with pytest.raises(ProcessError, match=outcome):
-        fleet.ensure("one", snapshot, f"sample_app.ends:{entry}", {})
+        start_fleet().ensure("one", snapshot, f"sample_app.ends:{entry}", {})
     record = json.loads((tmp_path / "run" / "one.exit.json").read_text())
     assert (record["name"], record["snapshot"], record["outcome"]) == ("one", snapshot, outcome)
     assert not Identity.from_dict(record["identity"]).alive()
