@@ -58,6 +58,10 @@ class DescribeError(HotswapError):
         return {"path": self.path, "line": self.line}
 
 
+class UnknownClassError(HotswapError):
+    """No version has a class of this name."""
+
+
 class DriftError(DescribeError):
     """A snapshot would run in another environment than it was frozen with."""
 

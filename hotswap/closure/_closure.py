@@ -1,19 +1,22 @@
-"""The digest of the code behind a class."""
+"""Verdicts on the classes of one frozen tree."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hotswap.closure._data import named_files
+from hotswap.closure._evidence import Evidence
 from hotswap.closure._facts import Detail, Facts
 from hotswap.closure._graph import Graph, libraries
 from hotswap.closure._memo import facts_of
-from hotswap.closure._parse import digest
 from hotswap.closure._plan import Plan, Planner, Scheme
-from hotswap.closure._tree import Modules, covering, module_name
+from hotswap.closure._tree import Member, Modules, covering, module_name
+
+if TYPE_CHECKING:
+    from hotswap.store import Store
 
 
 @dataclass(frozen=True)
@@ -50,56 +53,99 @@ class Closure:
         registration: frozenset[str] = frozenset(),
         cache: Path | None = None,
     ) -> None:
+        self.registration = registration
         self._tree = tree
-        self._files = dict(files)
-        self._registration = registration
+        self.files = dict(files)
         self._cache = cache
-        self._modules = Modules(files, self._load)
-        self._planner = Planner(Graph(self._modules))
+        self.modules = Modules(files, self._load)
+        self.graph = Graph(self.modules)
+        self._planner = Planner(self.graph)
         self._data = {path: known for path, known in files.items() if module_name(path) is None}
+
+    @classmethod
+    def of(
+        cls,
+        store: Store,
+        snapshot: str,
+        *,
+        registration: frozenset[str] = frozenset(),
+        cache: Path | None = None,
+    ) -> Closure:
+        """The closure of a snapshot of a store, by its id or a prefix; raises what ``store.open`` raises."""
+        found = store.open(snapshot)
+        files = {entry.path: entry.digest for entry in found.files}
+        return cls(store.tree(found.id), files, registration=registration, cache=cache)
 
     def verdict(self, class_name: str, roots: Iterable[str] = ()) -> Verdict:
         """The verdict on ``module:Class``; ``roots`` are the classes of objects that will be given to it.
 
         A class from outside the tree depends on its library only.
         """
-        names = sorted({class_name, *roots})
-        inside = [name for name in names if name.partition(":")[0] in self._modules]
-        start = frozenset(name.partition(":")[0] for name in inside)
-        plan = self._planner.plan(start, inside) if inside else Plan("reachable")
-        outside = libraries(name.partition(":")[0] for name in set(names) - set(inside))
-        return self._verdict(plan, [class_name, *names], outside)
-
-    def _load(self, path: str) -> Facts:
-        return facts_of(self._files[path], (self._tree / path).read_bytes, self._registration, self._cache)
-
-    def _digest(self, plan: Plan, names: list[str], data: set[str]) -> str:
-        facts = [(name, self._modules.facts(name)) for name in sorted(plan.modules & set(self._modules.paths))]
-        detail = max((each.detail for _, each in facts), default=Detail.CODE)
-        parts = {
-            "names": names,
-            "scheme": plan.scheme,
-            "modules": [(name, each.digests[detail]) for name, each in facts],
-            "links": sorted(plan.links),
-            "statements": plan.statements,
-            "order": plan.order,
-            "data": [(path, self._files[path]) for path in sorted(data)],
-        }
-        return digest(json.dumps(parts))
-
-    def _verdict(self, plan: Plan, names: list[str], outside: frozenset[str]) -> Verdict:
-        data = self._data_of(plan)
-        libraries_used = outside | plan.external
+        evidence = self.evidence(class_name, roots)
+        outside = libraries(name.partition(":")[0] for name in evidence.names if not self._inside(name))
         return Verdict(
-            digest=self._digest(plan, names, data),
-            scheme=plan.scheme,
-            why=plan.why,
-            files=tuple(sorted({*covering(self._modules.paths, plan.modules), *data})),
-            imports=tuple(sorted(libraries_used)),
+            digest=evidence.digest(),
+            scheme=evidence.plan.scheme,
+            why=evidence.plan.why,
+            files=tuple(sorted({*covering(self.modules.paths, evidence.plan.modules), *evidence.data})),
+            imports=tuple(sorted(outside | evidence.plan.external)),
         )
 
+    def evidence(self, class_name: str, roots: Iterable[str] = ()) -> Evidence:
+        """What the digest of ``verdict`` is made of."""
+        names = sorted({class_name, *roots})
+        inside = [name for name in names if self._inside(name)]
+        start = frozenset(name.partition(":")[0] for name in inside)
+        plan = self._planner.plan(start, inside) if inside else Plan("reachable")
+        facts = {name: self.modules.facts(name) for name in plan.modules if name in self.modules.paths}
+        detail = max((each.detail for each in facts.values()), default=Detail.CODE)
+        return Evidence(
+            (class_name, *names),
+            plan,
+            detail,
+            {name: each.digests[detail] for name, each in facts.items()},
+            {path: self.files[path] for path in self._data_of(plan)},
+        )
+
+    def resolve(self, class_name: str) -> str:
+        """``module:Class`` where the class is defined, for one that a module or package only passes on."""
+        module, _, qualified = class_name.partition(":")
+        if not self.has(class_name) or self.modules.definition(Member(module, qualified.partition(".")[0])):
+            return class_name
+        found = self.modules.lookup(module, qualified)
+        ends = {f"{member.module}:{'.'.join((member.name, *member.rest))}" for member in found.members}
+        ends |= {":".join(external.rsplit(".", 1)) for external in found.external}
+        return ends.pop() if len(ends) == 1 else class_name
+
+    def has(self, class_name: str) -> bool:
+        """Whether the tree has the class ``module:Class``, or says that its module has something so called."""
+        module, _, qualified = class_name.partition(":")
+        first = qualified.partition(".")[0]
+        facts = self.modules.facts(module)
+        known = self.modules.definition(Member(module, first)) or facts.binding(first) or facts.variables.get(first)
+        return module in self.modules and bool(known)
+
+    def belongs(self, class_name: str) -> bool:
+        """Whether the tree has the top-level package of the class, whatever it has in there."""
+        return class_name.partition(":")[0].partition(".")[0] in self.modules
+
+    def read(self, path: str) -> bytes:
+        """The content of a file of the tree."""
+        return (self._tree / path).read_bytes()
+
+    def names_data(self, module: str, path: str) -> bool:
+        """Whether the module may read this data file."""
+        facts = self.modules.facts(module)
+        return facts.opens_unknown or path in named_files(facts.strings, {path: ""})
+
+    def _inside(self, name: str) -> bool:
+        return name.partition(":")[0] in self.modules
+
+    def _load(self, path: str) -> Facts:
+        return facts_of(self.files[path], (self._tree / path).read_bytes, self.registration, self._cache)
+
     def _data_of(self, plan: Plan) -> set[str]:
-        facts = [self._modules.facts(name) for name in plan.modules]
+        facts = [self.modules.facts(name) for name in plan.modules]
         if plan.scheme == "package" or any(each.opens_unknown for each in facts):
             return set(self._data)
         strings = frozenset[str]().union(*(each.strings for each in facts), plan.strings)

@@ -68,6 +68,10 @@ class Graph:
                 waiting.extend(self._imports(module, eager=eager))
         return frozenset(seen)
 
+    def direct_imports(self, module: str) -> list[str]:
+        """Modules that this one imports itself, lazily too."""
+        return self._imports(module, eager=False)
+
     def order(self) -> list[str]:
         """All modules in the order in which importing the tree finishes them."""
         done: dict[str, None] = {}

@@ -49,8 +49,7 @@ def parse(content: bytes, registration: frozenset[str]) -> Facts:
 def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
     imports = imports_of(tree)
     scope = Scope.of(tree, imports, registration)
-    registering = [statement for statement in tree.body if _only_registers(statement, scope, tree)]
-    tree.body = [statement for statement in tree.body if statement not in registering]
+    registering = _take_registering(tree, scope)
     documented = digest(ast.dump(tree))
     strip_text_statements(tree)
     nodes = list(ast.walk(tree))
@@ -66,6 +65,19 @@ def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
         strings=_strings(nodes),
         opens_unknown=opens_unknown(tree, nodes),
     )
+
+
+def without_registering(tree: ast.Module, registration: frozenset[str]) -> ast.Module:
+    """The tree without the statements that only register, changed in place."""
+    _take_registering(tree, Scope.of(tree, imports_of(tree), registration))
+    return tree
+
+
+def _take_registering(tree: ast.Module, scope: Scope) -> list[ast.stmt]:
+    """Take the statements that only register out of a tree."""
+    found = [statement for statement in tree.body if _only_registers(statement, scope, tree)]
+    tree.body = [statement for statement in tree.body if statement not in found]
+    return found
 
 
 def strip_text_statements(tree: ast.Module) -> None:

@@ -1,0 +1,65 @@
+"""``hotswap why``, on the snapshots of a store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hotswap.cli import main
+from hotswap.source import TreeSource
+from hotswap.store import Store
+
+FURNACE = "my_lab.devices:Furnace"
+FURNACE_TEXT = "from .units import ZERO\n\n\nclass Furnace:\n    limit = ZERO\n"
+
+
+@pytest.fixture
+def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Two snapshots that differ in a helper of the class."""
+    monkeypatch.setenv("HOTSWAP_STORE", str(tmp_path / "store"))
+    store, package = Store(tmp_path / "store"), tmp_path / "my_lab"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "devices.py").write_text(FURNACE_TEXT)
+    (package / "units.py").write_text("ZERO = 1\n")
+    before = store.freeze(TreeSource(package)).id
+    (package / "units.py").write_text("ZERO = 2\n")
+    return before, store.freeze(TreeSource(package)).id
+
+
+def _why(*arguments: str, code: int) -> Result:
+    result = CliRunner().invoke(main, ["why", *arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_a_change_is_explained_with_exit_code_1(ids: tuple[str, str]) -> None:
+    assert _why(*ids, FURNACE, code=1).stdout.splitlines() == [
+        "Furnace -> my_lab.units (import)",
+        "    my_lab/units.py: variable ZERO changed, line 1",
+    ]
+
+
+def test_no_change_has_exit_code_0(ids: tuple[str, str]) -> None:
+    assert _why(ids[0], ids[0], FURNACE, code=0).stdout == "Nothing that Furnace depends on changed.\n"
+
+
+def test_an_unknown_class_is_refused_with_exit_code_2(ids: tuple[str, str]) -> None:
+    told = _why(*ids, "my_lab.devices:Kiln", code=2)
+    assert told.stderr.startswith("error: Neither version has the class my_lab.devices:Kiln")
+
+
+def test_facts_are_printed_as_json(ids: tuple[str, str]) -> None:
+    facts = json.loads(_why(*ids, FURNACE, "--json", code=1).stdout)
+    assert facts["changed"] is True
+    assert facts["after"]["scheme"] == "reachable"
+    assert facts["causes"] == [
+        {
+            "path": "my_lab/units.py",
+            "what": ["variable ZERO changed, line 1"],
+            "route": [{"to": "my_lab.units", "how": "import"}],
+        }
+    ]
