@@ -46,6 +46,11 @@ class Root(NamedTuple):
         """Whether it is a single file."""
         return self.path.suffix == ".py"
 
+    @property
+    def top(self) -> str:
+        """The first part of the paths that its files have in a snapshot."""
+        return f"{self.name}.py" if self.is_module else self.name
+
 
 @runtime_checkable
 class Following(Protocol):

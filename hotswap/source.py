@@ -87,6 +87,7 @@ class GitSource:
         self._view = _CommitView(self._home, self._commit)
         self._inside: list[Root] = []
         self._outside = _OnDisk(limits)
+        self._size = 0
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,7 @@ class GitSource:
 
     def files(self) -> list[SourceFile]:
         """All files of the packages in the commit."""
-        self._inside, self._outside = [], _OnDisk(self._limits)
+        self._inside, self._outside, self._size = [], _OnDisk(self._limits), 0
         return self._take(self._given)
 
     def follow(self, imported: frozenset[str]) -> list[SourceFile]:
@@ -131,10 +132,12 @@ class GitSource:
 
     def _take(self, new: list[Root]) -> list[SourceFile]:
         """Files of further packages in the commit, and the metadata of all."""
+        before = _tops(self._inside, new)
         self._inside += new
         blobs = [blob for root in new for blob in self._kept(root)]
-        _rules.check_paths((blob.path for blob in blobs), self._limits)
-        _rules.check_total((blob.size for blob in blobs), self._limits)
+        self._size += sum(blob.size for blob in blobs)
+        _rules.check_paths((*before, *(blob.path for blob in blobs)), self._limits)
+        _rules.check_total([self._size], self._limits)
         return [self._file(blob) for blob in blobs] + _metadata(self._projects())
 
     def _resolve(self, rev: str) -> git.Commit:
@@ -300,22 +303,25 @@ class _OnDisk:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._roots: list[Root] = []
         self._folders: list[Folder] = []
         self._files: list[File] = []
         self._projects: list[Project] = []
         self._asked: list[Future[list[_git.State | None]]] = []
 
     def names(self) -> set[str]:
-        return {folder.name for folder in self._folders}
+        return {root.name for root in self._roots}
 
     def take(self, new: list[Root]) -> list[SourceFile]:
         """Files of further packages, and the metadata of all."""
+        before = _tops(self._roots, new)
+        self._roots += new
         folders = [Folder(root.path, root.name, copied=root.copied) for root in new]
         self._folders += folders
         self._asked.append(aside(partial(_states, folders)))
         files = [file for folder in folders for file in folder.files(self._limits)]
         self._files += files
-        _rules.check_paths((file.path for file in self._files), self._limits)
+        _rules.check_paths((*before, *(file.path for file in files)), self._limits)
         _rules.check_total((file.stat.st_size for file in self._files), self._limits)
         self._projects = list(self._find_projects())
         kept = [SourceFile(file.path, _rules.frozen_mode(file.stat.st_mode), file.key, file.read) for file in files]
@@ -337,6 +343,11 @@ class _OnDisk:
             place = _project_file(folder.path)
             if place is not None:
                 yield Project(folder.name, str(place), _read(place))
+
+
+def _tops(known: list[Root], new: list[Root]) -> set[str]:
+    """Stand for the files of known packages when those of new ones, which may be parts of them, are checked."""
+    return {root.top for root in known}.difference(root.top for root in new)
 
 
 def _metadata(projects: Iterable[Project]) -> list[SourceFile]:

@@ -12,6 +12,7 @@ from distributions import Site, editable, make_package
 
 from hotswap.environment import Distribution, Environment
 from hotswap.errors import SourceError
+from hotswap.limits import Limits
 from hotswap.snapshot import Snapshot
 from hotswap.source import GitSource, TreeSource
 from hotswap.store import Store
@@ -254,3 +255,17 @@ def test_a_local_package_that_moves_while_it_is_read_is_refused(repo: Path, site
     helper.write_text("x = 22\n")
     with pytest.raises(SourceError, match=r"helper.py changed while it was being frozen"):
         source.check()
+
+
+@WAYS
+def test_packages_whose_names_differ_only_in_case_are_refused(repo: Path, freeze: Freeze, committed: bool) -> None:
+    make_package(repo, {"helper.py": "import Helper\n", "Helper.py": ""})
+    with pytest.raises(SourceError, match=r"differ only in case"):
+        freeze(committed=committed)
+
+
+@WAYS
+def test_limits_hold_for_all_packages_together(repo: Path, freeze: Freeze, committed: bool) -> None:
+    make_package(repo, {"helper.py": "x = 1\n" * 100})
+    with pytest.raises(SourceError, match=r"files to freeze have"):
+        freeze(committed=committed, limits=Limits(total_size=600))
