@@ -1,0 +1,48 @@
+"""``lab``: make, launch and look after a laboratory. Imports late, so that ``--help`` is there at once."""
+
+from __future__ import annotations
+
+import click
+
+from lab.cli._code import collect, plan, refresh, rollback, versions
+from lab.cli._common import Group
+from lab.cli._devices import devices, emergency_stop, pause, release
+from lab.cli._running import init, launch, stop
+from lab.cli._work import cancel, experiments, retry, status, submit, tasks
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="hotswap-lab")
+def main() -> None:
+    """A laboratory whose code can change while it runs.
+
+    \b
+    Examples:
+      lab init my_lab            write a starter lab
+      cd my_lab && lab launch    start everything, in this terminal
+      lab submit experiment.json
+      lab status
+    """
+
+
+for _command in (
+    init,
+    launch,
+    stop,
+    submit,
+    status,
+    tasks,
+    experiments,
+    devices,
+    versions,
+    plan,
+    refresh,
+    rollback,
+    collect,
+    cancel,
+    pause,
+    release,
+    emergency_stop,
+    retry,
+):
+    main.add_command(_command)

@@ -1,0 +1,95 @@
+"""What the commands share: the way errors are told, their common options, and how facts are printed."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hotswap.errors import HotswapError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from lab.client import LabClient
+    from lab.config import LabConfig
+
+
+class UsageError(HotswapError):
+    """What was typed cannot be carried out."""
+
+
+class Group(click.Group):
+    """Prints an error that a person can mend as one sentence and exits with 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HotswapError as error:
+            said = str(error)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            said = f"{error.filename} cannot be used ({error.strerror}); correct its path or its permissions."
+        click.echo(f"lab: {said}", err=True)
+        sys.exit(2)
+
+
+in_lab = click.option(
+    "-c",
+    "--config",
+    "folder",
+    type=click.Path(path_type=Path),
+    help="The lab's folder or lab.toml (default: the nearest one from here upwards).",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON.")
+
+
+def config_of(folder: Path | None) -> LabConfig:
+    from lab.config import load
+
+    return load(folder)
+
+
+def client_of(config: LabConfig) -> LabClient:
+    from lab.client import ClientError, LabClient
+
+    path = config.general.state_dir / "run" / "managers.json"
+    try:
+        url = json.loads(path.read_text())["url"]
+        token = (config.general.state_dir / "token").read_text().strip()
+    except FileNotFoundError:
+        raise ClientError(f"The lab {config.general.name!r} does not run; start it with `lab launch`.") from None
+    except (ValueError, KeyError, TypeError):
+        raise ClientError(f"{path} is damaged; run `lab stop`, then `lab launch`.") from None
+    return LabClient(url, token, actor=_user())
+
+
+def _user() -> str:
+    with suppress(KeyError, OSError):  # a user id without a name
+        return getpass.getuser()
+    return "cli"
+
+
+def tell(as_json: bool, facts: Any, sentence: str) -> None:
+    click.echo(json.dumps(facts, indent=2) if as_json else sentence)
+
+
+def print_facts(as_json: bool, facts: Any, table: Callable[[Console, Any], None]) -> None:
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+    else:
+        table(console(), facts)
+
+
+def console() -> Console:
+    from rich.console import Console
+
+    # In a file or a pipe there is no edge to wrap lines at.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
