@@ -14,6 +14,7 @@ from pathlib import Path
 from stat import S_IMODE
 
 import pytest
+from forgetful_disk import unhurried
 from held_source import CODE, EMPTY, Held
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,13 @@ from hotswap.source import TreeSource
 from hotswap.store import Store
 
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """What a disk may forget is tested elsewhere."""
+    with unhurried():
+        yield
 
 
 @pytest.fixture

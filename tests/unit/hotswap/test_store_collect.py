@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from forgetful_disk import intercepted
+from forgetful_disk import intercepted, unhurried
 from held_source import CODE, EMPTY, Held, debris, version
 
 from hotswap.collection import Retention
@@ -18,6 +18,13 @@ from hotswap.store import Decision, Owner, Store
 
 AT_ONCE = Retention(keep_last=0, keep_days=0, grace_seconds=0)
 LONG_AGO = datetime.now(UTC) - timedelta(days=40)
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """What a disk may forget is tested elsewhere."""
+    with unhurried():
+        yield
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from stat import S_IMODE
 
 import pytest
+from forgetful_disk import unhurried
 from held_source import CODE, EMPTY, Held, debris, version
 
 from hotswap import _tree
@@ -19,6 +20,13 @@ from hotswap.errors import DamagedError, StoreError
 from hotswap.store import Damage, Store
 
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
+
+
+@pytest.fixture(autouse=True)
+def quick() -> Iterator[None]:
+    """What a disk may forget is tested elsewhere."""
+    with unhurried():
+        yield
 
 
 @pytest.fixture
