@@ -33,7 +33,7 @@ class Blob(NamedTuple):
 def listed(folder: Path) -> list[str] | None:
     """Paths below ``folder`` that ``.gitignore`` does not name, in order; None outside of git."""
     told = _run(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
-    return None if told is None else sorted({os.fsdecode(name) for name in told.split(b"\0") if name})
+    return None if told is None else sorted({name for name in os.fsdecode(told).split("\0") if name})
 
 
 def state(folder: Path, path: str = ".") -> State | None:
@@ -50,11 +50,11 @@ def state(folder: Path, path: str = ".") -> State | None:
 def blobs(folder: Path, tree: str) -> Iterator[Blob]:
     """All that the tree object ``tree`` of the repository ``folder`` holds, at any depth."""
     told = _run(folder, "ls-tree", "-r", "-l", "-z", "--full-tree", tree)
-    for line in (told or b"").split(b"\0"):
+    for line in os.fsdecode(told or b"").split("\0"):
         if line:
-            facts, _, name = line.partition(b"\t")
+            facts, _, path = line.partition("\t")
             mode, _, sha, size = facts.split()
-            yield Blob(os.fsdecode(name), int(mode, 8), sha.decode(), int(size) if size != b"-" else 0)
+            yield Blob(path, int(mode, 8), sha, int(size) if size != "-" else 0)
 
 
 def _changed(lines: list[bytes]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ class Manifests:
         try:
             data = path.read_bytes()
             _check_format(path, data)
-            record = Record.from_bytes(data)
+            record, consistent = _parsed(data)
         except FileNotFoundError as problem:
             raise unknown(self.folder.parent, identity) from problem
         except ManifestError as problem:
@@ -97,7 +98,7 @@ class Manifests:
             ) from problem
         except (OSError, ValueError, RecursionError) as problem:
             raise DamagedError(f"The manifest {path} cannot be read ({problem}): freeze the code again.") from problem
-        if record.snapshot.id != identity or not record.snapshot.is_consistent():
+        if record.snapshot.id != identity or not consistent:
             raise DamagedError(f"The manifest {path} does not hash to its name: freeze the code again.")
         return record
 
@@ -178,6 +179,13 @@ def _bytecode(items: list[Any], snapshot: Snapshot) -> tuple[FileEntry, ...]:
     if len(found) < len(items):
         raise ManifestError("byte-code is listed twice")
     return tuple(found.values())
+
+
+@lru_cache(maxsize=2)
+def _parsed(data: bytes) -> tuple[Record, bool]:
+    """The record, and whether it hashes to its name: looked into once, as long as a manifest has the same bytes."""
+    record = Record.from_bytes(data)
+    return record, record.snapshot.is_consistent()
 
 
 def _check_format(path: Path, data: bytes) -> None:

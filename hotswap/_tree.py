@@ -129,9 +129,9 @@ def _place_all(entries: Sequence[FileEntry], tree: str, objects: Objects) -> lis
 
     if len(entries) < _MANY:
         return place(entries)
-    half = len(entries) // 2
+    parts = (entries[start : start + _MANY] for start in range(0, len(entries), _MANY))
     with ThreadPoolExecutor(2) as pool:
-        return [copy for copies in pool.map(place, (entries[:half], entries[half:])) for copy in copies]
+        return [copy for copies in pool.map(place, parts) for copy in copies]
 
 
 def _place(entry: FileEntry, destination: str, objects: Objects) -> str | None:
