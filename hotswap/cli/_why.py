@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from hotswap.cli._common import JSON, STORE, open_store, print_json
+from hotswap.cli._common import JSON, STORE, complete_snapshot, open_store, print_json
 
 
 @click.command()
-@click.argument("before")
-@click.argument("after")
+@click.argument("before", shell_complete=complete_snapshot)
+@click.argument("after", shell_complete=complete_snapshot)
 @click.argument("class_name", metavar="MODULE:CLASS")
 @click.option(
     "--registration",
