@@ -69,7 +69,8 @@ def test_a_new_task_runs_new_code_while_an_old_one_runs_the_old(lab: Laboratory,
 
 def test_in_a_storm_of_commits_every_result_is_of_the_code_its_pin_names(lab: Laboratory, gate: Path) -> None:
     gate.touch()
-    tasks = []
+    tasks = [lab.submit_one("Holding", {"furnace": "furnace_1", "gate": str(gate)})]
+    lab.result(tasks[0])
     for _ in range(8):
         lab.write_code()
         last = lab.commit()
