@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from distributions import Site, editable, make_package
 
+from hotswap.closure import Closure
 from hotswap.environment import Distribution, Environment
 from hotswap.errors import SourceError
 from hotswap.limits import Limits
 from hotswap.snapshot import Snapshot
 from hotswap.source import GitSource, TreeSource
 from hotswap.store import Store
+
+pytestmark = pytest.mark.system
 
 Freeze = Callable[..., Snapshot]
 
@@ -269,3 +272,20 @@ def test_limits_hold_for_all_packages_together(repo: Path, freeze: Freeze, commi
     make_package(repo, {"helper.py": "x = 1\n" * 100})
     with pytest.raises(SourceError, match=r"files to freeze have"):
         freeze(committed=committed, limits=Limits(total_size=600))
+
+
+@pytest.mark.parametrize("file", ["helper/__init__.py", "helper.py"])
+def test_a_class_depends_on_the_local_packages_that_it_uses(
+    repo: Path, freeze: Freeze, tmp_path: Path, file: str
+) -> None:
+    def digest() -> str:
+        frozen = freeze()
+        tree = tmp_path / "store" / "trees" / frozen.id
+        files = {entry.path: entry.digest for entry in frozen.files}
+        return Closure(tree, files).verdict("my_lab.oven:Oven").digest
+
+    oven = "from helper import x\n\nclass Oven:\n    def heat(self):\n        return x()\n"
+    make_package(repo, {file: "def x():\n    return 1\n", "my_lab/oven.py": oven})
+    before = digest()
+    make_package(repo, {file: "def x():\n    return 2\n"})
+    assert digest() != before

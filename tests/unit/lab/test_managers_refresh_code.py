@@ -13,6 +13,8 @@ from hotswap.store import Store
 from lab.config import ConfigError, load
 from lab.managers.refresh import LabCode
 
+pytestmark = pytest.mark.system
+
 FILES = {
     "my_lab/__init__.py": "import recipes\n",
     "recipes/__init__.py": "import units\n",
