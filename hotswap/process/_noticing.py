@@ -119,7 +119,8 @@ def _let_threads_end() -> None:
     """A thread that was joined is for a moment still there for the kernel, but no more for Python."""
     deadline = time.monotonic() + _JOINED_SECONDS
     while time.monotonic() < deadline:
-        known = {thread.native_id for thread in threading.enumerate()}
+        # After a fork the main thread still tells the number that it had in the parent.
+        known = {threading.get_native_id(), *(thread.native_id for thread in threading.enumerate())}
         if not _TASKS.exists() or all(number in known for number in _numbers(_TASKS)):
             return
         time.sleep(0.001)
