@@ -76,6 +76,7 @@ def test_in_a_storm_of_commits_every_result_is_of_the_code_its_pin_names(lab: La
         last = lab.commit()
         tasks += [lab.submit_one("Holding", {"furnace": furnace, "gate": str(gate)}) for furnace in sorted(FURNACES)]
     assert lab.refresh_of(last)["outcome"] == "live"
+    tasks.append(lab.submit_one("Holding", {"furnace": "furnace_1", "gate": str(gate)}))
     used = set()
     for task in tasks:
         result, pin = lab.result(task), lab.task(task)["pin"]
