@@ -26,7 +26,7 @@ def rejected(paths: Sequence[str]) -> tuple[str, str] | None:
     parts = set("/".join(paths).split("/"))  # each name once: a tree has tens of thousands of paths
     if not any(_objection(part) for part in parts) and all(map(counts, paths)):
         return None
-    return next((path, reason) for path in paths if (reason := objection(path)))
+    return next(((path, reason) for path in paths if (reason := objection(path))), None)
 
 
 def clash(paths: Iterable[str]) -> str | None:

@@ -174,6 +174,10 @@ def test_what_is_no_manifest_at_all_is_refused(data: object) -> None:
         Snapshot.from_dict(data)
 
 
+def test_no_files_are_a_list_of_files_too() -> None:
+    assert Snapshot.from_dict({**make().to_dict(), "files": []}).files == ()
+
+
 def test_a_snapshot_may_tell_when_it_was_frozen_first() -> None:
     moment = datetime(2020, 1, 1, tzinfo=UTC)
     assert Snapshot.of("my_lab", FILES, ENVIRONMENT, ORIGIN, moment).frozen_at == moment
