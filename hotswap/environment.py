@@ -8,7 +8,7 @@ local folder, or from a repository - a digest stands beside it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,24 @@ def fingerprint(imported: Iterable[str], frozen: frozenset[str] = frozenset()) -
     ``frozen`` are the modules that the snapshot holds itself. A distribution that provides one of them counts with
     its version and its requirements, but without its content.
     """
-    wanted = frozenset(name for name in (*imported, *frozen) if name not in _NOT_INSTALLED)
     now = installed()
-    distributions = (Distribution(*now.describe(name, frozen)) for name in now.closure(wanted))
+    distributions = (Distribution(*now.describe(name, frozen)) for name in now.closure(_wanted((*imported, *frozen))))
     return Environment(python_tag(), tuple(sorted(distributions)))
+
+
+def selector(environment: Environment) -> Callable[[Iterable[str]], Environment]:
+    """A function that gives the part of a recorded environment that is behind some top-level module names.
+
+    Which distribution is behind a name, and what that requires, is looked up once, in what is installed now.
+    """
+    now = installed()
+
+    def select(imported: Iterable[str]) -> Environment:
+        names = set(now.closure(_wanted(imported)))
+        return Environment(environment.python, tuple(one for one in environment.distributions if one.name in names))
+
+    return select
+
+
+def _wanted(imported: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in imported if name not in _NOT_INSTALLED)

@@ -8,8 +8,8 @@ from typing import Final
 
 from blake3 import blake3
 
-from hotswap.closure import Closure, Verdict
-from hotswap.environment import fingerprint
+from hotswap.closure import Closure
+from hotswap.environment import selector
 from hotswap.snapshot import Snapshot
 from lab.records import Document
 
@@ -27,6 +27,7 @@ class Digests:
     def __init__(self, snapshot: Snapshot, tree: Path, cache: Path) -> None:
         files = {entry.path: entry.digest for entry in snapshot.files}
         self._closure = Closure(tree, files, registration=REGISTRATION, cache=cache)
+        self._environment_behind = selector(snapshot.environment)
         self._codes: dict[str, str] = {}
 
     def drivers(self, devices: Document) -> dict[str, str]:
@@ -44,10 +45,6 @@ class Digests:
     def _code(self, class_name: str) -> str:
         if class_name not in self._codes:
             verdict = self._closure.verdict(class_name)
-            self._codes[class_name] = _with_environment(verdict)
+            used = self._environment_behind(verdict.imports).digest
+            self._codes[class_name] = blake3(f"{verdict.digest}:{used}".encode()).hexdigest()
         return self._codes[class_name]
-
-
-def _with_environment(verdict: Verdict) -> str:
-    used = fingerprint(verdict.imports).digest
-    return blake3(f"{verdict.digest}:{used}".encode()).hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from distributions import Site, editable, make_package
 
-from hotswap.environment import Distribution, Environment, EnvironmentChange, fingerprint, python_tag
+from hotswap.environment import Distribution, Environment, EnvironmentChange, fingerprint, python_tag, selector
 
 
 @pytest.fixture
@@ -230,3 +230,11 @@ def test_each_fact_of_an_environment_counts() -> None:
 
 def test_the_python_is_told_by_its_tag() -> None:
     assert fingerprint([]).python == python_tag()
+
+
+def test_a_part_of_a_recorded_environment_is_told_by_its_modules() -> None:
+    recorded = Environment("cp311", (Distribution("click", "0.1"), Distribution("pymongo", "0.2")))
+    select = selector(recorded)
+    assert select(["click", "json"]).distributions == (Distribution("click", "0.1"),)
+    assert select(["bson"]).distributions == (Distribution("pymongo", "0.2"),)
+    assert select([]).distributions == ()
