@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -277,6 +278,39 @@ def test_while_one_manifest_cannot_be_read_it_is_kept_and_no_object_goes(
     assert kept(list(decisions)) == [frozen[0]]
     manifest.write_bytes(whole)
     assert store.verify() == []
+
+
+def hand_out(store: Store, identity: str, saved: ExitStack) -> None:
+    store.resolve(identity)
+
+
+def hold(store: Store, identity: str, saved: ExitStack) -> None:
+    store.hold(identity, "paper 12")
+    age(store, identity, LONG_AGO)
+
+
+def use(store: Store, identity: str, saved: ExitStack) -> None:
+    saved.enter_context(store.use(identity))
+    age(store, identity, LONG_AGO)
+
+
+@pytest.mark.parametrize("save", [hand_out, hold, use])
+def test_a_snapshot_that_is_needed_after_the_decision_and_before_the_deed_stays(
+    store: Store, frozen: list[str], save: Callable[[Store, str, ExitStack], None]
+) -> None:
+    locks = iter(range(1000))
+    saved = ExitStack()
+
+    def intervene(name: str, do: Callable[[], object], arguments: tuple[object, ...]) -> object:
+        if name == "open_lock" and str(arguments[0]).endswith("/lock") and next(locks) == 1:
+            save(Store(store.root), frozen[3], saved)  # the first lock was for tidying up, this one is for removing it
+        return do()
+
+    with saved:
+        with intercepted(intervene):
+            decisions = store.collect(retention=Retention(keep_last=0, keep_days=0))
+        assert kept(list(decisions)) == [frozen[3]]
+        assert store.open(frozen[3])
 
 
 def test_a_freeze_that_comes_while_objects_are_swept_loses_nothing(

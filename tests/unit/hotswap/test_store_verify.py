@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from stat import S_IMODE
+from threading import Event, Thread, current_thread
 
 import pytest
-from forgetful_disk import unhurried
+from forgetful_disk import intercepted, unhurried
 from held_source import CODE, EMPTY, Held, debris, version
 
 from hotswap import _tree
@@ -328,6 +329,26 @@ def test_repairing_leaves_foreign_files_alone_and_says_so(kept: Store) -> None:
     damages = kept.verify()
     assert kept.repair(damages) == damages
     assert (kept.root / "objects" / "notes.txt").read_text() == "mine"
+
+
+def test_what_a_freeze_is_about_to_finish_is_no_damage(kept: Store) -> None:
+    """The tree is there, and the manifest not yet: verification waits for its turn, and looks again."""
+    waits = Event()
+    told: list[Sequence[Damage]] = []
+    verifying = Thread(target=lambda: told.append(Store(kept.root).verify()))
+
+    def verify(name: str, do: Callable[[], object], arguments: tuple[object, ...]) -> object:
+        if name == "open_lock" and current_thread() is verifying:
+            waits.set()
+        if name == "rename" and "/manifests/" in str(arguments[1]):
+            verifying.start()
+            assert waits.wait(30)
+        return do()
+
+    with intercepted(verify):
+        kept.freeze(Held(CODE))
+        verifying.join(30)
+    assert told == [[]]
 
 
 def test_a_snapshot_that_is_collected_while_all_are_verified_is_passed_over(kept: Store) -> None:
