@@ -148,6 +148,8 @@ class Modules:
         if any(entry.name == "*" for entry in self.facts(package).imports):
             found.doubts.add(Doubt(f"{package} imports * and is asked for {first}"))
         elif not bound and below not in self and not first.startswith("__"):
+            if "__getattr__" in self.facts(package).definitions:
+                found.members.add(Member(package, "__getattr__"))
             found.doubts.add(Doubt(f"{package} does not say what {first} is", deep=True))
 
     def _link(self, package: str, name: str, found: Found) -> None:

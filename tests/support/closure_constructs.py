@@ -346,7 +346,8 @@ WORLD = {
         act="import sys\nsys.path.extend(['extra{i}'] * {n})\n",
     ),
     "a library set by its method": Construct(
-        tells("random.random()", "import random"), act="import random\nrandom.seed({n})\n"
+        tells("decimal.getcontext().prec", "import decimal"),
+        act="import decimal\ndecimal.setcontext(decimal.Context(prec=10 + {n}))\n",
     ),
     "a method of an object of a library": Construct(
         tells("logging.getLogger('p{i}').level", "import logging"),

@@ -16,7 +16,7 @@ from blake3 import blake3
 from closure_constructs import Construct
 from closure_patches import CONSTRUCTS
 
-from hotswap.closure import Closure, Verdict
+from hotswap.closure import Closure
 
 THINGS = ("q.m", "q.sub.m")
 OTHERS = ("q.b", "q.z", "q.sub.d", "q.sub.y", "r.kit", "q", "q.sub")
@@ -162,11 +162,10 @@ def write(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
     return {path: blake3(text.encode()).hexdigest() for path, text in files.items()}
 
 
-def judged(folder: Path, package: Package) -> tuple[str | None, Verdict]:
-    """What the class answers and the verdict on it; ``folder`` is written to."""
-    files = package.files()
-    closure = Closure(folder, write(folder, files))
-    return behaviour(folder, package.class_name), closure.verdict(package.class_name)
+def judged(folder: Path, package: Package) -> tuple[str | None, Closure]:
+    """What the class answers and the closure of the package; ``folder`` is written to."""
+    closure = Closure(folder, write(folder, package.files()))
+    return behaviour(folder, package.class_name), closure
 
 
 def behaviour(folder: Path, class_name: str) -> str | None:

@@ -12,6 +12,8 @@ from closure_patches import CONSTRUCTS
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from hotswap.closure import explain
+
 pytestmark = pytest.mark.system
 
 MODULES = [module for module in OTHERS if module != "q"]
@@ -66,15 +68,18 @@ def _with(package: Package, part: Part, index: int = 0) -> Package:
 
 
 def _judge(before: Package, after: Package) -> bool:
-    """Whether the class behaves differently; its digest differs then."""
+    """Whether the class behaves differently; its digest differs then, and each difference of digests has a cause."""
     with tempfile.TemporaryDirectory() as folder:
-        first, one = judged(Path(folder) / "before", before)
-        second, two = judged(Path(folder) / "after", after)
+        first, old = judged(Path(folder) / "before", before)
+        second, new = judged(Path(folder) / "after", after)
+        found = explain(old, new, before.class_name)
     if None in {first, second}:
         event("does not import")
         return False
-    event(f"{one.scheme}, {'changed' if first != second else 'same'}")
-    assert first == second or one.digest != two.digest, (first, second, one, two, before.files(), after.files())
+    assert found.after, "the class is in both"
+    event(f"{found.after.scheme}, {'changed' if first != second else 'same'}")
+    assert first == second or found.changed, (first, second, found, before.files(), after.files())
+    assert found.changed == bool(found.causes), (found, before.files(), after.files())
     return first != second
 
 
@@ -89,7 +94,7 @@ def test_changed_behaviour_means_a_changed_digest(change: tuple[Package, Package
 def test_a_construct_in_any_company_changes_behaviour_and_digest(name: str) -> None:
     changed = []
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(changes(name))
     def check(change: tuple[Package, Package]) -> None:
         changed.append(_judge(*change))
@@ -101,11 +106,12 @@ def test_a_construct_in_any_company_changes_behaviour_and_digest(name: str) -> N
 @pytest.mark.parametrize("name", CONSTRUCTS)
 def test_a_construct_alone_changes_behaviour_and_digest(name: str, tmp_path: Path) -> None:
     package = Package("q.m", (Part(name, tool="q.b", sibling="q.z"),), order=("q.b", "q.z"))
-    first, one = judged(tmp_path / "before", package)
+    first, old = judged(tmp_path / "before", package)
     assert first is not None
     changed = []
     for index, slot in edits(package):
-        second, two = judged(tmp_path / slot, edited(package, index, slot, 2))
-        assert first == second or one.digest != two.digest, (slot, one)
+        second, new = judged(tmp_path / slot, edited(package, index, slot, 2))
+        found = explain(old, new, package.class_name)
+        assert first == second or found.causes, (slot, found)
         changed.append(first != second)
     assert any(changed), "this construct decides nothing"
