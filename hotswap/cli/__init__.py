@@ -12,8 +12,10 @@ from hotswap.cli._common import Group
 from hotswap.cli._completion import completion
 from hotswap.cli._env import env
 from hotswap.cli._freezing import freeze
+from hotswap.cli._keeping import collect, hold, release
 from hotswap.cli._looking import diff, list_snapshots, show
 from hotswap.cli._travelling import checkout, export_snapshot, import_archive
+from hotswap.cli._why import why
 from hotswap.cli._working import list_generations, promote, show_current, worker
 
 
@@ -26,6 +28,7 @@ def main() -> None:
     hotswap freeze my_lab            # what is on disk now
     hotswap freeze my_lab --rev v1   # what the tag v1 has
     hotswap diff 3f9a 81cc --patch
+    hotswap worker my_app --broker redis://localhost:6379/0
     """
 
 
@@ -35,6 +38,9 @@ for command in (
     show,
     diff,
     verify,
+    collect,
+    hold,
+    release,
     export_snapshot,
     import_archive,
     checkout,
@@ -44,5 +50,6 @@ for command in (
     list_generations,
     completion,
     env,
+    why,
 ):
     main.add_command(command)

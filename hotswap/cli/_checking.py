@@ -28,27 +28,46 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("snapshot", required=False, shell_complete=complete_snapshot)
+@click.option("--repair", is_flag=True, help="Mend what can be mended from what the store has.")
+@click.option(
+    "--repair-from",
+    "archives",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Mend with the contents of an exported archive, too; repeatable.",
+)
 @STORE
 @JSON
-def verify(snapshot: str | None, folder: Path, as_json: bool) -> None:
+def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folder: Path, as_json: bool) -> None:
     """Read everything again and tell what is not as it was frozen: all snapshots, or the one with the id SNAPSHOT.
 
-    The exit code is 1 if anything is damaged.
+    The exit code is 1 if anything is damaged, and was not repaired. Files that do not belong to the store are left
+    for you to move away.
 
     \b
     hotswap verify
     hotswap verify 3f9a
+    hotswap verify --repair-from furnace-paper.tar
     """
     store = open_store(folder)
     damages = store.verify(snapshot) if as_json else _verify_with_bar(store, snapshot)
+    left = _repair(store, damages, archives) if damages and (repair or archives) else damages
     if as_json:
-        print_json([{"snapshot": one.snapshot, "path": one.path, "what": one.what} for one in damages])
+        print_json([{"snapshot": one.snapshot, "path": one.path, "what": one.what} for one in left])
+    elif left:
+        print_rich(_damage_table(left))
     elif damages:
-        print_rich(_damage_table(damages))
+        click.echo(f"All damage was repaired ({len(damages)} found): all content is as it was frozen.")
     else:
         click.echo("All content is as it was frozen.")
-    if damages:
+    if left:
         raise SystemExit(1)
+
+
+def _repair(store: Store, damages: Sequence[Damage], archives: tuple[Path, ...]) -> Sequence[Damage]:
+    from hotswap.archive import ArchiveSource
+
+    return store.repair(damages, [ArchiveSource(path) for path in archives])
 
 
 def _verify_with_bar(store: Store, snapshot: str | None) -> Sequence[Damage]:
