@@ -80,10 +80,10 @@ def show(snapshot: str, folder: Path, as_json: bool) -> None:
 @click.option("--patch", "as_patch", is_flag=True, help="Print the changed lines too, as a unified diff.")
 @click.option("--class", "classes", metavar="MODULE:CLASS", multiple=True, help="Look at this class only; repeatable.")
 @click.option(
-    "--registers",
-    metavar="MODULE.NAME",
+    "--registration",
     multiple=True,
-    help="A function that only records what it is given; repeatable.",
+    metavar="FUNCTION",
+    help="A function, such as lab.add_device, that only records what it is given: its calls do not count. Repeatable.",
 )
 @STORE
 @JSON
@@ -92,14 +92,13 @@ def diff(
     after: str,
     as_patch: bool,
     classes: tuple[str, ...],
-    registers: tuple[str, ...],
+    registration: tuple[str, ...],
     folder: Path,
     as_json: bool,
 ) -> None:
     """Compare the snapshots BEFORE and AFTER: files, environment, and the classes that may behave differently.
 
-    A class counts if anything it depends on changed. Code that hands classes to a function at import, as in
-    `registry.add(Furnace)`, may change them: say `--registers registry.add` if that function only records them.
+    A class counts if anything it depends on changed; `hotswap why` tells what.
 
     \b
     hotswap diff 3f9a 81cc --patch
@@ -110,7 +109,7 @@ def diff(
     store = open_store(folder)
     old, new = store.open(before), store.open(after)
     difference = compare(old, new)
-    changes = changed_definitions(store, old, new, classes, registration=frozenset(registers))
+    changes = changed_definitions(store, old, new, classes, registration=frozenset(registration))
     text = patch(store, old, new) if as_patch else None
     if as_json:
         definitions = [[change.name, change.before, change.after] for change in changes]

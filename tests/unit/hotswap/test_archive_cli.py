@@ -114,7 +114,7 @@ def test_registrations_are_left_out_on_request(store: Store, package: Path) -> N
         (package / "__init__.py").write_text(root % heat)
         kept.append(store.freeze(TreeSource(package), Environment("cp311")).id)
     assert facts("diff", *before, *after)["definitions"]
-    assert facts("diff", *before, *after, "--registers", "registry.add")["definitions"] == []
+    assert facts("diff", *before, *after, "--registration", "registry.add")["definitions"] == []
 
 
 def test_names_are_shown_as_they_are(store: Store, package: Path) -> None:

@@ -24,6 +24,8 @@ from hotswap.snapshot import Snapshot
 from hotswap.source import TreeSource
 from hotswap.store import Store
 
+pytestmark = pytest.mark.system  # no server, but it takes seconds
+
 SEED = int(os.environ.get("HOTSWAP_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 PACKAGES = [
     {"__init__.py": b"x = 1\n", "tool.py": b"y = 2\n", "run.sh": b"#!/bin/sh\n"},
