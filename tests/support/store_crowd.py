@@ -58,7 +58,7 @@ class Member:
         """What is in use stays, even if somebody says that it is old."""
         with suppress(UnknownSnapshotError), self.store.use(self._known(number)) as snapshot:
             for _ in range(3):
-                os.utime(self.store.root / "manifests" / f"{snapshot.id}.json", (0, 0))
+                self.age(number)
                 self.store.collect(retention=HOUR)
                 self._check(snapshot.id, number, touch=False)
 
@@ -77,7 +77,7 @@ class Member:
         with suppress(UnknownSnapshotError):
             identity = self._known(number)
             self.store.hold(identity, self._name)
-            os.utime(self.store.root / "manifests" / f"{identity}.json", (0, 0))
+            self.age(number)
             self.store.collect(retention=HOUR)
             try:
                 self._check(identity, number)
