@@ -24,7 +24,7 @@ Image = dict[str, tuple[bytes, int] | None]
 
 
 class Recorder:
-    """Records the system calls that change what is below ``root``; flushing is recorded, and not done."""
+    """Records the system calls that change what is below ``root``."""
 
     def __init__(self, root: Path) -> None:
         self.events: list[Event] = []
@@ -32,10 +32,11 @@ class Recorder:
         self._open: dict[int, str] = {}
 
     @contextmanager
-    def recording(self) -> Iterator[None]:
+    def recording(self, *, flush: bool = False) -> Iterator[None]:
+        """Inside; flushing is recorded, but not done unless ``flush``: the model does not need it."""
         calls = {name: self._recorded(name) for name in ("link", "rename", "mkdir", "chmod", "unlink", "rmdir")}
         calls |= {"open": self._opened(), "write": self._written(), "fchmod": self._fchmod(), "close": self._closed()}
-        calls |= {"fsync": self._fsync}
+        calls |= {"fsync": self._fsync(os.fsync if flush else lambda _: None)}
         with patch.multiple(os, **calls), patch.object(_disk, "_syncfs", lambda _: self._add("sync")):
             yield
 
@@ -101,9 +102,13 @@ class Recorder:
 
         return wrapper
 
-    def _fsync(self, descriptor: int) -> None:
-        if descriptor in self._open:
-            self._add("fsync", self._open[descriptor])
+    def _fsync(self, call: Callable[[int], None]) -> Callable[[int], None]:
+        def wrapper(descriptor: int) -> None:
+            call(descriptor)
+            if descriptor in self._open:
+                self._add("fsync", self._open[descriptor])
+
+        return wrapper
 
 
 @dataclass(eq=False)

@@ -1,0 +1,253 @@
+"""The store against a model of a few sets: whatever is done to it in whatever order, crashes and damage among it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from forgetful_disk import Cutting, PowerCut, intercepted, unhurried
+from held_source import EMPTY, Held, debris
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from hotswap.archive import export, load
+from hotswap.store import Retention
+from hotswap.digest import hash_bytes
+from hotswap.store import Store
+
+pytestmark = pytest.mark.system
+
+numbers = st.integers(0, 4)
+reasons = st.sampled_from(["paper 12", "the audit"])
+
+
+def version(number: int) -> Held:
+    """Neighbours share most of their files."""
+    return Held(
+        {
+            "my_lab/__init__.py": b"NUMBER = %d\n" % number,
+            "my_lab/shared.py": b"SHARED = %d\n" % (number // 2),
+            "my_lab/data/table.csv": b"%d" % (number // 3),
+        },
+        keyed=number % 2 == 0,
+    )
+
+
+class Copies:
+    """Every content there ever was."""
+
+    def __init__(self) -> None:
+        every = {data for number in range(5) for data in version(number).contents.values()}
+        self._contents = {hash_bytes(data): data for data in every}
+
+    def content(self, digest: str) -> bytes | None:
+        return self._contents.get(digest)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """``young`` are the snapshots whose id was handed out since all were aged; the other names speak for themselves."""
+
+    steps: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = ExitStack()
+        self.folder = Path(tempfile.mkdtemp())
+        self.open.callback(shutil.rmtree, self.folder)
+        self.open.enter_context(unhurried())
+        self.store = Store(self.folder / "store")
+        elsewhere = Store(self.folder / "elsewhere")
+        self.ids = {number: elsewhere.freeze(version(number), EMPTY).id for number in range(5)}
+        for number, identity in self.ids.items():
+            export(elsewhere, identity, self.archive(number))
+        self.order: list[int] = []
+        self.held: dict[int, set[str]] = {}
+        self.young: set[int] = set()
+        self.references: set[int] = set()
+        self.used: dict[int, ExitStack] = {}
+
+    def archive(self, number: int) -> Path:
+        return self.folder / f"{number}.tar"
+
+    @property
+    def present(self) -> set[int]:
+        return set(self.order)
+
+    @rule(number=numbers, reason=st.none() | reasons)
+    def freeze(self, number: int, reason: str | None) -> None:
+        frozen = self.store.ensure(version(number), EMPTY, hold=reason)
+        assert (frozen.snapshot.id, frozen.new) == (self.ids[number], number not in self.present)
+        self.appeared(number, reason)
+
+    @rule(number=numbers, reason=st.none() | reasons)
+    def bring(self, number: int, reason: str | None) -> None:
+        """Import; the snapshot has the time it was frozen at elsewhere, before all that were frozen here."""
+        frozen = load(self.store, self.archive(number), hold=reason)
+        assert (frozen.snapshot.id, frozen.new) == (self.ids[number], number not in self.present)
+        self.appeared(number, reason)
+
+    def appeared(self, number: int, reason: str | None) -> None:
+        self.order = [self.number(one.id) for one in self.store.list()]
+        self.young.add(number)
+        if reason is not None:
+            self.held.setdefault(number, set()).add(reason)
+
+    def number(self, identity: str) -> int:
+        return next(number for number, one in self.ids.items() if one == identity)
+
+    @precondition(lambda self: self.order)
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.present)))
+        snapshot = self.store.open(self.ids[number])
+        assert {one.path: self.store.content(one) for one in snapshot.files} == version(number).contents
+        self.young.add(number)
+
+    @precondition(lambda self: self.order)
+    @rule(data=st.data(), reason=reasons)
+    def hold(self, data: st.DataObject, reason: str) -> None:
+        number = data.draw(st.sampled_from(sorted(self.present)))
+        self.store.hold(self.ids[number], reason)
+        self.held.setdefault(number, set()).add(reason)
+        self.young.add(number)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), reason=st.none() | reasons)
+    def release(self, data: st.DataObject, reason: str | None) -> None:
+        number = data.draw(st.sampled_from(sorted(self.held)))
+        dropped = {one for one in self.held[number] if reason in {None, one}}
+        assert set(self.store.release(self.ids[number], reason)) == dropped
+        self.held[number] -= dropped
+        if not self.held[number]:
+            del self.held[number]
+
+    @rule(number=numbers)
+    def promote(self, number: int) -> None:
+        self.references ^= {number}
+
+    @precondition(lambda self: self.order)
+    @rule(data=st.data())
+    def use(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.present)))
+        if number in self.used:
+            self.used.pop(number).close()
+        else:
+            self.used[number] = ExitStack()
+            self.used[number].enter_context(self.store.use(self.ids[number]))
+            self.young.add(number)
+
+    @rule()
+    def age(self) -> None:
+        for manifest in (self.store.root / "manifests").glob("*"):
+            os.utime(manifest, (0, 0))
+        self.young.clear()
+
+    @rule(keep_last=st.integers(0, 2), dry_run=st.booleans())
+    def collect(self, keep_last: int, dry_run: bool) -> None:
+        kept = self.kept(keep_last)
+        decisions = self.collect_now(keep_last, dry_run=dry_run)
+        assert [self.number(one.snapshot) for one in decisions if one.keep] == kept
+        if not dry_run:
+            self.order = kept
+            assert self.store.root.exists() <= (debris(self.store) == [])
+
+    def kept(self, keep_last: int) -> list[int]:
+        """What a collection has to keep, the newest first."""
+        needed = self.references | self.held.keys() | self.young | self.used.keys() | {*self.order[:keep_last]}
+        return [number for number in self.order if number in needed]
+
+    def collect_now(self, keep_last: int = 0, *, dry_run: bool = False) -> list[object]:
+        references = [self.ids[number] for number in self.references]
+        return list(self.store.collect(references, Retention(keep_last, keep_days=0), dry_run=dry_run))
+
+    @rule(
+        what=st.sampled_from(["freeze", "import", "collect"]),
+        number=numbers,
+        when=st.sampled_from(["before", "amid", "after"]),
+        step=st.integers(0, 40),
+    )
+    def crash(self, what: str, number: int, when: str, step: int) -> None:
+        """The power goes in the middle of something; then all ids are old."""
+        actions: dict[str, Callable[[], object]] = {
+            "freeze": lambda: self.store.freeze(version(number), EMPTY),
+            "import": lambda: load(self.store, self.archive(number)),
+            "collect": self.collect_now,
+        }
+        sure, possible = self.present, self.present | {number}
+        if what == "collect":
+            sure, possible = set(self.kept(0)), self.present
+        try:
+            with intercepted(Cutting(when, step)):
+                actions[what]()
+        except PowerCut:
+            self.store = Store(self.store.root)
+        self.order = [self.number(one.id) for one in self.store.list()]
+        assert sure <= self.present <= possible
+        self.age()
+        assert self.store.verify() == []
+
+    @precondition(lambda self: self.order)
+    @rule(data=st.data(), where=st.sampled_from(["tree", "object", "surplus"]), gone=st.booleans())
+    def damage_and_repair(self, data: st.DataObject, where: str, gone: bool) -> None:
+        identity = self.ids[data.draw(st.sampled_from(sorted(self.present)))]
+        snapshot = next(one for one in self.store.list() if one.id == identity)
+        entry = data.draw(st.sampled_from(snapshot.files))
+        path = self.store.root / "trees" / identity / entry.path
+        if where == "object":
+            path = self.store.root / "objects" / entry.digest[:2] / entry.digest[2:]
+        self.damage(path.with_name("surplus") if where == "surplus" else path, gone)
+        damages = self.store.verify()
+        assert damages
+        assert self.store.repair(damages, [Copies()]) == []
+        assert self.store.verify() == []
+
+    @staticmethod
+    def damage(path: Path, gone: bool) -> None:
+        path.parent.chmod(0o755)
+        if path.exists() and gone:
+            path.unlink()
+        else:
+            path.touch()
+            path.chmod(0o644)
+            path.write_bytes(b"other")
+            path.chmod(0o444)
+
+    @rule()
+    def verify(self) -> None:
+        assert self.store.verify() == []
+
+    @invariant()
+    def the_store_has_what_the_model_has(self) -> None:
+        StoreMachine.steps += 1
+        assert [one.id for one in self.store.list()] == [self.ids[number] for number in self.order]
+        assert all(set(self.store.holds(self.ids[number])) == self.held.get(number, set()) for number in self.order)
+
+    def teardown(self) -> None:
+        for used in self.used.values():
+            used.close()
+        self.open.close()
+
+
+@pytest.fixture(autouse=True)
+def counted() -> Iterator[None]:
+    StoreMachine.steps = 0
+    yield
+
+
+def test_the_store_does_what_its_model_says() -> None:
+    few = settings(max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    run_state_machine_as_test(StoreMachine, settings=few)
+    assert StoreMachine.steps > 100
+
+
+@pytest.mark.long
+def test_the_store_does_what_its_model_says_for_ten_thousand_steps() -> None:
+    run_state_machine_as_test(StoreMachine, settings=settings.get_profile("long"))
+    assert StoreMachine.steps >= 10_000
