@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import dispatch, freezing, idle, memory, refresh, startup
+from benchmarks import closure, dispatch, freezing, idle, memory, refresh, startup
 from benchmarks.results import Benchmark
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "startup": startup.BENCHMARK,
     "freezing": freezing.BENCHMARK,
     "idle": idle.BENCHMARK,
+    "closure": closure.BENCHMARK,
 }
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import pkgutil
-import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blake3 import blake3
 from closure_constructs import Construct
 from closure_patches import CONSTRUCTS
+from closure_runner import Runner
 
 from hotswap.closure import Closure
 
@@ -162,58 +158,10 @@ def write(folder: Path, files: Mapping[str, str]) -> dict[str, str]:
     return {path: blake3(text.encode()).hexdigest() for path, text in files.items()}
 
 
-def judged(folder: Path, package: Package) -> tuple[str | None, Closure]:
+def judged(runner: Runner, folder: Path, package: Package) -> tuple[str | None, Closure]:
     """What the class answers and the closure of the package; ``folder`` is written to."""
     closure = Closure(folder, write(folder, package.files()))
-    return behaviour(folder, package.class_name), closure
-
-
-def behaviour(folder: Path, class_name: str) -> str | None:
-    """All answers of the class in a process of its own, as a version process has it; None if it cannot be imported."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _answer_and_end(folder, class_name, writing)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        answer = json.loads(pipe.read() or b"null")
-    os.waitpid(pid, 0)
-    return None if answer is None else str(answer)
-
-
-def _answer_and_end(folder: Path, class_name: str, writing: int) -> None:
-    """Nothing of the parent may run in the fork, whatever the package does."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        os.write(writing, json.dumps(_answers(folder, class_name)).encode())
-    finally:
-        os._exit(0)
-
-
-def _answers(folder: Path, class_name: str) -> str:
-    sys.path.insert(0, str(folder))
-    sys.dont_write_bytecode = True
-    for _ in _import_below("q"):
-        pass
-    module, _, name = class_name.partition(":")
-    thing = getattr(sys.modules[module], name)()
-    parts = sorted(name for name in dir(thing) if name.startswith("part"))
-    return repr([_told(thing, name) for name in parts])
-
-
-def _import_below(name: str) -> Iterator[str]:
-    """Every module of a package in the order in which a template imports them."""
-    module = importlib.import_module(name)
-    yield name
-    for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
-        yield from _import_below(f"{name}.{found.name}")
-
-
-def _told(thing: object, name: str) -> str:
-    try:
-        return repr(getattr(thing, name)())
-    except Exception as problem:  # whatever a construct raises is its answer
-        return type(problem).__name__
+    return runner.behaviour(folder, package.class_name), closure
 
 
 def edits(package: Package) -> Sequence[tuple[int, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from closure_packages import OTHERS, SLOTS, STYLES, THINGS, WRAPS, Package, Part, edited, edits, judged
 from closure_patches import CONSTRUCTS
+from closure_runner import Runner
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +19,13 @@ from hotswap.closure import explain
 pytestmark = pytest.mark.system
 
 MODULES = [module for module in OTHERS if module != "q"]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[Runner]:
+    with Runner() as made:
+        yield made
+
 
 numbers = st.integers(0, 3)
 
@@ -67,11 +76,11 @@ def _with(package: Package, part: Part, index: int = 0) -> Package:
     return replace(package, parts=parts)
 
 
-def _judge(before: Package, after: Package) -> bool:
+def _judge(runner: Runner, before: Package, after: Package) -> bool:
     """Whether the class behaves differently; its digest differs then, and each difference of digests has a cause."""
     with tempfile.TemporaryDirectory() as folder:
-        first, old = judged(Path(folder) / "before", before)
-        second, new = judged(Path(folder) / "after", after)
+        first, old = judged(runner, Path(folder) / "before", before)
+        second, new = judged(runner, Path(folder) / "after", after)
         found = explain(old, new, before.class_name)
     if None in {first, second}:
         event("does not import")
@@ -85,32 +94,32 @@ def _judge(before: Package, after: Package) -> bool:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes())
-def test_changed_behaviour_means_a_changed_digest(change: tuple[Package, Package]) -> None:
-    _judge(*change)
+def test_changed_behaviour_means_a_changed_digest(runner: Runner, change: tuple[Package, Package]) -> None:
+    _judge(runner, *change)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_a_construct_in_any_company_changes_behaviour_and_digest(name: str) -> None:
+def test_a_construct_in_any_company_changes_behaviour_and_digest(runner: Runner, name: str) -> None:
     changed = []
 
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(changes(name))
     def check(change: tuple[Package, Package]) -> None:
-        changed.append(_judge(*change))
+        changed.append(_judge(runner, *change))
 
     check()
     assert any(changed), "no edit of this construct decided anything"
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
-def test_a_construct_alone_changes_behaviour_and_digest(name: str, tmp_path: Path) -> None:
+def test_a_construct_alone_changes_behaviour_and_digest(runner: Runner, name: str, tmp_path: Path) -> None:
     package = Package("q.m", (Part(name, tool="q.b", sibling="q.z"),), order=("q.b", "q.z"))
-    first, old = judged(tmp_path / "before", package)
+    first, old = judged(runner, tmp_path / "before", package)
     assert first is not None
     changed = []
     for index, slot in edits(package):
-        second, new = judged(tmp_path / slot, edited(package, index, slot, 2))
+        second, new = judged(runner, tmp_path / slot, edited(package, index, slot, 2))
         found = explain(old, new, package.class_name)
         assert first == second or found.causes, (slot, found)
         changed.append(first != second)
