@@ -14,11 +14,9 @@ import pytest
 from forgetful_disk import intercepted, unhurried
 from held_source import CODE, EMPTY, Held, debris, version
 
-from hotswap import _tree
-from hotswap.collection import Retention
 from hotswap.digest import hash_bytes
 from hotswap.errors import DamagedError, StoreError
-from hotswap.store import Damage, Store
+from hotswap.store import Damage, Retention, Store, _tree
 
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
 
@@ -278,7 +276,9 @@ def test_a_lost_tree_is_built_again(kept: Store, writable: Callable[[str], Path]
 
 def test_a_lost_folder_of_a_tree_is_built_again(kept: Store) -> None:
     snapshot = kept.freeze(Held({"my_lab/__init__.py": b"", "my_lab/a/b/c.txt": b"c"}))
-    _tree.discard(kept.tree(snapshot.id) / "my_lab" / "a")
+    package = kept.tree(snapshot.id) / "my_lab"
+    package.chmod(0o755)
+    _tree.discard(package / "a")
     assert kept.repair(kept.verify()) == []
     assert (kept.verify(), debris(kept)) == ([], [])
 
