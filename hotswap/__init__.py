@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hotswap.archive import ArchiveSource, export, load
-    from hotswap.collection import Retention
     from hotswap.compare import Difference
     from hotswap.compare import compare as diff
     from hotswap.errors import HotswapError
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from hotswap.routing import versioned_broker
     from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, TreeSource
-    from hotswap.store import Store
+    from hotswap.store import Retention, Store
     from hotswap.versions import Version, open  # noqa: A004 - reads as hotswap.open
 
 _HOMES = {
@@ -34,7 +33,7 @@ _HOMES = {
     "Generations": "generations.Generations",
     "GitSource": "source.GitSource",
     "HotswapError": "errors.HotswapError",
-    "Retention": "collection.Retention",
+    "Retention": "store.Retention",
     "Snapshot": "snapshot.Snapshot",
     "Store": "store.Store",
     "TreeSource": "source.TreeSource",

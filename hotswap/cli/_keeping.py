@@ -53,7 +53,7 @@ def collect(
     hotswap collect --dry-run
     hotswap collect --keep-last 3 --keep-days 7 --reference 3f9a
     """
-    from hotswap.collection import Retention
+    from hotswap.store import Retention
 
     store = open_store(folder)
     owner = store.owner

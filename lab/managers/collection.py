@@ -10,9 +10,8 @@ import threading
 from datetime import timedelta
 from typing import Any, Final
 
-from hotswap.collection import Decision, Retention
 from hotswap.generations import Generations, SnapshotState
-from hotswap.store import Store
+from hotswap.store import Decision, Retention, Store
 from lab.config import Snapshots
 from lab.managers.bus import Manager
 from lab.records import ENDED, Document, Records, now

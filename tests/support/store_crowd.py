@@ -17,9 +17,8 @@ from pathlib import Path
 from forgetful_disk import unhurried
 from held_source import EMPTY, Held
 
-from hotswap.collection import Retention
 from hotswap.errors import UnknownSnapshotError
-from hotswap.store import Store
+from hotswap.store import Retention, Store
 
 VERSIONS = 10
 HOUR = Retention(keep_last=0, keep_days=0)

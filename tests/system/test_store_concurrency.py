@@ -10,8 +10,7 @@ import pytest
 import store_crowd
 from held_source import debris
 
-from hotswap.collection import Retention
-from hotswap.store import Store
+from hotswap.store import Retention, Store
 
 pytestmark = pytest.mark.system
 

@@ -18,9 +18,8 @@ from forgetful_disk import WHENS, failing, intercepted, killing, unhurried
 from held_source import CODE, EMPTY, Held, debris, version
 
 from hotswap.archive import export, load
-from hotswap.collection import Retention
 from hotswap.errors import StoreError
-from hotswap.store import Store
+from hotswap.store import Retention, Store
 
 pytestmark = pytest.mark.system
 

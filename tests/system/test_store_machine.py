@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from hotswap.archive import export, load
-from hotswap.store import Retention
 from hotswap.digest import hash_bytes
-from hotswap.store import Store
+from hotswap.store import Retention, Store
 
 pytestmark = pytest.mark.system
 

@@ -16,8 +16,7 @@ from held_source import CODE, EMPTY, Held, debris, version
 from power_loss import Event, ForgetfulDisk, Image, Recorder, write_image
 
 from hotswap import _disk
-from hotswap.collection import Retention
-from hotswap.store import Store
+from hotswap.store import Retention, Store
 
 pytestmark = pytest.mark.system
 

@@ -76,7 +76,9 @@ def test_nothing_is_pickled() -> None:
     found = {
         f"{module} imports {name}" for module in MODULES for name in imports(module) if name.split(".")[0] in picklers
     }
-    assert found <= {"hotswap._bytecode imports marshal"}, "byte-code files are written in this format, never read"
+    assert found <= {"hotswap.store._bytecode imports marshal"}, (
+        "byte-code files are written in this format, never read"
+    )
 
 
 def test_the_embedded_database_is_never_imported() -> None:

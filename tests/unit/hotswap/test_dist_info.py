@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hotswap._dist_info import dist_info
 from hotswap.errors import SourceError
+from hotswap.source._dist_info import dist_info
 
 PROJECT = b"""
 [project]

@@ -18,7 +18,7 @@ from hotswap.fleet import restart_delay
 from hotswap.fleet._endings import LONGEST_DELAY_SECONDS, in_words, out_of_memory_kills
 from hotswap.fleet._gate import Gate
 from hotswap.fleet._locks import Locks
-from hotswap.fleet._memory import UNKNOWN_MB, Memory, Start, Use, estimate, used_by
+from hotswap.fleet._memory import TEMPLATE, UNKNOWN_MB, Estimates, Memory, Start, Use, used_by
 from hotswap.process import Identity
 from hotswap.process.hygiene import reseed
 from hotswap.process.runs import KEPT, Run, Runs
@@ -93,18 +93,34 @@ def _use(own: float, **changes: str) -> Use:
     return Use(_run(**changes), own * 2, own)  # type: ignore[arg-type]
 
 
+def _needed(start: Start, uses: list[Use]) -> float:
+    estimates = Estimates()
+    estimates.learn(uses)
+    return estimates.needed(start, uses)
+
+
 def test_a_process_needs_what_its_largest_sibling_needs() -> None:
     uses = [_use(10), _use(70), _use(200, snapshot="b" * 64), _use(5, kind="template", entry="")]
-    assert estimate(Start("new", "a" * 64, "m:f"), uses) == 70
+    assert _needed(Start("new", "a" * 64, "m:f"), uses) == 70
 
 
 def test_a_process_of_a_new_version_needs_what_those_of_others_do_and_a_template() -> None:
     uses = [_use(10), _use(70), _use(5, kind="template", entry="")]
-    assert estimate(Start("new", "b" * 64, "m:f"), uses) == 75
+    assert _needed(Start("new", "b" * 64, "m:f"), uses) == 75
 
 
 def test_a_first_process_needs_what_is_usual() -> None:
-    assert estimate(Start("new", "a" * 64, "m:f"), []) == 2 * UNKNOWN_MB
+    assert _needed(Start("new", "a" * 64, "m:f"), []) == 2 * UNKNOWN_MB
+
+
+def test_a_process_needs_what_those_that_have_ended_did() -> None:
+    estimates = Estimates()
+    estimates.learn([_use(70), _use(5, kind="template", entry="")])
+    assert estimates.needed(Start("new", "a" * 64, "m:f"), []) == 75
+
+
+def test_a_template_needs_what_other_templates_do() -> None:
+    assert _needed(Start("template", "b" * 64, TEMPLATE), [_use(70), _use(5, kind="template", entry="")]) == 5
 
 
 def test_the_use_of_this_process_is_measured() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hotswap._bytecode import cached_path, compile_source, imported_names
+from hotswap.store._bytecode import cached_path, compile_source, imported_names
 
 
 @pytest.mark.parametrize(

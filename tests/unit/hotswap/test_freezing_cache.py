@@ -15,11 +15,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from hotswap import _folder, _git
-from hotswap._freezing import Reader
 from hotswap.digest import hash_bytes, stat_key
 from hotswap.errors import SourceError
-from hotswap.source import TreeSource
+from hotswap.source import TreeSource, _folder, _git
+from hotswap.store._freezing import Reader
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotswap._rules import check_paths, check_total
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
 from hotswap.source import GitSource, TreeSource
+from hotswap.source._rules import check_paths, check_total
 
 
 def refusal(*paths: str, limits: Limits = LIMITS) -> str:

@@ -11,10 +11,9 @@ from threading import Thread
 
 import pytest
 
-from hotswap import _folder
 from hotswap.environment import Environment
 from hotswap.errors import SourceError
-from hotswap.source import TreeSource
+from hotswap.source import TreeSource, _folder
 from hotswap.store import Store
 
 pytestmark = pytest.mark.system

@@ -19,11 +19,10 @@ from held_source import CODE, EMPTY, Held
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotswap import _tree
 from hotswap.errors import SourceError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import Origin
 from hotswap.source import TreeSource
-from hotswap.store import Store
+from hotswap.store import Store, _tree
 
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
 

@@ -13,9 +13,8 @@ import pytest
 from forgetful_disk import intercepted, unhurried
 from held_source import CODE, EMPTY, Held, debris, version
 
-from hotswap.collection import Retention
 from hotswap.errors import StoreError, UnknownSnapshotError
-from hotswap.store import Decision, Owner, Store
+from hotswap.store import Decision, Owner, Retention, Store
 
 AT_ONCE = Retention(keep_last=0, keep_days=0, grace_seconds=0)
 LONG_AGO = datetime.now(UTC) - timedelta(days=40)
@@ -323,8 +322,8 @@ def test_a_freeze_that_comes_while_objects_are_swept_loses_nothing(
         if next(pauses) == len(frozen):  # all snapshots are gone, and one object
             other.freeze(version(2), EMPTY)
 
-    monkeypatch.setattr("hotswap._collecting._PIECE", 1)
-    monkeypatch.setattr("hotswap._collecting.time.sleep", pause)
+    monkeypatch.setattr("hotswap.store._collecting._PIECE", 1)
+    monkeypatch.setattr("hotswap.store._collecting.time.sleep", pause)
     store.collect(retention=AT_ONCE)
     assert next(pauses) > len(frozen) + 1
     assert [one.id for one in store.list()] == [frozen[2]]

@@ -1,60 +1,30 @@
-"""Where code to freeze comes from: a git commit, read from git objects, or a working tree."""
+"""Packages as a commit has them, read from git objects."""
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache, partial
-from itertools import zip_longest
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Self
 
 import git
 
-from hotswap import _git, _names, _rules, roots
-from hotswap._dist_info import Project, of_projects, places
-from hotswap._folder import File, Folder, aside, moved
+from hotswap import roots
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
 from hotswap.roots import Root
 from hotswap.snapshot import Origin
+from hotswap.source import _git, _rules
+from hotswap.source._dist_info import Project, places
+from hotswap.source._on_disk import OnDisk, is_dirty
+from hotswap.source._repository import committed, open_repository
+from hotswap.source._source import SourceFile, metadata, tops
 
 _LINK, _SUBMODULE = 0o120000, 0o160000
-
-
-class SourceFile(NamedTuple):
-    """A file to freeze: posix ``path`` below the snapshot root, mode 0o644 or 0o755.
-
-    ``key`` names the content for as long as it is the same, so that it need not be read again (None: it must).
-    ``read`` gives the content, or raises ``SourceError``.
-    """
-
-    path: str
-    mode: int
-    key: str | None
-    read: Callable[[], bytes]
-
-
-class Source(Protocol):
-    """Something that can be frozen."""
-
-    @property
-    def package(self) -> str:
-        """The name it is imported under."""
-
-    @property
-    def origin(self) -> Origin:
-        """Where the content comes from, as far as known."""
-
-    def files(self) -> list[SourceFile]:
-        """All files that belong to it; raises ``SourceError`` naming the first that cannot be frozen."""
-
-    def check(self) -> None:
-        """Raise ``SourceError`` if it moved since ``files`` was called."""
 
 
 class GitSource:
@@ -86,7 +56,7 @@ class GitSource:
         self._local = local
         self._view = _CommitView(self._home, self._commit)
         self._inside: list[Root] = []
-        self._outside = _OnDisk(limits)
+        self._outside = OnDisk(limits)
         self._size = 0
 
     def __enter__(self) -> Self:
@@ -105,11 +75,11 @@ class GitSource:
     @property
     def origin(self) -> Origin:
         """The commit; dirty if a package outside of the repository is not as a commit of its own has it."""
-        return replace(_committed(self._commit), dirty=any(map(_is_dirty, self._outside.states())))
+        return replace(committed(self._commit), dirty=any(map(is_dirty, self._outside.states())))
 
     def files(self) -> list[SourceFile]:
         """All files of the packages in the commit."""
-        self._inside, self._outside, self._size = [], _OnDisk(self._limits), 0
+        self._inside, self._outside, self._size = [], OnDisk(self._limits), 0
         return self._take(self._given)
 
     def follow(self, imported: frozenset[str]) -> list[SourceFile]:
@@ -132,13 +102,13 @@ class GitSource:
 
     def _take(self, new: list[Root]) -> list[SourceFile]:
         """Files of further packages in the commit, and the metadata of all."""
-        before = _tops(self._inside, new)
+        before = tops(self._inside, new)
         self._inside += new
         blobs = [blob for root in new for blob in self._kept(root)]
         self._size += sum(blob.size for blob in blobs)
         _rules.check_paths((*before, *(blob.path for blob in blobs)), self._limits)
         _rules.check_total([self._size], self._limits)
-        return [self._file(blob) for blob in blobs] + _metadata(self._projects())
+        return [self._file(blob) for blob in blobs] + metadata(self._projects())
 
     def _resolve(self, rev: str) -> git.Commit:
         try:
@@ -240,166 +210,6 @@ class _CommitView:
             except KeyError:
                 return None
         return found
-
-
-class TreeSource:
-    """The package in the folder ``package_dir``, as it is on disk now.
-
-    What ``.gitignore`` ignores, byte-code and virtual environments do not belong to it. ``extra`` are the folders
-    of other packages, or modules of a single file, to freeze beside it. Unless ``local`` is false so are the local
-    packages that the code imports.
-    """
-
-    def __init__(
-        self, package_dir: Path, *, extra: tuple[Path, ...] = (), local: bool = True, limits: Limits = LIMITS
-    ) -> None:
-        self._given = [Root.at(Path(path).absolute()) for path in (package_dir, *extra)]
-        for root in self._given:
-            if not (root.path.is_dir() or (root.is_module and root.path.is_file() and root is not self._given[0])):
-                raise SourceError(f"There is no folder {root.path}: name the folder of a package.")
-        _rules.check_names((root.name, root.path) for root in self._given)
-        self.package = self._given[0].name
-        self._local = local
-        self._limits = limits
-        self._disk: _OnDisk | None = None
-
-    @property
-    def origin(self) -> Origin:
-        """The commit that was checked out around the package when ``files`` was called; no commit outside of git.
-
-        Dirty if a file of any of the packages differs from what its repository has, or is in none.
-        """
-        states = self._listed().states()
-        if states[0] is None or states[0].commit is None:
-            return Origin(dirty=True)
-        return replace(_commit(self._given[0].path, states[0].commit), dirty=any(map(_is_dirty, states)))
-
-    def files(self) -> list[SourceFile]:
-        """All files of the packages on disk."""
-        self._disk = _OnDisk(self._limits)
-        return self._disk.take(self._given)
-
-    def follow(self, imported: frozenset[str]) -> list[SourceFile]:
-        """Files of the local packages behind these names; see ``roots.Following``."""
-        if not self._local:
-            return []
-        disk = self._listed()
-        new = roots.find(imported, disk.names(), self._given[0].path.parent, roots.Disk())
-        return disk.take(new) if new else []
-
-    def check(self) -> None:
-        """Raise ``SourceError`` if a file appeared, changed or went away since ``files`` was called."""
-        self._listed().check()
-
-    def _listed(self) -> _OnDisk:
-        if self._disk is None:
-            self.files()
-        assert self._disk
-        return self._disk
-
-
-class _OnDisk:
-    """Packages as they are on disk, and whether they moved since."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._roots: list[Root] = []
-        self._folders: list[Folder] = []
-        self._files: list[File] = []
-        self._projects: list[Project] = []
-        self._asked: list[Future[list[_git.State | None]]] = []
-
-    def names(self) -> set[str]:
-        return {root.name for root in self._roots}
-
-    def take(self, new: list[Root]) -> list[SourceFile]:
-        """Files of further packages, and the metadata of all."""
-        before = _tops(self._roots, new)
-        self._roots += new
-        folders = [Folder(root.path, root.name, copied=root.copied) for root in new]
-        self._folders += folders
-        self._asked.append(aside(partial(_states, folders)))
-        files = [file for folder in folders for file in folder.files(self._limits)]
-        self._files += files
-        _rules.check_paths((*before, *(file.path for file in files)), self._limits)
-        _rules.check_total((file.stat.st_size for file in self._files), self._limits)
-        self._projects = list(self._find_projects())
-        kept = [SourceFile(file.path, _rules.frozen_mode(file.stat.st_mode), file.key, file.read) for file in files]
-        return kept + _metadata(self._projects)
-
-    def states(self) -> list[_git.State | None]:
-        """What git told of each package that no installer put there, and of their projects."""
-        return [state for asked in self._asked for state in asked.result()]
-
-    def check(self) -> None:
-        for folder in self._folders:
-            folder.check()
-        for before, now in zip_longest(self._projects, self._find_projects()):
-            if before != now:
-                raise moved((before or now).where)
-
-    def _find_projects(self) -> Iterator[Project]:
-        for folder in self._folders:
-            place = _project_file(folder.path)
-            if place is not None:
-                yield Project(folder.name, str(place), _read(place))
-
-
-def _tops(known: list[Root], new: list[Root]) -> set[str]:
-    """Stand for the files of known packages when those of new ones, which may be parts of them, are checked."""
-    return {root.top for root in known}.difference(root.top for root in new)
-
-
-def _metadata(projects: Iterable[Project]) -> list[SourceFile]:
-    """What ``importlib.metadata`` will find beside the packages."""
-    return [SourceFile(path, 0o644, None, partial(bytes, data)) for path, data in of_projects(projects).items()]
-
-
-def _project_file(root: Path) -> Path | None:
-    return next((place for place in map(Path, places(root)) if place.is_file() and not place.is_symlink()), None)
-
-
-def _read(place: Path) -> bytes:
-    try:
-        return place.read_bytes()
-    except OSError as problem:
-        raise _rules.unreadable(str(place), problem) from problem
-
-
-def open_repository(path: Path) -> git.Repo:
-    """The git repository that ``path`` is in; the caller closes it. Raises ``SourceError`` outside of any."""
-    try:
-        return git.Repo(path, search_parent_directories=True)
-    except (git.InvalidGitRepositoryError, git.NoSuchPathError) as problem:
-        raise SourceError(
-            f"{path} is not in a git repository: freeze the working tree instead, or run `git init` there."
-        ) from problem
-
-
-def _committed(commit: git.Commit) -> Origin:
-    return Origin(
-        commit=commit.hexsha,
-        dirty=False,
-        author=f"{commit.author.name} <{commit.author.email}>",
-        committed_at=commit.committed_datetime,
-        message=str(commit.message).strip(),
-    )
-
-
-def _states(folders: list[Folder]) -> list[_git.State | None]:
-    own = [folder for folder in folders if not folder.copied]
-    beside = {place for folder in own if (place := _project_file(folder.path)) is not None}
-    return [*(folder.state() for folder in own), *(_git.state(place.parent, place.name) for place in beside)]
-
-
-def _is_dirty(state: _git.State | None) -> bool:
-    return state is None or any(_names.counts(path) for path in state.changed)
-
-
-@lru_cache(maxsize=64)
-def _commit(folder: Path, name: str) -> Origin:
-    with open_repository(folder) as repo:
-        return _committed(repo.commit(name))
 
 
 def _normal(path: str) -> str:

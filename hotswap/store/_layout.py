@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hotswap import _disk, _tree
-from hotswap._checks import Checks
-from hotswap._holds import Holds
-from hotswap._manifests import Manifests, Record
-from hotswap._objects import Objects
-from hotswap._unfinished import Unfinished
+from hotswap import _disk
 from hotswap.errors import StoreError
+from hotswap.store import _tree
+from hotswap.store._checks import Checks
+from hotswap.store._holds import Holds
+from hotswap.store._manifests import Manifests, Record
+from hotswap.store._objects import Objects
+from hotswap.store._unfinished import Unfinished
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hotswap import _disk, _tree
-from hotswap._checks import Checks
-from hotswap._holds import Holds
-from hotswap._manifests import Manifests
-from hotswap._objects import Objects
+from hotswap import _disk
 from hotswap.errors import DamagedError, UnknownSnapshotError
+from hotswap.store import _tree
+from hotswap.store._checks import Checks
+from hotswap.store._holds import Holds
+from hotswap.store._manifests import Manifests
+from hotswap.store._objects import Objects
 
 log = logging.getLogger(__name__)
 

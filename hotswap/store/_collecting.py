@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from hotswap import _disk, _tree
-from hotswap._layout import OLD, Layout
-from hotswap._manifests import InUseError, Record
-from hotswap._unfinished import Change
-from hotswap.collection import Candidate, Decision, Retention, ranks, reason_to_go, reason_to_keep, sizes
+from hotswap import _disk
 from hotswap.errors import StoreError, UnknownSnapshotError
+from hotswap.store import _tree
+from hotswap.store._layout import OLD, Layout
+from hotswap.store._manifests import InUseError, Record
+from hotswap.store._retention import Candidate, Decision, Retention, ranks, reason_to_go, reason_to_keep, sizes
+from hotswap.store._unfinished import Change
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from stat import S_ISLNK
 from typing import NamedTuple, TypeVar
 
-from hotswap import _git, _names, _rules
+from hotswap import _names
 from hotswap.digest import stat_key
 from hotswap.errors import SourceError
 from hotswap.limits import Limits
+from hotswap.source import _git, _rules
 
 T = TypeVar("T")
 

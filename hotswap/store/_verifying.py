@@ -6,12 +6,12 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from hotswap._checks import Damage
-from hotswap._holds import is_name as is_hold
-from hotswap._layout import NEW, OLD, Layout
-from hotswap._manifests import Record
-from hotswap._objects import is_name as is_object
 from hotswap.errors import StoreError, UnknownSnapshotError
+from hotswap.store._checks import Damage
+from hotswap.store._holds import is_name as is_hold
+from hotswap.store._layout import NEW, OLD, Layout
+from hotswap.store._manifests import Record
+from hotswap.store._objects import is_name as is_object
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from hotswap import _bytecode
-from hotswap._objects import Objects
 from hotswap.digest import Json, Memory
 from hotswap.environment import Environment, fingerprint
 from hotswap.errors import SourceError
 from hotswap.roots import Following, modules
 from hotswap.snapshot import FileEntry
 from hotswap.source import Source, SourceFile
+from hotswap.store import _bytecode
+from hotswap.store._objects import Objects
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of files dealt with, and of all that are known so far."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from stat import S_IMODE, S_ISREG
 
 from hotswap import _disk
-from hotswap._objects import Objects, missing
 from hotswap.digest import hash_file
 from hotswap.snapshot import FileEntry
+from hotswap.store._objects import Objects, missing
 
 _FOLDER_MODE = 0o555
 _MANY = 1000

@@ -1,4 +1,4 @@
-"""The content-addressed store of snapshots.
+"""The store itself: freezing, opening, keeping and checking snapshots.
 
 ``objects/`` holds each distinct content once, ``trees/<id>/`` the importable tree of each snapshot, and
 ``manifests/<id>.json``, published last, makes a snapshot exist. Readers take no lock; writers take turns.
@@ -16,21 +16,22 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from hotswap import _disk, _tree, collection
-from hotswap._checks import Damage
-from hotswap._collecting import Collector
-from hotswap._freezing import Reader
-from hotswap._holds import name_of
-from hotswap._layout import Layout
-from hotswap._manifests import Record, unknown
-from hotswap._repairing import Copy, Repairer
-from hotswap._unfinished import Change
-from hotswap._verifying import Verifier
-from hotswap.collection import Decision, Retention
+from hotswap import _disk
 from hotswap.environment import Environment
 from hotswap.errors import DamagedError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import FileEntry, Snapshot
 from hotswap.source import Source
+from hotswap.store import _retention, _tree
+from hotswap.store._checks import Damage
+from hotswap.store._collecting import Collector
+from hotswap.store._freezing import Reader
+from hotswap.store._holds import name_of
+from hotswap.store._layout import Layout
+from hotswap.store._manifests import Record, unknown
+from hotswap.store._repairing import Copy, Repairer
+from hotswap.store._retention import Decision, Retention
+from hotswap.store._unfinished import Change
+from hotswap.store._verifying import Verifier
 
 __all__ = ["Copy", "Damage", "Decision", "Frozen", "Owner", "Retention", "Store"]
 
@@ -193,7 +194,7 @@ class Store:
         Kept are those in ``references``, which are full ids (as a mapping, with what refers to each); those that are
         held or in use; and what ``retention`` says. ``dry_run`` changes nothing. The newest snapshot comes first.
         """
-        found = collection.references_of(references)
+        found = _retention.references_of(references)
         for one in found:
             if len(one) != _ID_LENGTH:
                 raise StoreError(f"{one!r} is not the full id of a snapshot: refer to snapshots by full ids.")

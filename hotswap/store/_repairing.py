@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hotswap import _tree
-from hotswap._checks import Damage
-from hotswap._layout import Layout
-from hotswap._manifests import Record
 from hotswap.digest import hash_bytes
 from hotswap.errors import DamagedError, StoreError
+from hotswap.store import _tree
+from hotswap.store._checks import Damage
+from hotswap.store._layout import Layout
+from hotswap.store._manifests import Record
 
 log = logging.getLogger(__name__)
 

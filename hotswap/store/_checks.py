@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hotswap import _tree
-from hotswap._manifests import Record
-from hotswap._objects import Objects
 from hotswap.snapshot import FileEntry
+from hotswap.store import _tree
+from hotswap.store._manifests import Record
+from hotswap.store._objects import Objects
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,10 @@
+"""Where code to freeze comes from: a git commit, read from git objects, or a working tree."""
+
+from __future__ import annotations
+
+from hotswap.source._commit import GitSource
+from hotswap.source._repository import open_repository
+from hotswap.source._source import Source, SourceFile
+from hotswap.source._working_tree import TreeSource
+
+__all__ = ["GitSource", "Source", "SourceFile", "TreeSource", "open_repository"]
