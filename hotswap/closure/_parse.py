@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -75,9 +76,14 @@ def without_registering(tree: ast.Module, registration: frozenset[str]) -> ast.M
 
 def _take_registering(tree: ast.Module, scope: Scope) -> list[ast.stmt]:
     """Take the statements that only register out of a tree."""
-    found = [statement for statement in tree.body if _only_registers(statement, scope, tree)]
+    uses = _names(tree)
+    found = [statement for statement in tree.body if _only_registers(statement, scope, uses)]
     tree.body = [statement for statement in tree.body if statement not in found]
     return found
+
+
+def _names(tree: ast.AST) -> Counter[str]:
+    return Counter(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
 
 
 def strip_text_statements(tree: ast.Module) -> None:
@@ -92,8 +98,11 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _only_registers(statement: ast.stmt, scope: Scope, tree: ast.Module) -> bool:
-    """True for a statement that calls registration functions, perhaps in a loop, and does nothing else."""
+def _only_registers(statement: ast.stmt, scope: Scope, uses: Counter[str]) -> bool:
+    """True for a statement that calls registration functions, perhaps in a loop, and does nothing else.
+
+    ``uses`` counts the names in the whole module.
+    """
     if not isinstance(statement, ast.Expr | ast.For | ast.If | ast.Assign):
         return False
     nodes = list(at_import([statement]))
@@ -102,9 +111,8 @@ def _only_registers(statement: ast.stmt, scope: Scope, tree: ast.Module) -> bool
     effects = Executed(scope).read(_without_registered(nodes, scope))
     if any(effect.kind != "operate" for effect in effects):
         return False
-    bound = bound_names(nodes)
-    others = (node for other in tree.body if other is not statement for node in ast.walk(other))
-    return not any(isinstance(node, ast.Name) and node.id in bound for node in others)
+    own = _names(statement)
+    return all(own[name] == uses[name] for name in bound_names(nodes))
 
 
 def _plain_shape(nodes: list[ast.AST]) -> bool:
