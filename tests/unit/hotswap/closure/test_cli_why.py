@@ -63,3 +63,20 @@ def test_facts_are_printed_as_json(ids: tuple[str, str]) -> None:
             "route": [{"to": "my_lab.units", "how": "import"}],
         }
     ]
+
+
+def test_a_package_frozen_beside_it_counts(tmp_path: Path) -> None:
+    store, package, kit = Store(tmp_path / "store"), tmp_path / "my_lab", tmp_path / "our_kit"
+    for folder in (package, kit):
+        folder.mkdir()
+        (folder / "__init__.py").write_text("")
+    (package / "devices.py").write_text("from our_kit.pumps import Pump\n\n\nclass OurPump(Pump):\n    pass\n")
+    ids = []
+    for speed in (1, 2):
+        (kit / "pumps.py").write_text(f"class Pump:\n    speed = {speed}\n")
+        ids.append(store.freeze(TreeSource(package, extra=(kit,))).id)
+    told = _why(*ids, "my_lab.devices:OurPump", "--store", str(store.root), code=1)
+    assert told.stdout.splitlines() == [
+        "OurPump -> our_kit.pumps (base class)",
+        "    our_kit/pumps.py: attribute Pump.speed changed, line 2",
+    ]
