@@ -313,13 +313,18 @@ class Store:
     def _publish(self, record: Record, hold: str | None) -> None:
         """Make a snapshot exist: its objects and its tree first, its manifest last."""
         identity = record.snapshot.id
-        name = None if hold is None else name_of(identity, hold)
-        with self._layout.unfinished.change(Change(identity, tuple(self._objects.staged), name)):
+        change = Change(identity, tuple(self._objects.staged), self._new_hold(identity, hold))
+        with self._layout.unfinished.change(change):
             self._objects.publish()
             if hold is not None:
                 self._layout.holds.place(identity, hold)
             self._place_tree(record)
             self._manifests.publish(record)
+
+    def _new_hold(self, identity: str, reason: str | None) -> str | None:
+        """The name of the hold that will be placed, unless it is there already."""
+        name = None if reason is None else name_of(identity, reason)
+        return None if name in self._layout.holds.names() else name
 
     def _place_tree(self, record: Record) -> None:
         tree = self._layout.tree(record.snapshot.id)

@@ -16,7 +16,7 @@ from held_source import EMPTY, version
 from hotswap.archive import export
 from hotswap.cli import main
 from hotswap.generations import FileGenerations
-from hotswap.store import Store
+from hotswap.store import Retention, Store
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,11 @@ def test_collecting_says_what_goes_and_why(store: Store) -> None:
     assert "2 snapshots were collected" in did.stdout
     assert ids(store) == [newest]
     assert "Nothing to collect." in run("collect", "--keep-last", "1").stdout
+
+
+def test_without_options_the_policy_is_that_of_the_library() -> None:
+    told = {option.name: option.default for option in main.commands["collect"].params}
+    assert Retention() == Retention(told["keep_last"], told["keep_days"])
 
 
 def test_a_reference_may_be_short(store: Store) -> None:
