@@ -29,6 +29,34 @@ class Mutant:
 
 MUTANTS = [
     Mutant(
+        "a snapshot is published without fsync",
+        "hotswap/_disk.py",
+        "    fsync(temporary)\n",
+        "",
+        "tests/system/test_store_power_loss.py::test_a_manifest_gets_its_name_when_everything_else_is_safe",
+    ),
+    Mutant(
+        "a snapshot is published without rename",
+        "hotswap/store/_manifests.py",
+        "_disk.replace(str(self.path(record.snapshot.id)), record.to_bytes(), str(self._staging))",
+        "_disk.write(str(self.path(record.snapshot.id)), record.to_bytes())",
+        "tests/system/test_store_power_loss.py::test_whatever_a_disk_forgets_there_is_all_of_a_snapshot_or_nothing",
+    ),
+    Mutant(
+        "a collection forgets the newest reference",
+        "hotswap/store/_retention.py",
+        "dict.fromkeys(given, ",
+        "dict.fromkeys(list(given)[:-1], ",
+        "tests/unit/hotswap/test_store_collect.py::test_every_reference_is_kept_whole_the_newest_too",
+    ),
+    Mutant(
+        "a process is adopted by its pid alone",
+        "hotswap/process/identity.py",
+        "return _start_time(self.pid) == self.start_time",
+        "return _start_time(self.pid) >= 0",
+        "tests/system/fleet/test_fleet_adoption.py::test_a_process_that_got_the_number_of_another_is_not_adopted_nor_ended",
+    ),
+    Mutant(
         "a task is claimed whatever its pin",
         "lab/worker/_actor.py",
         '            "pin.snapshot": self._context.snapshot,\n',
