@@ -10,7 +10,8 @@ from typing import Final
 
 from blake3 import blake3
 
-from benchmarks.realistic_texts import DEVICES, FAMILIES, FIXED, ROOT, TASK, TASKS
+from benchmarks.realistic_shared import FIXED
+from benchmarks.realistic_texts import DEVICES, FAMILIES, ROOT, TASK, TASKS
 
 REGISTRATION: Final = frozenset({"lab.add_device", "lab.add_task", "lab.add_standalone_sample_position"})
 """Calls of these only record what they are given."""
