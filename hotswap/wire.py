@@ -29,6 +29,10 @@ Address = tuple[str, int]
 
 MAX_FRAME: Final = 16 * 1024 * 1024
 HANDSHAKE_TIMEOUT: Final = 5.0
+LONE_HANDSHAKE_TIMEOUT: Final = 1.0
+"""Of ``serve_alone``, which serves nobody else meanwhile."""
+
+_PAUSE_SECONDS: Final = 0.1
 _OPTIONS: Final[CodecOptions[Document]] = CodecOptions(tz_aware=True)
 
 log = logging.getLogger(__name__)
@@ -136,9 +140,10 @@ class Server:
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._wake_read, selectors.EVENT_READ)
+            entrance = _Entrance(self._listener)
             while all(key.fileobj is self._listener for key, _ in selector.select()):
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._converse, args=(connection,), name="wire", daemon=True).start()
+                if (connection := entrance.accept()) is not None:
+                    threading.Thread(target=self._converse, args=(connection,), name="wire", daemon=True).start()
         self._close()
 
     def stop(self) -> None:
@@ -147,7 +152,7 @@ class Server:
     def _converse(self, connection: socket.socket) -> None:
         with connection:
             try:
-                _welcome(connection, self._secret, self._hello)
+                _welcome(connection, self._secret, self._hello, HANDSHAKE_TIMEOUT)
                 self._count(connection, present=True)
                 while (request := _receive(connection)) is not None:
                     connection.sendall(_answer(self._handlers, request))
@@ -174,6 +179,27 @@ class Server:
         self._wake_write.close()
 
 
+class _Entrance:
+    """Accepts connections, and outlives a time without a free file descriptor: running work must not end for it."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._troubled = False
+
+    def accept(self) -> socket.socket | None:
+        """The next connection; None after a short pause where it cannot be accepted now, and has to wait."""
+        try:
+            connection, _ = self._listener.accept()
+        except OSError as error:
+            if not self._troubled:
+                log.warning("Nobody can connect for now: %s.", error)
+            self._troubled = True
+            threading.Event().wait(_PAUSE_SECONDS)
+            return None
+        self._troubled = False
+        return connection
+
+
 def serve_alone(
     listener: socket.socket,
     secret: str,
@@ -186,6 +212,7 @@ def serve_alone(
     Returns when a handler raises ``EndServing``, or when nobody was connected for ``unclaimed_seconds``; any exception
     that is not an ``Exception`` passes through.
     """
+    entrance = _Entrance(listener)
     with selectors.DefaultSelector() as selector:
         selector.register(listener, selectors.EVENT_READ)
         try:
@@ -196,7 +223,7 @@ def serve_alone(
                     return
                 for key, _ in events:
                     if key.fileobj is listener:
-                        _admit(selector, listener, secret, hello)
+                        _admit(selector, entrance, secret, hello)
                     else:
                         _attend(selector, key.fileobj, handlers)  # type: ignore[arg-type]
         except EndServing:
@@ -210,10 +237,12 @@ class EndServing(BaseException):
     """Raised by a handler of ``serve_alone`` to end it."""
 
 
-def _admit(selector: selectors.BaseSelector, listener: socket.socket, secret: str, hello: Document) -> None:
-    connection, _ = listener.accept()
+def _admit(selector: selectors.BaseSelector, entrance: _Entrance, secret: str, hello: Document) -> None:
+    connection = entrance.accept()
+    if connection is None:
+        return
     try:
-        _welcome(connection, secret, hello)
+        _welcome(connection, secret, hello, LONE_HANDSHAKE_TIMEOUT)
     except (OSError, WireError) as error:
         log.debug("A connection was refused: %s", error)
         connection.close()
@@ -258,8 +287,8 @@ def _greet(connection: socket.socket, secret: str) -> Document:
     raise WireError(f"The process at {connection.getpeername()} is not one of ours: it does not know the secret.")
 
 
-def _welcome(connection: socket.socket, secret: str, hello: Document) -> None:
-    connection.settimeout(HANDSHAKE_TIMEOUT)
+def _welcome(connection: socket.socket, secret: str, hello: Document, timeout: float) -> None:
+    connection.settimeout(timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     nonce = os.urandom(16)
     _send(connection, {"nonce": nonce})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -39,9 +40,25 @@ HANDLERS: dict[str, Callable[..., Any]] = {
 }
 
 
+class Exhausted(socket.socket):
+    """A listener of a process that has no free file descriptor when the first caller comes."""
+
+    exhausted = True
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        if self.exhausted:
+            self.exhausted = False
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+@pytest.fixture
+def listener() -> socket.socket:
+    return wire.listen()
+
+
 @pytest.fixture(params=["threads", "alone"])
-def address(request: pytest.FixtureRequest) -> Iterator[wire.Address]:
-    listener = wire.listen()
+def address(request: pytest.FixtureRequest, listener: socket.socket) -> Iterator[wire.Address]:
     hello = {"name": "here"}
     address = wire.address_of(listener)
     if request.param == "threads":
@@ -144,6 +161,16 @@ def test_the_secret_does_not_travel() -> None:
     assert b"open-sesame" not in seen
 
 
+class TestWithoutAFreeDescriptor:
+    @pytest.fixture
+    def listener(self) -> socket.socket:
+        return Exhausted(fileno=wire.listen().detach())
+
+    def test_a_caller_waits_and_is_served(self, address: wire.Address) -> None:
+        with wire.Client(address, "secret", timeout=5) as client:
+            assert client.call("echo", value=1) == 1
+
+
 @given(data=st.binary(max_size=64))
 def test_noise_is_refused_as_a_frame(data: bytes) -> None:
     here, there = socket.socketpair()
@@ -174,6 +201,20 @@ def test_a_stranger_that_says_nothing_is_not_waited_for(monkeypatch: pytest.Monk
     monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 0.1)
     with wire.listen() as silent, pytest.raises(TimeoutError):
         wire.Client(wire.address_of(silent), "secret")
+
+
+def test_a_silent_stranger_keeps_a_lone_server_from_its_work_for_a_short_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "LONE_HANDSHAKE_TIMEOUT", 0.1)
+    monkeypatch.setattr(wire, "HANDSHAKE_TIMEOUT", 60)
+    listener = wire.listen()
+    address = wire.address_of(listener)
+    threading.Thread(target=wire.serve_alone, args=(listener, "secret", {}, HANDLERS), daemon=True).start()
+    with socket.create_connection(address), wire.Client(address, "secret", timeout=5) as client:
+        assert client.call("echo", value=1) == 1
+        with pytest.raises(OSError, match="closed the connection"):
+            client.call("end")
 
 
 def test_a_stranger_that_speaks_otherwise_is_refused() -> None:
