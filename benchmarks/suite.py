@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import closure, dispatch, freezing, idle, memory, refresh, startup
+from benchmarks import closure, dispatch, freezing, idle, memory, refresh, startup, versions
 from benchmarks.results import Benchmark
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
@@ -13,6 +13,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "dispatch": dispatch.BENCHMARK,
     "memory": memory.BENCHMARK,
     "startup": startup.BENCHMARK,
+    "versions": versions.BENCHMARK,
     "freezing": freezing.BENCHMARK,
     "idle": idle.BENCHMARK,
     "closure": closure.BENCHMARK,

@@ -19,7 +19,7 @@ from hotswap.errors import HotswapError, ProcessError, UnknownSnapshotError
 from hotswap.fleet._endings import in_words, out_of_memory_kills, reap, restart_delay
 from hotswap.fleet._gate import Gate
 from hotswap.fleet._locks import Locks
-from hotswap.fleet._memory import Memory, Start
+from hotswap.fleet._memory import TEMPLATE, Memory, Start
 from hotswap.fleet._parents import START_SECONDS
 from hotswap.fleet._started import Started, Wanted, started
 from hotswap.fleet._templates import Templates, template_name
@@ -91,7 +91,7 @@ class Fleet:
         snapshot = self._store.resolve(snapshot)
         with self._gate, contextlib.ExitStack() as room:
             if not self._templates.runs(snapshot):
-                room.enter_context(self._memory.room_for(Start(template_name(snapshot), snapshot, "")))
+                room.enter_context(self._memory.room_for(Start(template_name(snapshot), snapshot, TEMPLATE)))
             return self._templates.describe(snapshot, self._hook)
 
     def ensure(
@@ -206,6 +206,7 @@ class Fleet:
         for run in list(self._runs.load()):
             run.identity.kill()
             run.identity.wait(_KILL_SECONDS)
+            reap(run.identity.pid)
             self._runs.forget(run)
         self._runs.forget_told()
 

@@ -30,6 +30,10 @@ class Use:
     own: float
 
 
+TEMPLATE: Final = ""
+"""The entry of a template."""
+
+
 @dataclass(eq=False)
 class Start:
     """A process that is to be started, and once it ``waits``, why."""
@@ -52,17 +56,26 @@ def used_by(run: Run) -> Use:
     return Use(run, sizes["Pss"] / 1024, (sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024)
 
 
-def estimate(start: Start, uses: Sequence[Use]) -> float:
-    """MB that a process will need, judged by its siblings, and its template's if that does not run."""
-    template = 0.0
-    if not any(use.run.kind == "template" and use.run.snapshot == start.snapshot for use in uses):
-        template = _most(use for use in uses if use.run.kind == "template")
-    like = [use for use in uses if use.run.entry == start.entry]
-    return template + _most([use for use in like if use.run.snapshot == start.snapshot] or like)
+class Estimates:
+    """What processes will need, in MB, judged by their siblings, or by those there were."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | None, float] = {}
+
+    def learn(self, uses: Sequence[Use]) -> None:
+        """From now on judge by these, which have all been running for a while."""
+        self._known.update({entry: max(_own(uses, entry)) for entry in {use.run.entry for use in uses}})
+
+    def needed(self, start: Start, uses: Sequence[Use]) -> float:
+        """For the process, and for its template if that does not run."""
+        siblings = _own([use for use in uses if use.run.snapshot == start.snapshot], start.entry)
+        own = max(siblings or _own(uses, start.entry), default=self._known.get(start.entry, UNKNOWN_MB))
+        has_template = any(use.run.kind == "template" and use.run.snapshot == start.snapshot for use in uses)
+        return own if has_template or start.entry == TEMPLATE else own + self._known.get(TEMPLATE, UNKNOWN_MB)
 
 
-def _most(uses: Iterable[Use]) -> float:
-    return max((use.own for use in uses), default=UNKNOWN_MB)
+def _own(uses: Iterable[Use], entry: str | None) -> list[float]:
+    return [use.own for use in uses if use.run.entry == entry]
 
 
 class Memory:
@@ -77,6 +90,7 @@ class Memory:
         self._changed = threading.Condition()
         self._queue: list[Start] = []
         self._promised: dict[Start, float] = {}
+        self._estimates = Estimates()
 
     @contextmanager
     def room_for(self, start: Start, timeout: float | None = None) -> Iterator[None]:
@@ -133,7 +147,11 @@ class Memory:
             return False
         assert self._limit is not None
         uses = [used_by(run) for run in self._runs()]
-        needed, used = estimate(start, uses), sum(use.share for use in uses) + sum(self._promised.values())
+        starting = {each.name for each in self._promised}
+        running = [use for use in uses if use.run.name not in starting]
+        self._estimates.learn(running)
+        needed = self._estimates.needed(start, running)
+        used = sum(use.share for use in uses) + sum(self._promised.values())
         if used + needed <= self._limit:
             self._promised[start] = needed
             return True

@@ -13,14 +13,16 @@ import bson
 from blake3 import blake3
 
 from hotswap import drift, wire
-from hotswap.environment import EnvironmentChange
-from hotswap.errors import DescribeError, RemoteError
+from hotswap.environment import EnvironmentChange, python_tag
+from hotswap.errors import DescribeError, HotswapError, RemoteError
 from hotswap.fleet._endings import in_words
 from hotswap.fleet._locks import Locks
+from hotswap.fleet._memory import TEMPLATE
 from hotswap.fleet._parents import START_SECONDS, Parent, connect, plain, run_of, start_zygote
 from hotswap.process.context import UNCLAIMED_SECONDS, Birth
 from hotswap.process.rlimits import Limits
 from hotswap.process.runs import Run, Runs
+from hotswap.snapshot import Snapshot
 from hotswap.store import Store
 
 Document = dict[str, Any]
@@ -55,6 +57,7 @@ class Templates:
         self._zygote: Parent | None = None
         self._templates: dict[str, Parent] = {}
         self._drift: dict[str, Changes] = {}
+        self._checked: dict[str, Snapshot] = {}
         self._lock = Locks()
 
     def adopt(self, run: Run, timeout: float) -> None:
@@ -88,16 +91,20 @@ class Templates:
         """Have the template of the birth's snapshot start a process. Raises HotswapError or OSError."""
         log_start = self._runs.log_size(birth.name)
         with self._lock(birth.snapshot):
-            answer = self._template(birth.snapshot).call("fork", birth=plain(birth))
+            try:
+                answer = self._template(birth.snapshot).call("fork", birth=plain(birth))
+            except RemoteError as error:
+                raise described(error) if error.kind == DescribeError.__name__ else error from error
         return run_of("process", birth, answer, log_start)
 
     def birth(self, name: str, snapshot: str, entry: str, arguments: Document) -> Birth:
-        found = self._store.open(snapshot)
+        """All that decides what a new process of a snapshot is. Raises UnknownSnapshotError or DamagedError."""
+        found = self._checked.get(snapshot) or self._store.open(snapshot)
         return Birth(
             name=name,
             snapshot=found.id,
             package=found.package,
-            tree=str(self._store.tree(found.id)),
+            tree=str(self._store.root / "trees" / found.id),
             entry=entry,
             arguments=arguments,
             instance=secrets.token_hex(16),
@@ -117,11 +124,11 @@ class Templates:
     def release(self, snapshot: str) -> None:
         """End the template of a snapshot; what was forked from it goes on."""
         with self._lock(snapshot):
-            self._drift.pop(snapshot, None)
-            parent = self._templates.pop(snapshot, None)
+            parent = self._templates.get(snapshot)
             if parent is not None:
                 parent.end()
                 self._runs.forget(parent.run)
+            self._drop(snapshot)
 
     def end(self) -> None:
         """End the zygote and every template."""
@@ -152,33 +159,47 @@ class Templates:
     def _met(self, snapshot: str) -> Changes:
         """How the environment that the template met differs from the recorded one. Raises DriftError."""
         if snapshot not in self._drift:
-            self._drift[snapshot] = drift.check(self._store, self._store.open(snapshot))
+            found = self._checked.get(snapshot) or self._store.open(snapshot)
+            self._drift[snapshot] = drift.check(self._store, found)
         return self._drift[snapshot]
 
     def _drop(self, snapshot: str) -> None:
         self._drift.pop(snapshot, None)
+        self._checked.pop(snapshot, None)
         parent = self._templates.pop(snapshot, None)
         if parent is not None:
             parent.close()
 
     def _start_template(self, snapshot: str) -> Parent:
-        changes = self._met(snapshot)
+        with self._store.use(snapshot) as found:  # until the template uses it itself
+            self._checked[snapshot] = found
+            if found.python != python_tag():
+                self._met(snapshot)  # raises DriftError before anything runs
+            run = self._fork_template(snapshot)
+            try:
+                changes = self._met(snapshot)  # while it imports
+                parent = Parent(run, partial(self.connect, timeout=self._limits.seconds + _MARGIN_SECONDS))
+            except HotswapError:
+                run.identity.kill()
+                self._drop(snapshot)
+                raise
+            except (TimeoutError, OSError) as error:
+                raise self._died(snapshot, run, error) from error
+        if changes:
+            parent.call("warn", text=drift.sentence(snapshot, changes))
+        return parent
+
+    def _fork_template(self, snapshot: str) -> Run:
         arguments = {
-            "warning": drift.sentence(snapshot, changes) if changes else None,
             "limits": asdict(self._limits),
             "manifest": str(self._store.root / "manifests" / f"{snapshot}.json"),
             "unclaimed_seconds": UNCLAIMED_SECONDS,
         }
-        with self._store.use(snapshot):  # until the template uses it itself
-            birth = self.birth(template_name(snapshot), snapshot, "", arguments)
-            with self._lock(_ZYGOTE):
-                answer = self._running_zygote().call("template", birth=plain(birth))
-            run = run_of("template", birth, answer)
-            self._watch(run)
-            try:
-                return Parent(run, partial(self.connect, timeout=self._limits.seconds + _MARGIN_SECONDS))
-            except (TimeoutError, OSError) as error:
-                raise self._died(snapshot, run, error) from error
+        birth = self.birth(template_name(snapshot), snapshot, TEMPLATE, arguments)
+        with self._lock(_ZYGOTE):
+            run = run_of("template", birth, self._running_zygote().call("template", birth=plain(birth)))
+        self._watch(run)
+        return run
 
     def _running_zygote(self) -> Parent:
         if self._zygote is None or not self._zygote.alive():

@@ -34,7 +34,7 @@ class Noticing:
     def __init__(self, tree: Path | None = None) -> None:
         self._within = f"{tree}{os.sep}" if tree else ""
         self._executing: list[str] = []
-        self._seen = _marks()
+        self._seen, self._probe = _marks(), _probe()
         self._before = set(self._seen)
         self._blamed: dict[str, str] = {}
         self.reasons: list[str] = []
@@ -49,7 +49,7 @@ class Noticing:
             yield
         gc.collect()
         _let_threads_end()
-        self.reasons = list(dict.fromkeys([*self._left(), *self._generators()]))
+        self.reasons = list(dict.fromkeys([*self._left(), *_generators()]))
         if not _TASKS.exists():
             self.reasons = ["this operating system does not tell what a fork would break"]
 
@@ -67,7 +67,9 @@ class Noticing:
 
     def _blame(self) -> None:
         """Whatever is new was done by the module that executes now."""
-        marks = _marks()
+        if (probe := _probe()) == self._probe:
+            return
+        self._probe, marks = probe, _marks()
         if self._executing:
             for mark in marks - self._seen:
                 self._blamed[mark] = self._executing[-1]
@@ -78,14 +80,6 @@ class Noticing:
             what = _told(mark)
             if what is not None:
                 yield f"{self._blamed.get(mark, 'the import')} {what}"
-
-    def _generators(self) -> Iterator[str]:
-        kinds = _generator_kinds()
-        for name, module in list(sys.modules.items()):
-            if self._within and str(getattr(module, "__file__", None) or "").startswith(self._within):
-                for attribute, value in _values(name, module):
-                    if isinstance(value, kinds) and not isinstance(value, random.SystemRandom):
-                        yield f"{name} keeps the random generator {attribute}"
 
 
 @contextlib.contextmanager
@@ -106,8 +100,15 @@ def _after_each_module(loader: type[Any], around: Callable[[ModuleType, Callable
             del loader.exec_module
 
 
+def _probe() -> tuple[int, int]:
+    """Differs after a thread or descriptor was added; quick, as it is asked before and after each module."""
+    lowest = os.dup(0)  # a new descriptor gets the lowest number that is free
+    os.close(lowest)
+    return lowest, _TASKS.stat().st_nlink if _TASKS.exists() else 0
+
+
 def _marks() -> set[str]:
-    """Every thread and descriptor of this process by its number: quick, as it is done before and after each module."""
+    """Every thread and descriptor of this process by its number."""
     if not _TASKS.exists():
         return set()
     return {f"task/{number}" for number in _numbers(_TASKS)} | {
@@ -165,14 +166,34 @@ def _address(name: Any) -> str:
     return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name or "an unnamed address")
 
 
-def _generator_kinds() -> tuple[type, ...]:
+def _generators() -> Iterator[str]:
+    """Every random generator made since the last freeze that has a seed and is not reseeded after a fork."""
+    kinds, legacy = _kinds(), sys.modules.get("numpy.random.mtrand")
+    reseeded = [getattr(random, "_inst", None), getattr(legacy, "_rand", None)]
+    found = [
+        each
+        for each in gc.get_objects()
+        if issubclass(type(each), kinds)
+        and not issubclass(type(each), random.SystemRandom)
+        and not any(each is one for one in reseeded)
+    ]
+    names = _names() if found else {}
+    for each in found:
+        yield names.get(id(each), f"the import keeps a random generator of {type(each).__module__}")
+
+
+def _kinds() -> tuple[type, ...]:
     numpy = sys.modules.get("numpy.random")
     return (random.Random, *((numpy.Generator, numpy.RandomState) if numpy else ()))
 
 
-def _values(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The globals of a module and the attributes of its classes."""
-    for attribute, value in list(vars(module).items()):
-        yield attribute, value
-        if isinstance(value, type) and value.__module__ == name:
-            yield from ((f"{attribute}.{inner}", each) for inner, each in list(vars(value).items()))
+def _names() -> dict[int, str]:
+    """What to say of every global of a module and attribute of a class, by its ``id``."""
+    names = {}
+    for name, module in list(sys.modules.items()):
+        for attribute, value in list(vars(module).items()):
+            names[id(value)] = f"{name} keeps the random generator {attribute}"
+            if isinstance(value, type) and value.__module__ == name:
+                for inner, each in list(vars(value).items()):
+                    names[id(each)] = f"{name} keeps the random generator {attribute}.{inner}"
+    return names

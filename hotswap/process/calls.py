@@ -22,7 +22,7 @@ def run(function: str, arguments: list[Any], keywords: dict[str, Any]) -> dict[s
     """
     try:
         value = pkgutil.resolve_name(function)(*arguments, **keywords)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the code raises is its caller's to know
+    except BaseException as error:  # noqa: BLE001 - told to the caller, who would take silence for a dead process
         trace = error.__traceback__.tb_next if error.__traceback__ else None  # the first frame is ours
         told = "".join(traceback.format_exception(type(error), error, trace))
         return {"raised": {"kind": type(error).__name__, "message": str(error), "traceback": told}}

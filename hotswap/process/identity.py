@@ -6,6 +6,7 @@ boot). Signals go through a pidfd, so that they cannot reach a successor.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -16,6 +17,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+_THREADS_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -70,16 +74,18 @@ class Identity:
         return self.signal(signal.SIGKILL)
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it has ended, ``timeout`` seconds at most; whether it has."""
+        """Wait until it has ended with all its threads, ``timeout`` seconds at most; whether it has."""
         descriptor = self.open()
-        if descriptor is None:
-            return True
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(descriptor, selectors.EVENT_READ)
-                return bool(selector.select(timeout))
-        finally:
-            os.close(descriptor)
+        if descriptor is not None:
+            try:
+                with selectors.DefaultSelector() as selector:
+                    selector.register(descriptor, selectors.EVENT_READ)
+                    if not selector.select(timeout):
+                        return False
+            finally:
+                os.close(descriptor)
+        _let_threads_end(self)
+        return True
 
     def open(self) -> int | None:
         """A pidfd of this very process for the caller to close, or None when it is gone."""
@@ -132,7 +138,9 @@ class DeathWatch:
                 else:
                     self._selector.unregister(key.fd)
                     os.close(key.fd)
-                    _tell(key.data)
+                    identity, on_death = key.data
+                    _let_threads_end(identity)
+                    _tell(on_death)
         for descriptor in [key.fd for key in self._selector.get_map().values() if key.fd != self._wake_read]:
             os.close(descriptor)
 
@@ -144,7 +152,17 @@ class DeathWatch:
             if descriptor is None:
                 _tell(on_death)
             else:
-                self._selector.register(descriptor, selectors.EVENT_READ, on_death)
+                self._selector.register(descriptor, selectors.EVENT_READ, (identity, on_death))
+
+
+def _let_threads_end(identity: Identity) -> None:
+    """Wait for what a process that ended holds: its threads may keep files and locks for some milliseconds more."""
+    deadline = time.monotonic() + _THREADS_SECONDS
+    with contextlib.suppress(OSError):
+        while _stat(identity.pid)[1] == identity.start_time and time.monotonic() < deadline:
+            if len(os.listdir(f"/proc/{identity.pid}/task")) <= 1:  # noqa: PTH208 - they are only counted
+                return
+            time.sleep(0.001)
 
 
 def _tell(on_death: Callable[[], None]) -> None:
@@ -162,11 +180,17 @@ def boot_id() -> str:
 
 
 def _start_time(pid: int) -> int:
+    state, start_time = _stat(pid)
+    if state in "ZX":
+        raise ProcessLookupError(pid)
+    return start_time
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """State and start time of a process, zombies included. Raises ProcessLookupError."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX":
-        raise ProcessLookupError(pid)
-    return int(fields[19])
+    return fields[0], int(fields[19])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,7 +54,12 @@ class Runs:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def save(self, run: Run) -> None:
-        write_private(self._path(run), json.dumps(asdict(run)))
+        """Replace the record as a whole; not flushed to disk, as no process outlives a crash of its host."""
+        path = self._path(run)
+        unfinished = path.with_suffix(f".{os.getpid()}.new")
+        with open(unfinished, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(json.dumps(asdict(run)))
+        unfinished.replace(path)
 
     def forget(self, run: Run) -> None:
         """Drop the record of a process that has ended, not that of a successor of the same name."""
@@ -107,17 +113,18 @@ class Runs:
     def prune(self) -> None:
         """Remove the logs and exit records of all but the ``KEPT`` processes that ended last."""
         running = {run.name for run in self.load()}
-        logs = [path for path in self._folder.glob(f"*{_LOG}") if path.name.removesuffix(_LOG) not in running]
-        for log in sorted(logs, key=_modified)[:-KEPT]:
+        ended = {path.name.removesuffix(_LOG) for path in self._folder.glob(f"*{_LOG}")} - running
+        for name in sorted(ended, key=self._ended_at)[:-KEPT]:
             for suffix in (_LOG, _EXIT, _TOLD):
-                log.with_name(log.name.removesuffix(_LOG) + suffix).unlink(missing_ok=True)
+                (self._folder / f"{name}{suffix}").unlink(missing_ok=True)
+
+    def _ended_at(self, name: str) -> float:
+        """When its last process wrote its exit record, or else to its log."""
+        times = []
+        for suffix in (_LOG, _EXIT):
+            with contextlib.suppress(FileNotFoundError):
+                times.append((self._folder / f"{name}{suffix}").stat().st_mtime)
+        return max(times, default=0.0)
 
     def _path(self, run: Run) -> Path:
         return self._folder / f"{run.name}.{run.instance[:8]}{_RECORD}"
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

@@ -90,8 +90,6 @@ def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
     announce("template", birth, listener)
     lock = _use(Path(birth.arguments["manifest"]))
     prepare(birth.snapshot, birth.tree)
-    if birth.arguments["warning"]:
-        log.warning("%s", birth.arguments["warning"])
     template = _Template(birth, lock)
     hello = {**Identity.mine().to_dict(), "name": birth.name, "snapshot": birth.snapshot, "instance": birth.instance}
     try:
@@ -146,15 +144,27 @@ class _Template:
             self._import()
         except DescribeError as error:
             self._error = error
-        gc.collect()
         gc.freeze()  # keeps the collector of each fork from touching, and so copying, the shared pages
 
     def _import(self) -> None:
+        gc.disable()  # nearly all that is made stays; what does not is collected at the end
+        try:
+            self._import_watched()
+        finally:
+            gc.enable()
+
+    def _import_watched(self) -> None:
         with hygiene.undone(), self._noticed.watching(), self._limits.imposed():
             self._modules = import_package(self._birth.package, Path(self._birth.tree))
 
     def handlers(self) -> dict[str, wire.Handler]:
-        return {"describe": self.describe, "fork": self.fork, "exit_code": self._children.exit_code, "stop": self.stop}
+        return {
+            "describe": self.describe,
+            "fork": self.fork,
+            "exit_code": self._children.exit_code,
+            "warn": self.warn,
+            "stop": self.stop,
+        }
 
     def describe(self, hook: str | None) -> Document:
         """``{modules, forks, spawned_because, told}``; see ``Fleet.describe``."""
@@ -180,6 +190,10 @@ class _Template:
         else:
             pid = fork_to_live(child, listener)
         return self._children.add(pid, listener)
+
+    def warn(self, text: str) -> None:
+        """Note in the log what whoever started this found wrong meanwhile."""
+        log.warning("%s", text)
 
     def stop(self) -> None:
         raise wire.EndServing

@@ -149,8 +149,9 @@ PEER = socket.create_connection(("127.0.0.1", {port}))
             "import random\nclass Noise:\n    rng = random.Random()\n",
             "sample_app.culprit keeps the random generator Noise.rng",
         ),
+        ("import random\nRNGS = [[random.Random()]]\n", "the import keeps a random generator of random"),
     ],
-    ids=["thread", "file", "pipe", "generator", "generator of a class"],
+    ids=["thread", "file", "pipe", "generator", "generator of a class", "hidden generator"],
 )
 def test_what_an_import_leaves_is_told_with_the_module_that_did_it(
     fleet: Fleet, freeze: Freeze, text: str, reason: str
