@@ -10,7 +10,6 @@ from hotswap.errors import StoreError, UnknownSnapshotError
 from hotswap.store._checks import Damage
 from hotswap.store._holds import is_name as is_hold
 from hotswap.store._layout import NEW, OLD, Layout
-from hotswap.store._manifests import Record
 from hotswap.store._objects import is_name as is_object
 
 log = logging.getLogger(__name__)
@@ -30,30 +29,32 @@ class Verifier:
 
     def snapshots(self, ids: Iterable[str], progress: Progress | None) -> Iterator[Damage]:
         """What is wrong with these snapshots; one that is collected meanwhile is passed over."""
-        records: list[Record] = []
-        for identity in ids:
-            try:
-                records.append(self._layout.manifests.load(identity))
-            except UnknownSnapshotError:
-                continue
-            except StoreError as problem:
-                yield Damage(identity, f"manifests/{identity}.json", str(problem))
-        total = sum(len(record.contents()) for record in records)
-        done = 0
-        for record in records:
-            self._referred.update(entry.digest for entry in record.contents())
-            for found in self._damages(record):
+        sizes = {identity: self._size(identity) for identity in ids}
+        done, total = 0, sum(sizes.values())
+        for identity in sizes:
+            for found in self._snapshot(identity):
                 yield from found
                 done += 1
                 if progress is not None:
                     progress(done, total)
 
-    def _damages(self, record: Record) -> Iterator[Sequence[Damage]]:
+    def _size(self, identity: str) -> int:
+        """How many steps the check of a snapshot has."""
         try:
-            with self._layout.manifests.looked_at(record.snapshot.id):
+            return len(self._layout.manifests.load(identity).contents())
+        except StoreError:
+            return 1
+
+    def _snapshot(self, identity: str) -> Iterator[Sequence[Damage]]:
+        try:
+            with self._layout.manifests.looked_at(identity):
+                record = self._layout.manifests.load(identity)
+                self._referred.update(entry.digest for entry in record.contents())
                 yield from self._checks.everything(record)
         except UnknownSnapshotError:
             return
+        except StoreError as problem:
+            yield [Damage(identity, f"manifests/{identity}.json", str(problem))]
 
     def strays(self) -> list[Damage]:
         """What lies in the store and belongs to no snapshot, and snapshots whose manifest is lost.
@@ -64,6 +65,7 @@ class Verifier:
         if found:
             try:
                 with self._layout.writing():
+                    self._checks = self._layout.checks()
                     return list(self._strays())
             except StoreError as problem:
                 log.info("What does not belong to the store is told without its lock: %s", problem)

@@ -93,7 +93,8 @@ class Member:
             os.utime(self.store.root / "manifests" / f"{self._known(number)}.json", (0, 0))
 
     def verify(self, number: int) -> None:
-        assert self.store.verify() == []
+        damages = self.store.verify()
+        assert damages == [], damages
         assert all(one.package == "my_lab" for one in self.store.list())
 
     def _check(self, identity: str, number: int, *, touch: bool = True) -> None:

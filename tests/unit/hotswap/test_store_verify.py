@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IMODE
 from threading import Event, Thread, current_thread
@@ -16,7 +17,7 @@ from held_source import CODE, EMPTY, Held, debris, version
 
 from hotswap.digest import hash_bytes
 from hotswap.errors import DamagedError, StoreError
-from hotswap.store import Damage, Retention, Store, _tree
+from hotswap.store import Damage, Retention, Store, _bytecode, _tree
 
 CACHED = f"my_lab/__pycache__/furnace.{sys.implementation.cache_tag}.pyc"
 
@@ -361,3 +362,23 @@ def test_a_snapshot_that_is_collected_while_all_are_verified_is_passed_over(kept
 
     assert kept.verify(progress=progress) == []
     assert len(kept.list()) == 1
+
+
+def test_a_snapshot_that_comes_back_with_other_byte_code_while_all_are_verified_is_no_damage(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = sorted((kept.freeze(version(number), EMPTY).id, number) for number in range(2))[1]
+    compiled = _bytecode.compile_source
+
+    def compile_otherwise(source: bytes) -> _bytecode.Compiled:
+        found = compiled(source)
+        return replace(found, bytecode=(found.bytecode or b"") + b"!")
+
+    def come_back(done: int, total: int) -> None:
+        if done == 1:
+            os.utime(kept.root / "manifests" / f"{second[0]}.json", (0, 0))
+            kept.collect(retention=Retention(keep_last=0))
+            monkeypatch.setattr(_bytecode, "compile_source", compile_otherwise)
+            assert kept.ensure(version(second[1]), EMPTY).new
+
+    assert kept.verify(progress=come_back) == []
