@@ -218,7 +218,7 @@ def test_an_ambiguous_prefix_is_told(kept: Store) -> None:
 @pytest.mark.parametrize("prefix", ["", "zz", "../../etc", "0" * 64])
 def test_an_unknown_id_is_told(kept: Store, prefix: str) -> None:
     kept.freeze(Held(CODE))
-    with pytest.raises(UnknownSnapshotError, match="No snapshot"):
+    with pytest.raises(UnknownSnapshotError, match=r"`hotswap list`"):
         kept.tree(prefix)
 
 
