@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from hotswap._names import counts
 from hotswap.errors import SourceError
 
 _OUTSIDE = ("not a git repository", "must be run in a work tree")
 _FIELDS_BEFORE_PATH = {b"1": 8, b"2": 9, b"u": 10, b"?": 1}  # of porcelain v2, by kind of line
+_NOT_OPENED = re.compile(r"could not open directory '(.*?)/?': (.*)")
 
 
 class State(NamedTuple):
@@ -31,9 +35,20 @@ class Blob(NamedTuple):
 
 
 def listed(folder: Path) -> list[str] | None:
-    """Paths below ``folder`` that ``.gitignore`` does not name, in order; None outside of git."""
-    told = _run(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
-    return None if told is None else sorted({name for name in os.fsdecode(told).split("\0") if name})
+    """Paths below ``folder`` that ``.gitignore`` does not name, in order; None outside of git.
+
+    Raises ``SourceError`` if one of the folders cannot be read.
+    """
+    done = _done(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    if done is None:
+        return None
+    for path, reason in _NOT_OPENED.findall(os.fsdecode(done.stderr)):  # for git this is no error
+        if counts(path):
+            raise SourceError(
+                f"The folder {path} in the repository around {folder} cannot be read ({reason}): make it readable or "
+                "move it away."
+            )
+    return sorted({name for name in os.fsdecode(done.stdout).split("\0") if name})
 
 
 def state(folder: Path, path: str = ".") -> State | None:
@@ -70,11 +85,19 @@ def _changed(lines: list[bytes]) -> Iterator[str]:
 
 def _run(folder: Path, *arguments: str) -> bytes | None:
     """What git prints, or None when ``folder`` is not in a working tree."""
+    done = _done(folder, *arguments)
+    return None if done is None else done.stdout
+
+
+def _done(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    """What git prints and warns of, or None when ``folder`` is not in a working tree, or there is no git at all."""
+    if shutil.which("git") is None:
+        return None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment["LC_ALL"] = "C"  # the reasons below are compared
     done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False)
     if done.returncode == 0:
-        return done.stdout
+        return done
     reason = done.stderr.decode("utf-8", "replace").strip()
     if any(sign in reason for sign in _OUTSIDE):
         return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -285,6 +287,23 @@ def test_what_is_neither_file_nor_folder_is_refused_by_name(package: Path, monke
         server.bind("door")
         with pytest.raises(SourceError, match="my_lab/door is neither a file nor a folder"):
             content(TreeSource(package))
+
+
+def test_a_folder_that_git_cannot_open_is_refused(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        pretend_git_cannot_open(patch, repo, "my_lab/secret")
+        with pytest.raises(SourceError, match=r"my_lab/secret in .* cannot be read \(Permission denied\)"):
+            TreeSource(repo / "my_lab").files()
+    pretend_git_cannot_open(monkeypatch, repo, "my_lab/__pycache__")
+    assert TreeSource(repo / "my_lab").files()
+
+
+def pretend_git_cannot_open(monkeypatch: pytest.MonkeyPatch, repo: Path, folder: str) -> None:
+    """Put a git before the true one that warns as it does; that root may open everything is no matter then."""
+    warning = f"warning: could not open directory '{folder}/': Permission denied"
+    script = f'#!/bin/sh\necho {shlex.quote(warning)} >&2\nexec {shutil.which("git")} "$@"\n'
+    write(repo.parent / "bin" / "git", script, 0o755)
+    monkeypatch.setenv("PATH", f"{repo.parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
