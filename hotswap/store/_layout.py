@@ -96,6 +96,7 @@ class Layout:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
             os.close(descriptor)
 
     def _make_places(self) -> None:

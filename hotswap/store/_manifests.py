@@ -138,8 +138,11 @@ class Manifests:
     @contextmanager
     def unused(self, identity: str) -> Iterator[None]:
         """Keep everybody from using the snapshot; raises ``InUseError`` while somebody does."""
-        with self._locked(identity, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            yield
+        with self._locked(identity, fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
+            try:
+                yield
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has the descriptor, too
 
     @contextmanager
     def _locked(self, identity: str, operation: int) -> Iterator[int]:
