@@ -34,11 +34,18 @@ class Objects:
         return f"{self.folder}/{digest[:2]}/{digest[2:]}"
 
     def stage(self, data: bytes) -> str:
-        """Write ``data`` if the store does not have it yet; returns its digest."""
+        """Write ``data`` if the store does not have it yet, mend it if what the store has is damaged.
+
+        Returns its digest.
+        """
         digest = hash_bytes(data)
-        if digest not in self._staged and not os.path.exists(self.path(digest)):  # noqa: PTH110 - per file
+        if digest in self._staged:
+            return digest
+        if not os.path.exists(self.path(digest)):  # noqa: PTH110 - per file
             _disk.write(f"{self._staging}/{digest}", data, _MODE)
             self._staged.add(digest)
+        elif self.damage(digest):
+            self.restore(digest, data)
         return digest
 
     def publish(self) -> None:

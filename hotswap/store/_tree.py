@@ -21,7 +21,10 @@ _NO_LINK = {errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EACC
 
 
 def build(tree: Path, entries: Iterable[FileEntry], objects: Objects) -> None:
-    """Fill the new folder ``tree``, durably and read-only; raises ``DamagedError`` if an object is missing."""
+    """Fill the new folder ``tree``, durably and read-only.
+
+    Raises ``DamagedError`` if an object is missing or has another size.
+    """
     todo = list(entries)
     folders = _make_folders(str(tree), (entry.path for entry in todo))
     copies = _place_all(todo, str(tree), objects)
@@ -138,6 +141,8 @@ def _place(entry: FileEntry, destination: str, objects: Objects) -> str | None:
     """Link or copy one object into a tree; returns the destination if it is a copy."""
     source = objects.path(entry.digest)
     try:
+        if os.stat(source).st_size != entry.size:  # noqa: PTH116 - per file
+            raise missing(source)
         if is_linked(entry) and _link(source, destination):
             return None
         _disk.copy(source, destination, _mode(entry))
