@@ -22,6 +22,7 @@ from typing import Any, Final
 
 _TASKS: Final = Path("/proc/self/task")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
+_KNOWN: Final = _TASKS.exists()
 _JOINED_SECONDS: Final = 0.2
 
 
@@ -47,11 +48,10 @@ class Noticing:
             _after_each_module(ExtensionFileLoader, self._execute),
         ):
             yield
-        gc.collect()
-        _let_threads_end()
-        self.reasons = list(dict.fromkeys([*self._left(), *_generators()]))
-        if not _TASKS.exists():
-            self.reasons = ["this operating system does not tell what a fork would break"]
+        if self._found():
+            gc.collect()  # what nobody can reach any more is no reason
+            _let_threads_end()
+        self.reasons = self._found() if _KNOWN else ["this operating system does not tell what a fork would break"]
 
     def _execute(self, module: ModuleType, execute: Callable[[], None]) -> None:
         if not str(getattr(module, "__file__", None) or "").startswith(self._within):
@@ -74,6 +74,9 @@ class Noticing:
             for mark in marks - self._seen:
                 self._blamed[mark] = self._executing[-1]
         self._seen = marks
+
+    def _found(self) -> list[str]:
+        return list(dict.fromkeys([*self._left(), *_generators()]))
 
     def _left(self) -> Iterator[str]:
         for mark in sorted(_marks() - self._before):
@@ -104,12 +107,12 @@ def _probe() -> tuple[int, int]:
     """Differs after a thread or descriptor was added; quick, as it is asked before and after each module."""
     lowest = os.dup(0)  # a new descriptor gets the lowest number that is free
     os.close(lowest)
-    return lowest, _TASKS.stat().st_nlink if _TASKS.exists() else 0
+    return lowest, os.stat("/proc/self/task").st_nlink if _KNOWN else 0  # noqa: PTH116 - twice as fast as a Path
 
 
 def _marks() -> set[str]:
     """Every thread and descriptor of this process by its number."""
-    if not _TASKS.exists():
+    if not _KNOWN:
         return set()
     return {f"task/{number}" for number in _numbers(_TASKS)} | {
         f"fd/{number}" for number in _numbers(_DESCRIPTORS) if _is_open(number)
@@ -122,7 +125,7 @@ def _let_threads_end() -> None:
     while time.monotonic() < deadline:
         # After a fork the main thread still tells the number that it had in the parent.
         known = {threading.get_native_id(), *(thread.native_id for thread in threading.enumerate())}
-        if not _TASKS.exists() or all(number in known for number in _numbers(_TASKS)):
+        if not _KNOWN or all(number in known for number in _numbers(_TASKS)):
             return
         time.sleep(0.001)
 
