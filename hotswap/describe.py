@@ -20,10 +20,11 @@ from typing import Any
 import bson
 
 from hotswap.errors import DescribeError
-from hotswap.process.rlimits import LimitPassed, passed
+from hotswap.process.rlimits import LimitPassed, Limits, passed
 
 Document = dict[str, Any]
 
+_MARGIN_SECONDS = 1.0
 _NOT_IMPORTED = frozenset({"tests", "__main__"})
 
 
@@ -88,27 +89,29 @@ def _relative(filename: str, tree: Path) -> str:
     return Path(filename).relative_to(tree).as_posix()
 
 
-def ask_in_fork(hook: str, package: str, tree: Path, timeout: float) -> Document:
+def ask_in_fork(hook: str, package: str, tree: Path, limits: Limits) -> Document:
     """Run the hook ``module:function`` with the package's name in a throw-away fork; return the plain data it returns.
 
     The fork keeps whatever the hook does away from the process that later workers are made from. Raises DescribeError
-    when the hook raises, dies, or takes longer than ``timeout`` seconds.
+    when the hook raises, dies, or passes a limit.
     """
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
-        _answer_and_exit(hook, package, tree, writing)
+        with limits.imposed():
+            _answer_and_exit(hook, package, tree, writing)
     os.close(writing)
     try:
-        answer = _read_until(reading, time.monotonic() + timeout)
+        answer = _read_until(reading, time.monotonic() + limits.seconds + _MARGIN_SECONDS)
     finally:
         os.close(reading)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
     if answer is None:
         raise DescribeError(
-            f"{package} took longer than {timeout:g} s to describe itself; look for work done at import."
+            f"{package} took longer than {limits.seconds:g} s to describe itself and could not be interrupted; "
+            "look for native code that works or waits."
         )
     if not answer:
         raise DescribeError(f"{package} ended the process that described it; look for native code or os._exit.")

@@ -353,7 +353,7 @@ class Fleet:
         self._causes[run.name] = why
         log.warning("%s ended (%s); it is started again.", run.name, why)
         try:
-            start = Start(run.name, run.snapshot, run.entry)
+            start = Start(run.name, run.snapshot, run.entry, again=True)
             with self._gate, self._memory.room_for(start, wait_for_memory), self._lock(run.name):
                 if self._is_current(run):
                     self._start(run.name, run.snapshot, run.entry, run.arguments or {})

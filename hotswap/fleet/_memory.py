@@ -36,11 +36,15 @@ TEMPLATE: Final = ""
 
 @dataclass(eq=False)
 class Start:
-    """A process that is to be started, and once it ``waits``, why."""
+    """A process that is to be started, and once it ``waits``, why.
+
+    One that is to be started ``again`` goes before all others: what runs may need it to come to an end.
+    """
 
     name: str
     snapshot: str
     entry: str
+    again: bool = False
     waits: str | None = None
     withdrawn: bool = False
 
@@ -61,14 +65,19 @@ class Estimates:
 
     def __init__(self) -> None:
         self._known: dict[str | None, float] = {}
+        self._own: dict[str, float] = {}
 
     def learn(self, uses: Sequence[Use]) -> None:
         """From now on judge by these, which have all been running for a while."""
         self._known.update({entry: max(_own(uses, entry)) for entry in {use.run.entry for use in uses}})
+        self._own.update({use.run.name: use.own for use in uses})
+        self._known.update({TEMPLATE: max(costs)} if (costs := _templates(uses)) else {})
 
     def needed(self, start: Start, uses: Sequence[Use]) -> float:
         """For the process, and for its template if that does not run."""
         siblings = _own([use for use in uses if use.run.snapshot == start.snapshot], start.entry)
+        if start.again and start.name in self._own:
+            siblings = [self._own[start.name]]
         own = max(siblings or _own(uses, start.entry), default=self._known.get(start.entry, UNKNOWN_MB))
         has_template = any(use.run.kind == "template" and use.run.snapshot == start.snapshot for use in uses)
         return own if has_template or start.entry == TEMPLATE else own + self._known.get(TEMPLATE, UNKNOWN_MB)
@@ -76,6 +85,16 @@ class Estimates:
 
 def _own(uses: Iterable[Use], entry: str | None) -> list[float]:
     return [use.own for use in uses if use.run.entry == entry]
+
+
+def _templates(uses: Sequence[Use]) -> list[float]:
+    """What each snapshot costs beside what its processes have for themselves."""
+    snapshots = {use.run.snapshot for use in uses if use.run.kind == "template"}
+    return [_cost([use for use in uses if use.run.snapshot == snapshot]) for snapshot in snapshots]
+
+
+def _cost(uses: Sequence[Use]) -> float:
+    return sum(use.share if use.run.kind == "template" else use.share - use.own for use in uses)
 
 
 class Memory:
@@ -128,7 +147,7 @@ class Memory:
 
     def _wait(self, start: Start, deadline: float | None) -> None:
         with self._changed:
-            self._queue.append(start)
+            self._queue.insert(self._place(start), start)
             try:
                 while not self._admit(start):
                     left = _LOOK_AGAIN_SECONDS if deadline is None else deadline - time.monotonic()
@@ -138,6 +157,10 @@ class Memory:
             finally:
                 self._queue.remove(start)
                 self._changed.notify_all()
+
+    def _place(self, start: Start) -> int:
+        """In the queue."""
+        return sum(each.again for each in self._queue) if start.again else len(self._queue)
 
     def _admit(self, start: Start) -> bool:
         if start.withdrawn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -33,6 +34,8 @@ _MARGIN_SECONDS: Final = 2.0
 
 _DEATH_SECONDS: Final = 1.0
 _ZYGOTE: Final = "zygote"
+
+log = logging.getLogger(__name__)
 
 
 class Templates:
@@ -92,10 +95,22 @@ class Templates:
         log_start = self._runs.log_size(birth.name)
         with self._lock(birth.snapshot):
             try:
-                answer = self._template(birth.snapshot).call("fork", birth=plain(birth))
+                answer = self._forked(birth)
             except RemoteError as error:
                 raise described(error) if error.kind == DescribeError.__name__ else error from error
         return run_of("process", birth, answer, log_start)
+
+    def _forked(self, birth: Birth) -> Document:
+        """Ask once more, of a new template, when the one there was died while it was asked."""
+        try:
+            answer: Document = self._template(birth.snapshot).call("fork", birth=plain(birth))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            log.warning("The template of version %s died (%s); another one is started.", birth.snapshot[:12], error)
+            self._drop(birth.snapshot)
+            answer = self._template(birth.snapshot).call("fork", birth=plain(birth))
+        return answer
 
     def birth(self, name: str, snapshot: str, entry: str, arguments: Document) -> Birth:
         """All that decides what a new process of a snapshot is. Raises UnknownSnapshotError or DamagedError."""
@@ -197,14 +212,30 @@ class Templates:
         }
         birth = self.birth(template_name(snapshot), snapshot, TEMPLATE, arguments)
         with self._lock(_ZYGOTE):
-            run = run_of("template", birth, self._running_zygote().call("template", birth=plain(birth)))
+            run = run_of("template", birth, self._forked_from_zygote(birth))
         self._watch(run)
         return run
 
+    def _forked_from_zygote(self, birth: Birth) -> Document:
+        """Ask once more, of a new zygote, when the one there was died while it was asked."""
+        try:
+            answer: Document = self._running_zygote().call("template", birth=plain(birth))
+        except TimeoutError:
+            raise
+        except OSError as error:
+            log.warning("The zygote died (%s); another one is started.", error)
+            self._forget_zygote()
+            answer = self._running_zygote().call("template", birth=plain(birth))
+        return answer
+
+    def _forget_zygote(self) -> None:
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
+
     def _running_zygote(self) -> Parent:
         if self._zygote is None or not self._zygote.alive():
-            if self._zygote is not None:
-                self._zygote.close()
+            self._forget_zygote()
             run = start_zygote(self._run_dir, self._secret, self._preload, UNCLAIMED_SECONDS)
             self._watch(run)
             self._zygote = Parent(run, self.connect)

@@ -176,8 +176,7 @@ class _Template:
     def _ask(self, hook: str | None) -> Document:
         if hook is None:
             return {}
-        with self._limits.imposed():
-            return ask_in_fork(hook, self._birth.package, Path(self._birth.tree), self._limits.seconds)
+        return ask_in_fork(hook, self._birth.package, Path(self._birth.tree), self._limits)
 
     def fork(self, birth: Document) -> Document:
         """Start a version process of this snapshot: forked, or spawned where what its import left makes that unsafe."""

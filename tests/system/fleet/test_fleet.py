@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from fleets import ENTRY, Freeze, StartFleet, ask, parents
 
 from hotswap.errors import DescribeError, ProcessError
 from hotswap.fleet import Fleet, Limits, Started
+from hotswap.process import Identity
 from hotswap.store import Store
 
 pytestmark = pytest.mark.system
@@ -197,3 +199,25 @@ def test_sigterm_ends_a_process(fleet: Fleet, freeze_either: Freeze) -> None:
     started = fleet.ensure("one", freeze_either(1), ENTRY, {})
     os.kill(started.identity.pid, signal.SIGTERM)
     assert started.identity.wait(10)
+
+
+def test_a_zygote_that_dies_while_it_is_asked_is_replaced(start_fleet: StartFleet, freeze: Freeze) -> None:
+    fleet = start_fleet()
+    fleet.describe(freeze(1))
+    (zygote,) = (Identity.from_dict(each["identity"]) for each in fleet.processes() if each["kind"] == "zygote")
+    zygote.signal(signal.SIGSTOP)
+    death = threading.Timer(0.5, zygote.kill)
+    death.start()
+    assert fleet.describe(freeze(2))["modules"]
+    death.join()
+
+
+def test_a_template_that_dies_while_it_is_asked_is_replaced(start_fleet: StartFleet, freeze: Freeze) -> None:
+    fleet, snapshot = start_fleet(), freeze(1)
+    fleet.describe(snapshot)
+    (template,) = (Identity.from_dict(each["identity"]) for each in fleet.processes() if each["kind"] == "template")
+    template.signal(signal.SIGSTOP)
+    death = threading.Timer(0.5, template.kill)
+    death.start()
+    assert fleet.ensure("worker", snapshot, ENTRY, {}).identity.alive()
+    death.join()

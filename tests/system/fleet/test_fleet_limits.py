@@ -41,6 +41,7 @@ def test_the_limit_that_an_import_passes_is_told_with_file_and_line(
     ("text", "limits", "limit"),
     [
         ("def told(package):\n    return {'y': len(bytearray(1 << 30))}\n", Limits(memory_mb=600), "600 MB of memory"),
+        ("def told(package):\n    while True:\n        pass\n", Limits(seconds=0.5), "0.5 s of time"),
         ("def told(package):\n    while True:\n        pass\n", Limits(cpu_seconds=1), "1 s of processor time"),
         (
             "def told(package):\n    return {'y': [open(__file__) for _ in range(99)]}\n",
@@ -48,7 +49,7 @@ def test_the_limit_that_an_import_passes_is_told_with_file_and_line(
             "64 open",
         ),
     ],
-    ids=["memory", "processor time", "open files"],
+    ids=["memory", "time", "processor time", "open files"],
 )
 def test_the_limits_hold_while_a_snapshot_describes_itself(
     start_fleet: StartFleet, freeze: Freeze, text: str, limits: Limits, limit: str

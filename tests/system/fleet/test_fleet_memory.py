@@ -139,3 +139,23 @@ def test_what_runs_is_found_also_when_memory_is_scarce(full: tuple[Fleet, str]) 
 def test_what_can_never_fit_is_refused_at_once(start_fleet: StartFleet, freeze: Freeze) -> None:
     with pytest.raises(ProcessError, match=r"one cannot be started: it needs about \d+ MB .* of 20 MB"):
         start_fleet(memory_mb=20).ensure("one", freeze(1), ENTRY, {})
+
+
+def test_what_is_started_again_does_not_wait_behind_what_is_new(start_fleet: StartFleet, freeze: Freeze) -> None:
+    fleet, snapshot = start_fleet(memory_mb=LIMIT_MB), freeze(1)
+    small = fleet.ensure("small", snapshot, ENTRY, {})
+    fleet.ensure("large", snapshot, ENTRY, LARGE)
+    waiter = Waiter(fleet, "second", snapshot)
+    _wait_for(lambda: _queued(fleet))
+    small.identity.kill()
+    _wait_for(lambda: [each for each in fleet.processes() if each["name"] == "small" and each["state"] == "running"])
+    fleet.stop("second", grace=1)
+    waiter.join()
+
+
+def test_what_a_version_imports_is_counted_before_its_like_is_imported(start_fleet: StartFleet, freeze: Freeze) -> None:
+    first, second = (freeze(number, ballast=f"DATA = bytearray(120 << 20)\nNUMBER = {number}\n") for number in (1, 2))
+    fleet = start_fleet(memory_mb=230)
+    fleet.ensure("first", first, ENTRY, {})
+    with pytest.raises(ProcessError, match="it needs about 1"):
+        fleet.ensure("second", second, ENTRY, {}, timeout=0)
