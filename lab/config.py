@@ -72,9 +72,13 @@ class Broker(_Section):
 
 
 class Worker(_Section):
-    """``[worker]``: ``capacity`` is how many tasks one worker process runs at once."""
+    """``[worker]``: ``capacity`` is how many tasks one worker process runs at once.
+
+    ``memory_mb`` is what all workers and driver processes may use together: over it new ones wait, none is ended.
+    """
 
     capacity: int = Field(default=500, ge=1)
+    memory_mb: int | None = Field(default=None, ge=256)
 
 
 class Refresh(_Section):

@@ -144,7 +144,8 @@ class Supervisor:
         limits = Limits(self._config.refresh.template_timeout, self._config.refresh.template_memory_mb)
         store = Store(self._state / "store")
         run_dir = self._state / "run" / "processes"
-        fleet = Fleet(store, run_dir, secret, hook=DESCRIBE, preload=PRELOAD, limits=limits)
+        memory = self._config.worker.memory_mb
+        fleet = Fleet(store, run_dir, secret, hook=DESCRIBE, preload=PRELOAD, limits=limits, memory_mb=memory)
         listener = _listen_as_before(self._state / "config" / "fleet.json")
         address = wire.address_of(listener)
         server = serve_fleet(fleet, listener, secret)
