@@ -13,11 +13,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import git
-import git.exc
 import watchfiles
 from watchfiles.main import FileChange
 
+from hotswap._gitpython import git
 from hotswap.errors import HotswapError
 
 _logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from hotswap.cli._common import (
     new_table,
     open_store,
     print_json,
-    print_rich,
+    print_table,
     progress_bar,
 )
 
@@ -49,25 +49,22 @@ def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folde
     hotswap verify 3f9a
     hotswap verify --repair-from furnace-paper.tar
     """
+    from hotswap.archive import ArchiveSource
+
     store = open_store(folder)
+    copies = [ArchiveSource(path) for path in archives]
     damages = store.verify(snapshot) if as_json else _verify_with_bar(store, snapshot)
-    left = _repair(store, damages, archives) if damages and (repair or archives) else damages
+    left = store.repair(damages, copies) if damages and (repair or copies) else damages
     if as_json:
         print_json([{"snapshot": one.snapshot, "path": one.path, "what": one.what} for one in left])
     elif left:
-        print_rich(_damage_table(left))
+        print_table(_damage_table(left))
     elif damages:
         click.echo(f"All damage was repaired ({len(damages)} found): all content is as it was frozen.")
     else:
         click.echo("All content is as it was frozen.")
     if left:
         raise SystemExit(1)
-
-
-def _repair(store: Store, damages: Sequence[Damage], archives: tuple[Path, ...]) -> Sequence[Damage]:
-    from hotswap.archive import ArchiveSource
-
-    return store.repair(damages, [ArchiveSource(path) for path in archives])
 
 
 def _verify_with_bar(store: Store, snapshot: str | None) -> Sequence[Damage]:
@@ -78,7 +75,7 @@ def _verify_with_bar(store: Store, snapshot: str | None) -> Sequence[Damage]:
 
 
 def _damage_table(damages: Sequence[Damage]) -> Table:
-    table = new_table("snapshot", "path", "what is wrong", title="damage")
+    table = new_table("snapshot", "path", "what is wrong", wrap=("path", "what is wrong"), title="damage")
     for one in damages:
         table.add_row(one.snapshot[:12], one.path, one.what)
     return table

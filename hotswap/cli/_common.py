@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from hotswap.errors import HotswapError
+from hotswap.errors import HotswapError, StoreError
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from hotswap.snapshot import Snapshot
     from hotswap.store import Store
+
+
+_UNLIMITED = 10_000  # columns
 
 
 class Group(click.Group):
@@ -52,8 +56,10 @@ def _folder(ctx: click.Context) -> Path:
 
 def complete_snapshot(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """For ``shell_complete``: the ids in the store that the command is about."""
+    from hotswap.store import Store
+
     del param
-    known = [one for one in open_store(_folder(ctx)).list() if one.id.startswith(incomplete)]
+    known = [one for one in Store(_folder(ctx)).list() if one.id.startswith(incomplete)]
     return [CompletionItem(one.short_id, help=f"{one.package}, {moment(one)}") for one in known]
 
 
@@ -65,9 +71,12 @@ def complete_app(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     return [CompletionItem(name) for name in applications(_folder(ctx)) if name.startswith(incomplete)]
 
 
-def open_store(folder: Path) -> Store:
+def open_store(folder: Path, *, create: bool = False) -> Store:
+    """The store in ``folder``; raises ``StoreError`` if there is none, unless the command may ``create`` it."""
     from hotswap.store import Store
 
+    if not (create or (folder / "manifests").is_dir()):
+        raise StoreError(f"There is no store in {folder}: name its folder with --store, or `hotswap freeze` first.")
     return Store(folder)
 
 
@@ -81,10 +90,18 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def print_rich(renderable: object) -> None:
+def print_table(table: Table) -> None:
+    """Print a table; what may not wrap is never cut, and nothing is where no person looks at a terminal."""
+    from rich.cells import cell_len
     from rich.console import Console
 
-    Console(markup=False, emoji=False).print(renderable)  # names and messages are not ours
+    for column in table.columns:
+        if column.no_wrap:
+            column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+    console = Console(markup=False, emoji=False)  # names and messages are not ours
+    if not console.is_terminal:
+        console.width = _UNLIMITED
+    console.print(table)
 
 
 @contextmanager
@@ -99,21 +116,39 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def new_table(*columns: str, title: str | None = None) -> Table:
-    from rich.table import Table
+def new_table(*columns: str, wrap: Collection[str] = (), title: str | None = None) -> Table:
+    """A table that wraps only the columns named in ``wrap``, at any character, where a terminal is too narrow."""
+    from rich import box
+    from rich.table import Column, Table
 
-    return Table(*columns, title=title, title_justify="left")
+    made = [Column(name, no_wrap=name not in wrap, overflow="fold") for name in columns]
+    right = (0, 1, 0, 0)
+    return Table(
+        *made, title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=right
+    )
 
 
-def commit_of(snapshot: Snapshot) -> str:
+def one_line(text: str) -> Text:
+    """A cell of a column that wraps: the first line of ``text``, with an ellipsis for what does not fit."""
+    from rich.text import Text
+
+    return Text(text.partition("\n")[0], no_wrap=True, overflow="ellipsis")
+
+
+def commit_of(snapshot: Snapshot, length: int = 12) -> str:
     origin = snapshot.origin
     if origin.commit is None:
         return "none"
-    return f"{origin.commit[:12]} (dirty)" if origin.dirty else origin.commit[:12]
+    return f"{origin.commit[:length]}{' (dirty)' if origin.dirty else ''}"
+
+
+def files_of(snapshot: Snapshot) -> str:
+    count = len(snapshot.files)
+    return f"{count} file{'s' * (count != 1)}"
 
 
 def moment(snapshot: Snapshot) -> str:
-    return snapshot.frozen_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return snapshot.frozen_at.astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def size(count: float) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_rich
+from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,7 +36,7 @@ def env(ctx: click.Context, snapshot: str, recorded: bool, folder: Path, as_json
     if as_json:
         print_json(_facts(found, now))
     else:
-        print_rich(_table(found.environment, now))
+        print_table(_table(found.environment, now))
     if now is not None and found.environment.compare(now):
         ctx.exit(1)
 

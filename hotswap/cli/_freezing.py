@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from importlib.util import cache_from_source
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, open_store, print_json, progress_bar, size, summary
+from hotswap.cli._common import JSON, STORE, files_of, open_store, print_json, progress_bar, size, summary
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, Source
     from hotswap.store import Frozen, Store
+
+
+_BROKEN_TOLD = 3
 
 
 @click.command()
@@ -35,7 +43,10 @@ def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], no_local: bool,
     hotswap freeze labs/my_lab
     hotswap freeze labs/my_lab --rev main~3 --store /var/lib/lab/store
     """
-    frozen = _freeze(path, rev, extra, open_store(folder), local=not no_local)
+    store = open_store(folder, create=True)
+    frozen = _freeze(path, rev, extra, store, local=not no_local)
+    for problem in islice(_broken(frozen.snapshot, store), _BROKEN_TOLD):
+        click.echo(f"warning: {problem}", err=True)
     if as_json:
         print_json({**summary(frozen.snapshot), "new": frozen.new})
         return
@@ -53,8 +64,15 @@ def _freeze(path: Path, rev: str | None, extra: tuple[Path, ...], store: Store, 
 
 
 def _freeze_with_bar(source: Source, store: Store) -> Frozen:
-    with progress_bar("reading") as progress:
-        return store.ensure(source, progress=progress)
+    try:
+        with progress_bar("reading") as progress:
+            return store.ensure(source, progress=progress)
+    except SourceError as problem:
+        if str(store.root) not in str(problem):
+            raise
+        raise SourceError(
+            f"The store {store.root} is inside the package that is frozen: choose another folder with --store."
+        ) from problem
 
 
 def _git_source(path: Path, rev: str, extra: tuple[Path, ...], *, local: bool) -> GitSource:
@@ -75,6 +93,21 @@ def _relative(path: Path, top: Path) -> str:
         ) from problem
 
 
+def _broken(snapshot: Snapshot, store: Store) -> Iterator[str]:
+    """Of each file of Python that has no byte-code in the store, why it has none."""
+    tree = store.tree(snapshot.id)
+    for entry in snapshot.files:
+        file = str(tree / entry.path)
+        if not file.endswith(".py") or os.path.exists(cache_from_source(file)):  # noqa: PTH110 - there are thousands
+            continue
+        try:
+            compile(store.content(entry), entry.path, "exec", dont_inherit=True)
+        except SyntaxError as problem:
+            yield f"{entry.path}, line {problem.lineno}, does not compile: {problem.msg}"
+        except (ValueError, RecursionError, MemoryError) as problem:
+            yield f"{entry.path} does not compile: {problem}"
+
+
 def _told(frozen: Frozen) -> str:
     snapshot = frozen.snapshot
     if not frozen.new:
@@ -82,7 +115,7 @@ def _told(frozen: Frozen) -> str:
     commit = f"commit {snapshot.origin.commit[:12]}" if snapshot.origin.commit else "no commit"
     changes = ", with uncommitted changes" if snapshot.origin.commit and snapshot.origin.dirty else ""
     of = " and ".join([snapshot.package, *_beside(snapshot)])
-    return f"frozen {len(snapshot.files)} files of {of}, {size(snapshot.size)}, from {commit}{changes}"
+    return f"frozen {files_of(snapshot)} of {of}, {size(snapshot.size)}, from {commit}{changes}"
 
 
 def _beside(snapshot: Snapshot) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_rich, size
+from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_table, size
 from hotswap.errors import StoreError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from hotswap.store import Decision, Store
 
+_PROGRAM = "worker "  # how the reasons of `hotswap worker` begin
 _KEEP_LAST, _KEEP_DAYS = 10, 30.0
 
 
@@ -66,7 +67,7 @@ def collect(
         print_json([_facts(one) for one in decisions])
         return
     if decisions:
-        print_rich(_decision_table(decisions, dry_run))
+        print_table(_decision_table(decisions, dry_run))
     click.echo(_told(decisions, dry_run))
 
 
@@ -93,19 +94,21 @@ def hold(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
 
 @click.command()
 @click.argument("snapshot", shell_complete=complete_snapshot)
-@click.option("--reason", help="Only drop the hold with this reason.")
+@click.option("--reason", help="The hold to drop.")
 @STORE
 @JSON
 def release(snapshot: str, reason: str | None, folder: Path, as_json: bool) -> None:
-    """Drop the holds of the snapshot with the id SNAPSHOT, all or one; it may be collected when there is none.
+    """Drop a hold of the snapshot with the id SNAPSHOT; it may be collected when there is none.
 
+    The reason may be left out where it is the only one, and not that of a worker, which holds what it needs.
     The exit code is 1 if there was nothing to drop.
 
     \b
     hotswap release 3f9a
     hotswap release 3f9a --reason "paper 12"
     """
-    dropped = open_store(folder).release(snapshot, reason)
+    store = open_store(folder)
+    dropped = store.release(snapshot, reason or _only_hold(store, snapshot))
     if as_json:
         print_json(dropped)
     elif dropped:
@@ -114,6 +117,17 @@ def release(snapshot: str, reason: str | None, folder: Path, as_json: bool) -> N
         click.echo("It was not held" + (f" for {reason!r}." if reason else "."))
     if not dropped:
         raise SystemExit(1)
+
+
+def _only_hold(store: Store, snapshot: str) -> str | None:
+    """The reason that needs no naming; None if nothing holds the snapshot."""
+    holds = store.holds(snapshot)
+    if not holds:
+        return None
+    if len(holds) > 1 or holds[0].startswith(_PROGRAM):
+        told = " and ".join(map(repr, holds))
+        raise StoreError(f"Snapshot {store.resolve(snapshot)[:12]} is held for {told}: name the hold with --reason.")
+    return holds[0]
 
 
 def _references(store: Store, given: tuple[str, ...]) -> dict[str, str]:
@@ -133,8 +147,7 @@ def _facts(one: Decision) -> dict[str, object]:
 
 
 def _decision_table(decisions: Sequence[Decision], dry_run: bool) -> Table:
-    table = new_table("snapshot", "", "why", "size")
-    table.columns[0].no_wrap = True
+    table = new_table("snapshot", "", "why", "size", wrap=("why",))
     gone = "would go" if dry_run else "collected"
     for one in decisions:
         table.add_row(one.snapshot[:12], "kept" if one.keep else gone, one.reason, size(one.size))

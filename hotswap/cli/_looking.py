@@ -14,9 +14,10 @@ from hotswap.cli._common import (
     complete_snapshot,
     moment,
     new_table,
+    one_line,
     open_store,
     print_json,
-    print_rich,
+    print_table,
     size,
     summary,
 )
@@ -46,7 +47,7 @@ def list_snapshots(folder: Path, as_json: bool) -> None:
     if as_json:
         print_json([{**summary(snapshot), "holds": holds} for snapshot, holds in found])
     elif found:
-        print_rich(_snapshot_table(found))
+        print_table(_snapshot_table(found))
     else:
         click.echo(f"There are no snapshots in {folder}: make one with `hotswap freeze`.")
 
@@ -69,9 +70,9 @@ def show(snapshot: str, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({**found.to_dict(), "holds": holds})
         return
-    print_rich(_facts_table(found, holds))
-    print_rich(_file_table(found))
-    print_rich(_environment_table(found))
+    print_table(_facts_table(found, holds))
+    print_table(_file_table(found))
+    print_table(_environment_table(found))
 
 
 @click.command()
@@ -129,18 +130,19 @@ def _holds(store: Store, snapshot: Snapshot) -> list[str]:
 
 
 def _snapshot_table(found: Sequence[tuple[Snapshot, Sequence[str]]]) -> Table:
-    table = new_table("snapshot", "package", "files", "size", "commit", "frozen at", "message", "held for")
-    table.columns[0].no_wrap = True
+    held = any(holds for _, holds in found)
+    columns = ("snapshot", "package", "size", "commit", "frozen at", "message", *(["held for"] if held else []))
+    table = new_table(*columns, wrap=("message", "held for"))
     for one, holds in found:
-        message = (one.origin.message or "").partition("\n")[0]
-        facts = (one.short_id, one.package, str(len(one.files)), size(one.size))
-        table.add_row(*facts, commit_of(one), moment(one), message, ", ".join(holds))
+        facts = (one.short_id, one.package, size(one.size), commit_of(one, 7), moment(one))
+        message = one_line(one.origin.message or "")
+        table.add_row(*facts, message, *([", ".join(holds)] if held else []))
     return table
 
 
 def _facts_table(snapshot: Snapshot, holds: Sequence[str]) -> Table:
-    table = new_table("snapshot", snapshot.id)
-    table.columns[1].overflow = "fold"
+    table = new_table("snapshot", snapshot.id, wrap=(snapshot.id,))
+    table.columns[1].min_width = len(snapshot.id)
     table.add_row("package", snapshot.package)
     table.add_row("commit", commit_of(snapshot))
     table.add_row("author", snapshot.origin.author or "unknown")
@@ -153,7 +155,7 @@ def _facts_table(snapshot: Snapshot, holds: Sequence[str]) -> Table:
 
 
 def _file_table(snapshot: Snapshot) -> Table:
-    table = new_table("path", "mode", "size", "digest", title="files")
+    table = new_table("path", "mode", "size", "digest", wrap=("path",), title="files")
     for entry in snapshot.files:
         table.add_row(entry.path, f"{entry.mode:o}", size(entry.size), entry.digest[:12])
     return table
@@ -170,13 +172,15 @@ def _print_difference(difference: Difference, changes: Sequence[DefinitionChange
     if not difference:
         click.echo("There is no difference.")
         return
-    table = new_table("what", "name", "before", "after")
-    table.columns[1].overflow = "fold"
     for what, paths in (("added", difference.added), ("removed", difference.removed), ("changed", difference.changed)):
         for path in paths:
-            table.add_row(what, path, "", "")
+            click.echo(f"{what:<8} {path}")
+    if not (difference.environment or changes):
+        return
+    table = new_table("what", "name", "before", "after", wrap=("name",))
     for change in difference.environment:
         table.add_row("environment", change.name, change.before or "absent", change.after or "absent")
     for one in changes:
         table.add_row(f"class {one.what}", one.name, (one.before or "absent")[:12], (one.after or "absent")[:12])
-    print_rich(table)
+    click.echo()
+    print_table(table)

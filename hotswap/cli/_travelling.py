@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from hotswap.cli._common import JSON, STORE, complete_snapshot, open_store, print_json, progress_bar, size, summary
+from hotswap.cli._common import (
+    JSON,
+    STORE,
+    complete_snapshot,
+    files_of,
+    open_store,
+    print_json,
+    progress_bar,
+    size,
+    summary,
+)
 
 
 @click.command("export")
@@ -31,7 +41,7 @@ def export_snapshot(snapshot: str, path: Path, folder: Path, as_json: bool) -> N
     if as_json:
         print_json({**summary(found), "path": str(path), "bytes": written})
         return
-    click.echo(f"wrote {len(found.files)} files of {found.package} to {path}, {size(written)}")
+    click.echo(f"wrote {files_of(found)} of {found.package} to {path}, {size(written)}")
 
 
 @click.command("import")
@@ -49,7 +59,7 @@ def import_archive(path: Path, hold: str | None, folder: Path, as_json: bool) ->
     """
     from hotswap.archive import load
 
-    store = open_store(folder)
+    store = open_store(folder, create=True)
     with progress_bar("reading") as progress:
         frozen = load(store, path, hold=hold, progress=progress)
     found = frozen.snapshot
@@ -57,7 +67,7 @@ def import_archive(path: Path, hold: str | None, folder: Path, as_json: bool) ->
         print_json({**summary(found), "new": frozen.new})
         return
     click.echo(found.id)
-    told = f"imported {len(found.files)} files of {found.package}, {size(found.size)}"
+    told = f"imported {files_of(found)} of {found.package}, {size(found.size)}"
     click.echo(told if frozen.new else "already in the store, nothing written", err=True)
 
 
@@ -82,5 +92,5 @@ def checkout(snapshot: str, target: Path, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json({**summary(found), "path": str(target)})
         return
-    click.echo(f"wrote {len(found.files)} files of {found.package} to {target}")
+    click.echo(f"wrote {files_of(found)} of {found.package} to {target}")
     click.echo(f"to compare: git diff --no-index {target / found.package} {found.package}", err=True)

@@ -19,7 +19,7 @@ from hotswap.cli._common import (
     new_table,
     open_store,
     print_json,
-    print_rich,
+    print_table,
 )
 from hotswap.errors import StoreError
 
@@ -73,7 +73,9 @@ def worker(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings = Settings(url, threads=threads, grace=grace, namespace=namespace)
-    _supervise(Code(path, rev), open_store(folder), settings, follow=not (no_watch or rev), as_json=as_json)
+    _supervise(
+        Code(path, rev), open_store(folder, create=True), settings, follow=not (no_watch or rev), as_json=as_json
+    )
 
 
 @click.command()
@@ -113,9 +115,9 @@ def show_current(app: str | None, folder: Path, as_json: bool) -> None:
     \b
     hotswap current my_app
     """
-    _, current = _ledger(open_store(folder), app or _only_application(folder))
-    if current is None:
-        raise StoreError(f"Nothing is current in {folder} for {app}: start `hotswap worker`, or `hotswap promote`.")
+    store = open_store(folder)
+    _, current = _ledger(store, _application(folder, app))
+    assert current is not None, "known applications have a current generation"
     if as_json:
         print_json(current.to_dict())
     else:
@@ -133,12 +135,13 @@ def list_generations(app: str | None, limit: int, folder: Path, as_json: bool) -
     \b
     hotswap generations my_app
     """
-    generations, _ = _ledger(open_store(folder), app or _only_application(folder))
+    store = open_store(folder)
+    generations, _ = _ledger(store, _application(folder, app))
     history = generations.history(limit)
     if as_json:
         print_json([one.to_dict() for one in history])
     else:
-        print_rich(_table(history))
+        print_table(_table(history))
 
 
 def _supervise(code: Any, store: Store, settings: Any, *, follow: bool, as_json: bool) -> None:
@@ -199,14 +202,19 @@ def _ledger(store: Store, app: str) -> tuple[FileGenerations, Generation | None]
     return generations, generations.current()
 
 
-def _only_application(folder: Path) -> str:
+def _application(folder: Path, app: str | None) -> str:
+    """``app``, or the only application; raises ``StoreError`` with the known ones."""
     from hotswap.generations import applications
 
     found = applications(folder)
-    if len(found) != 1:
-        known = f"it has {', '.join(found)}" if found else "start `hotswap worker` first"
+    if app in found:
+        return str(app)
+    if app is None and len(found) == 1:
+        return found[0]
+    known = f"it has {', '.join(found)}" if found else "start `hotswap worker` first"
+    if app is None:
         raise StoreError(f"Name the application whose versions are kept in {folder}: {known}.")
-    return found[0]
+    raise StoreError(f"Nothing is current in {folder} for {app}: {known}.")
 
 
 def _check_imports(store: Store, snapshot: Snapshot) -> None:
@@ -236,10 +244,19 @@ def _promote(
 
 
 def _table(history: list[Generation]) -> Table:
-    table = new_table("generation", "snapshot", "commit", "since", "by", "reason")
-    for one in history:
-        commit = f"{one.commit[:12]}{' (dirty)' if one.dirty else ''}" if one.commit else "none"
-        since = one.activated_at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        back = f" (as generation {one.rolled_back_to})" if one.rolled_back_to else ""
-        table.add_row(str(one.number), one.snapshot[:12], commit, since, one.actor, one.reason + back)
+    reasons = [_reason(one) for one in history]
+    table = new_table(
+        "number", "snapshot", "commit", "since", "by", *(["reason"] if any(reasons) else []), wrap=("reason",)
+    )
+    for one, reason in zip(history, reasons, strict=True):
+        commit = f"{one.commit[:7]}{' (dirty)' if one.dirty else ''}" if one.commit else "none"
+        since = one.activated_at.astimezone().strftime("%Y-%m-%d %H:%M")
+        row = (str(one.number), one.snapshot[:12], commit, since, one.actor)
+        table.add_row(*row, *([reason] if any(reasons) else []))
     return table
+
+
+def _reason(one: Generation) -> str:
+    """Nothing if it is only the commit again."""
+    reason = "" if one.commit and one.reason == f"commit {one.commit[:12]}" else one.reason
+    return f"{reason} (as generation {one.rolled_back_to})".strip() if one.rolled_back_to else reason

@@ -11,9 +11,8 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Self
 
-import git
-
 from hotswap import roots
+from hotswap._gitpython import git
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
 from hotswap.roots import Root

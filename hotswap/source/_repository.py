@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import lru_cache
 from pathlib import Path
 
-import git
-
+from hotswap._gitpython import git
 from hotswap.errors import SourceError
 from hotswap.snapshot import Origin
 
 
 def open_repository(path: Path) -> git.Repo:
     """The git repository that ``path`` is in; the caller closes it. Raises ``SourceError`` outside of any."""
+    if shutil.which("git") is None:
+        raise SourceError("There is no git program on the PATH: install git, or freeze the working tree instead.")
     try:
         return git.Repo(path, search_parent_directories=True)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as problem:

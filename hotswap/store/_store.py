@@ -261,7 +261,9 @@ class Store:
         return self.root / "owner.json"
 
     def _find(self, prefix: str) -> str:
-        found = [one for one in self._manifests.ids() if one.startswith(prefix)] if prefix else []
+        if not prefix:
+            raise UnknownSnapshotError(f"Give the id of a snapshot in {self.root}: `hotswap list` has them.")
+        found = [one for one in self._manifests.ids() if one.startswith(prefix)]
         if len(found) == 1:
             return found[0]
         if found:

@@ -60,7 +60,7 @@ def test_freezing_prints_the_id_and_nothing_else_on_standard_output(package: Pat
     result = run("freeze", "my_lab")
     (snapshot,) = Store(Path("snapshots")).list()
     assert result.stdout == f"{snapshot.id}\n"
-    assert result.stderr.startswith("frozen 1 files of my_lab, 6 B, from commit ")
+    assert result.stderr.startswith("frozen 1 file of my_lab, 6 B, from commit ")
 
 
 def test_freezing_again_says_so(package: Path) -> None:
@@ -116,6 +116,7 @@ def test_snapshots_are_listed_newest_first(two: tuple[str, str]) -> None:
 
 
 def test_an_empty_store_says_what_to_do(package: Path) -> None:
+    Path("snapshots/manifests").mkdir(parents=True)
     assert "make one with `hotswap freeze`" in run("list").stdout
     assert facts("list") == []
 
@@ -160,11 +161,18 @@ def test_damage_is_told_with_exit_code_1(two: tuple[str, str]) -> None:
         (("freeze", "my_lab", "--rev", "v9"), "has no commit 'v9'"),
         (("freeze", "my_lab", "--rev", "HEAD", "--extra", "/"), "/ is not in the repository"),
         (("show", "ffff"), "No snapshot"),
+        (("show", ""), "Give the id of a snapshot"),
+        (("list", "--store", "my_lab"), "There is no store in my_lab"),
+        (("verify", "--store", "gone"), "There is no store in gone"),
+        (("collect", "--store", "gone"), "There is no store in gone"),
+        (("freeze", "my_lab", "--store", "my_lab/kept"), "my_lab/kept is inside the package"),
         (("diff", "ffff", "eeee"), "No snapshot"),
         (("verify", "ffff"), "No snapshot"),
     ],
 )
-def test_errors_are_one_sentence_with_exit_code_2(package: Path, arguments: tuple[str, ...], sentence: str) -> None:
+def test_errors_are_one_sentence_with_exit_code_2(
+    two: tuple[str, str], arguments: tuple[str, ...], sentence: str
+) -> None:
     result = run(*arguments, code=2)
     assert result.stdout == ""
     assert result.stderr.startswith("error: ")

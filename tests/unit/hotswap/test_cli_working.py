@@ -86,7 +86,26 @@ def test_of_several_applications_one_has_to_be_named(store: Store, current: str)
 
 
 def test_an_application_without_a_version_is_one_sentence(store: Store, current: str) -> None:
-    assert "Nothing is current" in run("current", "nothing", code=2).stderr
+    for command in ("current", "generations"):
+        told = run(command, "nothing", code=2).stderr
+        assert "Nothing is current" in told
+        assert "it has my_app" in told
+
+
+def test_a_reason_that_only_repeats_the_commit_is_left_out(store: Store) -> None:
+    (snapshot,) = store.list()
+    FileGenerations(store.root, "my_app").promote(
+        snapshot.id,
+        expected=None,
+        commit="5e1f0c2ab9d4" * 3,
+        dirty=False,
+        environment="e",
+        actor="mira",
+        reason="commit 5e1f0c2ab9d4",
+    )
+    shown = run("generations").stdout
+    assert "5e1f0c2" in shown
+    assert "reason" not in shown
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

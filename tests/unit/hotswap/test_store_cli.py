@@ -17,6 +17,7 @@ from hotswap.archive import export
 from hotswap.cli import main
 from hotswap.generations import FileGenerations
 from hotswap.store import Retention, Store
+from hotswap.worker.live import held_for
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +114,21 @@ def test_what_is_held_is_kept_and_shown(store: Store) -> None:
     assert "It was not held for 'x'." in run("release", oldest, "--reason", "x", code=1).stdout
 
 
+def test_of_several_holds_one_has_to_be_named(store: Store) -> None:
+    name = ids(store)[0]
+    for reason in ("paper 12", "the audit"):
+        store.hold(name, reason)
+    assert "is held for 'paper 12' and 'the audit'" in run("release", name, code=2).stderr
+    assert store.holds(name) == ("paper 12", "the audit")
+
+
+def test_the_hold_of_a_worker_is_dropped_only_by_its_name(store: Store) -> None:
+    name = ids(store)[0]
+    store.hold(name, held_for("my_app"))
+    assert "name the hold with --reason" in run("release", name, code=2).stderr
+    assert facts("release", name, "--reason", held_for("my_app")) == [held_for("my_app")]
+
+
 def test_a_hold_without_a_reason_is_refused(store: Store) -> None:
     assert "Missing option '--reason'" in run("hold", ids(store)[0], code=2).stderr
     assert "needs a reason" in run("hold", ids(store)[0], "--reason", " ", code=2).stderr
@@ -141,7 +157,6 @@ def test_a_damaged_object_is_repaired_from_an_archive(store: Store, tmp_path: Pa
     assert store.verify() == []
 
 
-def test_an_archive_that_is_none_is_told(store: Store, tmp_path: Path) -> None:
-    damage(store, "my_lab/__init__.py")
+def test_an_archive_that_is_none_is_told_though_nothing_is_damaged(store: Store, tmp_path: Path) -> None:
     (tmp_path / "backup.tar").write_bytes(b"none")
     assert "backup.tar" in run("verify", "--repair-from", str(tmp_path / "backup.tar"), code=2).stderr
