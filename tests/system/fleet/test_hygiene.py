@@ -17,6 +17,7 @@ from hotswap import wire
 from hotswap.errors import DescribeError, ProcessError
 from hotswap.fleet import Fleet
 from hotswap.process import Identity
+from hotswap.store import Store
 
 pytestmark = pytest.mark.system
 
@@ -50,6 +51,19 @@ def test_siblings_have_equally_many_descriptors(fleet: Fleet, freeze_either: Fre
     snapshot = freeze_either(1)
     counts = [len(_open_files(fleet.ensure(f"p{i}", snapshot, ENTRY, {}).identity)) for i in range(3)]
     assert counts[0] == counts[1] == counts[2]
+
+
+def test_a_process_has_no_file_open_but_its_log_and_the_lock_on_its_snapshot(
+    fleet: Fleet, store: Store, freeze_either: Freeze
+) -> None:
+    snapshot = freeze_either(1)
+    opened = _open_files(fleet.ensure("one", snapshot, ENTRY, {}).identity)
+    standard = [opened.pop(descriptor) for descriptor in "012"]
+    assert standard[0] == "/dev/null"
+    assert standard[1] == standard[2]
+    assert Path(standard[1]).name == "one.log"
+    files = [each for each in opened.values() if each.startswith("/")]
+    assert files == [str(store.root / "manifests" / f"{snapshot}.json")]
 
 
 def test_the_end_of_a_template_is_seen_though_its_children_live(fleet: Fleet, freeze_either: Freeze) -> None:
