@@ -151,6 +151,7 @@ def _supervise(code: Any, store: Store, settings: Any, *, follow: bool, as_json:
 
     tell = _tell_json if as_json else _tell_person
     live = LiveVersions(store, code.package, settings, lambda one, why: tell("stranded", snapshot=one, reason=why))
+    ended = False
     try:
         supervisor = Supervisor(code, store, FileGenerations(store.root, code.package), live, tell, follow=follow)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -158,8 +159,9 @@ def _supervise(code: Any, store: Store, settings: Any, *, follow: bool, as_json:
         tell("started", app=code.package, follows=_followed(code, follow=follow), logs=str(live.logs))
         supervisor.run()
         tell("stopping", grace=settings.grace)
+        ended = True
     finally:
-        live.close()
+        live.close(end=ended)
     tell("stopped")
 
 

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Final
 
+from hotswap import wire
 from hotswap.digest import hash_json
-from hotswap.errors import HotswapError, ProcessError, UnknownSnapshotError
+from hotswap.errors import HotswapError, ProcessError, RemoteError, UnknownSnapshotError
 from hotswap.files import write_private
 from hotswap.fleet import Fleet
 from hotswap.generations import FileGenerations
@@ -26,6 +27,7 @@ _HOOK: Final = "hotswap.worker.process:describe"
 _PRELOAD: Final = ("redis", "dramatiq", "hotswap.worker.collecting", "hotswap.worker.process")
 _AGAIN_SECONDS: Final = 30.0
 _SPARE_SECONDS: Final = 5.0
+_ASK_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +64,12 @@ class LiveVersions:
         self._broker = VersionedBroker(
             settings.broker_url, FileGenerations(store.root, app), namespace=settings.namespace, middleware=[]
         )
-        self._fleet = Fleet(store, self._run_dir, _secret(self._run_dir), hook=_HOOK, preload=_PRELOAD)
+        self._secret = _secret(self._run_dir)
+        self._fleet = Fleet(store, self._run_dir, self._secret, hook=_HOOK, preload=_PRELOAD)
         self._arguments = {**asdict(settings), "store": str(store.root), "folder": str(Path.cwd())}
         self._adopted = False
         self._running: set[str] = set()
+        self._opened: set[str] = set()
         self._failures: dict[str, tuple[str, float]] = {}
 
     @property
@@ -78,7 +82,7 @@ class LiveVersions:
 
         Raises RoutingError when the broker does not answer; then what runs is left alone, by ``close`` too.
         """
-        needed = self._broker.opened() | ({current} if current else set())
+        needed = self._ask_opened() | ({current} if current else set())
         self._fleet.adopt()
         self._adopted = True
         names = {self._name(snapshot) for snapshot in needed}
@@ -90,22 +94,31 @@ class LiveVersions:
                 self._release(snapshot.id)
 
     def start(self, snapshot: str) -> None:
-        """Have a process of this version, and let it take messages. Raises DescribeError or ProcessError."""
-        self._store.hold(snapshot, held_for(self._app))
-        self._fleet.describe(snapshot)
-        self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, self._arguments)
+        """Have a process of this version, and let it take messages.
+
+        Raises DescribeError when it is the code that does not start; RoutingError when the broker does not answer, and
+        ProcessError when a process does not: then the same may succeed later.
+        """
+        try:
+            self._store.hold(snapshot, held_for(self._app))
+            self._fleet.describe(snapshot)
+            self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, self._arguments)
+        except OSError as problem:
+            raise ProcessError(
+                f"Version {snapshot[:SHORT]} was not started, as what starts it does not answer ({problem}); "
+                f"see the logs in {self._run_dir}."
+            ) from problem
         self._broker.open(snapshot)
         self._running.add(snapshot)
 
     def refuse(self, snapshot: str) -> None:
-        """Forget a version that could not be started, unless it is needed."""
-        if snapshot not in self._running | self._broker.opened():
-            self._fleet.release(snapshot)
-            self._release(snapshot)
+        """Forget a version that could not be started, unless it is needed, as far as the broker last told."""
+        if snapshot not in self._running | self._opened:
+            self._end(snapshot)
 
     def settle(self, current: str) -> list[str]:
         """Bring about what should be: the current version runs, and all that have messages. Those just drained."""
-        opened = self._broker.opened()
+        opened = self._ask_opened()
         for snapshot in sorted({current, *opened} - (self._running & opened)):
             self._try(snapshot)
         return [one for one in sorted(self._running - {current}) if self._drain(one)]
@@ -114,9 +127,13 @@ class LiveVersions:
         """The superseded versions that run."""
         return sorted(self._running - {current})
 
-    def close(self) -> None:
-        """End all processes; messages that do not end in time, or did not start, wait on the broker."""
-        self._fleet.close(end=self._adopted, grace=self._settings.grace + _SPARE_SECONDS)
+    def close(self, *, end: bool = True) -> None:
+        """End all processes; messages that do not end in time, or did not start, wait on the broker.
+
+        With ``end`` false, version processes go on for the next worker to adopt, if there are any.
+        """
+        end = end or not any(run["kind"] == "process" for run in self._fleet.processes())
+        self._fleet.close(end=self._adopted and end, grace=self._settings.grace + _SPARE_SECONDS)
         self._broker.close()
         self._lock.close()
 
@@ -138,13 +155,35 @@ class LiveVersions:
                 self._on_failure(snapshot, str(problem))
 
     def _drain(self, snapshot: str) -> bool:
-        if not self._broker.close_version(snapshot):
+        """A broker that has lost its data knows of no message, but the process knows whether it works."""
+        if not self._broker.close_version(snapshot) or self._works(snapshot):
             return False
         self._running.discard(snapshot)
+        self._end(snapshot)
+        return True
+
+    def _works(self, snapshot: str) -> bool:
+        for run in self._fleet.processes():
+            if run["name"] == self._name(snapshot) and run["alive"]:
+                host, port = run["address"]
+                try:
+                    with wire.Client((host, port), self._secret, timeout=_ASK_SECONDS) as client:
+                        return not client.call("idle")
+                except TimeoutError:  # it lives, and may be in native code
+                    return True
+                except (OSError, wire.WireError, RemoteError) as problem:
+                    log.debug("%s cannot be asked: %s", run["name"], problem)
+        return False
+
+    def _end(self, snapshot: str) -> None:
+        """Of a version that nobody needs: its process, its template and its hold."""
         self._fleet.stop(self._name(snapshot), self._settings.grace + _SPARE_SECONDS)
         self._fleet.release(snapshot)
         self._release(snapshot)
-        return True
+
+    def _ask_opened(self) -> set[str]:
+        self._opened = self._broker.opened()
+        return self._opened
 
     def _release(self, snapshot: str) -> None:
         with suppress(UnknownSnapshotError):  # collected meanwhile

@@ -46,7 +46,7 @@ def main(context: Context) -> None:
     threading.Thread(target=_find_queues, args=(broker, ending), name="queues", daemon=True).start()
     log.info("%s runs %s.", context.name, ", ".join(sorted(broker.actors)))
     try:
-        serve(context, {}, lambda: _idle(worker))
+        serve(context, {"idle": lambda: _idle(worker)}, lambda: _idle(worker))
     finally:
         ending.set()
         worker.stop(int(context.arguments["grace"] * 1000))

@@ -8,15 +8,15 @@ from contextlib import ExitStack
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
-from hotswap.errors import DescribeError, GenerationMovedError, HotswapError
+from hotswap.errors import DescribeError, GenerationMovedError, HotswapError, SourceError, StoreError
 from hotswap.generations import FileGenerations, Generation
-from hotswap.routing import RoutingError
 from hotswap.snapshot import Snapshot
 from hotswap.store import Store
 from hotswap.worker.code import Code
 from hotswap.worker.live import LiveVersions, held_for
 
 _LOOK_SECONDS: Final = 0.25
+_AGAIN_SECONDS: Final = 2.0
 
 
 class Tell(Protocol):
@@ -44,7 +44,10 @@ class Supervisor:
         self._follow = follow
         self._events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
         self._seen: Generation | None = None
-        self._troubled = False
+        self._trouble = ""
+        self._refusal = ""
+        self._postponed: float | None = None
+        self._starting = True
 
     def run(self) -> None:
         """Go on until stopped. Raises HotswapError when there is nothing that could run."""
@@ -58,7 +61,9 @@ class Supervisor:
             self._begin()
             while (event := self._next()) is not _Event.STOP:
                 if event is _Event.CHANGED:
-                    self._take_or_tell(starting=False)
+                    self._starting = False
+                if event is _Event.CHANGED or self._is_due():
+                    self._take_or_tell()
                 self._settle()
 
     def stop(self) -> None:
@@ -68,9 +73,9 @@ class Supervisor:
     def _begin(self) -> None:
         """Without an earlier version to go on with, what is wrong with this one ends the worker."""
         if self._generations.current() is None:
-            self._take(starting=True)
+            self._take()
         else:
-            self._take_or_tell(starting=True)
+            self._take_or_tell()
         self._settle()
 
     def _next(self) -> _Event | None:
@@ -83,19 +88,30 @@ class Supervisor:
             events.add(self._events.get())
         return _Event.STOP if _Event.STOP in events else _Event.CHANGED
 
-    def _take_or_tell(self, *, starting: bool) -> None:
-        try:
-            self._take(starting=starting)
-        except HotswapError as problem:
-            self._tell("refused", **_told(problem))
+    def _is_due(self) -> bool:
+        """Whether code that was refused for no fault of its own is to be tried again."""
+        return self._postponed is not None and not self._trouble and time.monotonic() >= self._postponed
 
-    def _take(self, *, starting: bool) -> None:
+    def _take_or_tell(self) -> None:
+        """Without an answer from the broker or a process, the code is tried again later."""
+        self._postponed = None
+        try:
+            self._take()
+            self._refusal = ""
+        except (HotswapError, OSError) as problem:
+            if not isinstance(problem, DescribeError | SourceError | StoreError):
+                self._postponed = time.monotonic() + _AGAIN_SECONDS
+            if self._postponed is None or str(problem) != self._refusal:
+                self._tell("refused", **_told(problem))
+            self._refusal = str(problem)
+
+    def _take(self) -> None:
         """Freeze what there is now and make it current, unless it is."""
         began = time.monotonic()
         with self._code.source() as source:
             snapshot = self._store.ensure(source, hold=held_for(source.package)).snapshot
         while (current := self._generations.current()) is None or current.snapshot != snapshot.id:
-            if starting and current is not None and self._was_rolled_back(snapshot, current):
+            if self._starting and current is not None and self._was_rolled_back(snapshot, current):
                 self._tell("kept", generation=current.number, snapshot=current.snapshot, instead_of=snapshot.id)
                 self._live.refuse(snapshot.id)
                 return
@@ -135,13 +151,15 @@ class Supervisor:
         assert current is not None, "nothing is taken back from a history"
         try:
             drained = self._live.settle(current.snapshot)
-            self._troubled = False
-        except RoutingError as problem:
-            if not self._troubled:
+            self._trouble = ""
+        except (HotswapError, OSError) as problem:  # what runs goes on, and the next round may succeed
+            if not self._trouble:
                 self._tell("trouble", reason=str(problem))
-            self._troubled = True
+            self._trouble = str(problem) or type(problem).__name__
             return
         if current != self._seen:
+            if self._seen is not None:
+                self._postponed = None  # somebody promoted meanwhile, which a second try must not undo
             self._tell_current(current)
         for snapshot in drained:
             self._tell("drained", snapshot=snapshot)
@@ -151,6 +169,6 @@ class Supervisor:
         self._tell("current", **current.to_dict(), draining=self._live.draining(current.snapshot), **facts)
 
 
-def _told(problem: HotswapError) -> dict[str, Any]:
+def _told(problem: HotswapError | OSError) -> dict[str, Any]:
     where = {"path": problem.path, "line": problem.line} if isinstance(problem, DescribeError) else {}
     return {"reason": str(problem), **where}

@@ -151,6 +151,11 @@ class Project:
         lasting = [key.decode() for key in found if self.server.ttl(key) == -1]
         return {key.removeprefix(f"{self.namespace}:") for key in lasting}
 
+    def forget_messages(self) -> None:
+        """Have the broker lose all it knows of the project."""
+        found: Any = self.server.keys(f"{self.namespace}:*")
+        self.server.delete(*found)
+
     def consumers(self) -> set[str]:
         """The names of those that take messages."""
         found: Any = self.server.zrange(f"{self.namespace}:__heartbeats__", 0, -1)

@@ -106,6 +106,24 @@ def test_a_message_whose_process_is_killed_is_run_again_at_once(project: Project
         assert project.heard(long) == "ends one"
 
 
+def test_a_broker_that_loses_its_data_does_not_end_what_runs(project: Project) -> None:
+    project.commit("one")
+    with running(project, "--grace", "0") as worker:
+        worker.wait_for("current")
+        gate = project.gate()
+        long = project.send("work", gate)
+        assert project.heard(long) == "begins one"
+        project.commit("two")
+        worker.wait_for("current", number=2)
+        project.forget_messages()
+        project.commit("three")
+        worker.wait_for("current", number=3)
+        worker.wait_for("drained")  # two; one would be the first
+        project.open_gate(gate)
+        assert project.heard(long) == "ends one"
+        worker.wait_for("drained")
+
+
 @pytest.mark.long
 def test_without_git_saved_files_go_live_and_a_restart_does_not_undo_a_roll_back(project: Project) -> None:
     project.write("one")
