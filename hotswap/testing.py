@@ -95,10 +95,12 @@ class Versions:
     def same(self, function: str, /, *arguments: Any, **keywords: Any) -> Any:
         """Call ``module:function`` in each version and return what the last one returned.
 
-        Raises AssertionError, naming each place, where that is not what the first one returned; and what the function
-        raised when it raised in all of them.
+        Raises AssertionError, naming each place, where that is not what the first one returned; what the function
+        raised when it raised in all of them; and SourceError where there is no version.
         """
         __tracebackhide__ = True
+        if not self.each:
+            raise _nothing_to_run(function)
         first, *others = [_outcome(version, function, arguments, keywords) for version in self.each]
         for version, outcome in zip(self.each[1:], others, strict=True):
             found = list(self._differences(first, outcome))
@@ -244,6 +246,12 @@ def _shown(value: Any) -> str:
         return f"raises {value.text}"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _nothing_to_run(function: str) -> Exception:
+    from hotswap.errors import SourceError
+
+    return SourceError(f'No revision is named to run {function} in: name some, as in versions("v1.0", ".").')
 
 
 def _told(function: str, old: Running, new: Running, found: list[str]) -> str:

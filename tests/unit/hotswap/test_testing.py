@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+import pkgutil
 import subprocess
 import sys
 from typing import Any, cast
 
 import pytest
 
-from hotswap.errors import RemoteError
+from hotswap.errors import RemoteError, SourceError
+from hotswap.process import calls
 from hotswap.testing import Running, Versions
 from hotswap.versions import Version
 
@@ -120,3 +123,18 @@ def test_loading_the_plugin_loads_nothing_else_of_hotswap() -> None:
     code = "import sys, pytest; known = set(sys.modules); import hotswap.testing; print(*set(sys.modules) - known)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {name for name in run.stdout.split() if name.startswith("hotswap")} == {"hotswap", "hotswap.testing"}
+
+
+def test_without_any_revision_there_is_one_sentence() -> None:
+    with pytest.raises(SourceError, match="No revision is named to run app:f in"):
+        versions().same("app:f")
+
+
+def _raise(kind: type[BaseException]) -> None:
+    raise kind("enough")
+
+
+@pytest.mark.parametrize("kind", [asyncio.CancelledError, KeyboardInterrupt, SystemExit, pytest.skip.Exception])
+def test_whatever_a_function_raises_is_told(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]) -> None:
+    monkeypatch.setattr(pkgutil, "resolve_name", lambda _: lambda: _raise(kind))
+    assert calls.run("app:f", [], {})["raised"]["kind"] == kind.__name__
