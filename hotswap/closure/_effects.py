@@ -20,9 +20,10 @@ from hotswap.closure._known import (
     dynamic_import,
     pure,
 )
-from hotswap.closure._operators import ANY, operations
+from hotswap.closure._operators import ANY, operations, unbound
 from hotswap.closure._scope import Scope
 from hotswap.closure._walk import bound_names, chain, root
+from hotswap.closure._wrappers import Function
 
 _FRESH = (ast.Dict, ast.List, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.Constant)
 _TEXT = (ast.Constant, ast.JoinedStr)
@@ -41,7 +42,7 @@ class Executed:
 
     ``local`` are the names the code binds itself (empty at module level), ``fresh`` those of them that only ever hold
     new containers, ``new`` those that only hold results of its own, ``everything`` all module-level names the code
-    mentions: what a local name may stand for.
+    mentions: what a local name may stand for. ``own`` is the name of the object that methods work on.
     """
 
     scope: Scope
@@ -49,6 +50,7 @@ class Executed:
     fresh: frozenset[str] = frozenset()
     new: frozenset[str] = frozenset()
     everything: frozenset[str] = frozenset()
+    own: str = ""
     found: list[Effect] = field(default_factory=list)
     _statements: set[int] = field(default_factory=set)
     _excused: set[int] = field(default_factory=set)
@@ -132,7 +134,7 @@ class Executed:
     def _harmless_method(self, function: ast.Attribute) -> bool:
         receiver, method = function.value, function.attr
         owner = root(chain(receiver))
-        if owner == "self" and "self" in self.local and isinstance(receiver, ast.Name):
+        if owner and owner == self.own and isinstance(receiver, ast.Name):
             return True  # methods of one's own class are read with the class
         if isinstance(receiver, ast.Call) and chain(receiver.func) == "super":
             return True  # so are those of its bases
@@ -146,7 +148,7 @@ class Executed:
         """What is put into an object may be changed by whoever has that object."""
         owner = node.value
         if isinstance(owner, ast.Name):
-            if owner.id == "self" and isinstance(node, ast.Attribute) and "self" in self.local:
+            if owner.id == self.own and isinstance(node, ast.Attribute):
                 return
             if owner.id in self.fresh:
                 return
@@ -303,6 +305,15 @@ def fresh_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
 def new_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
     """Names that these nodes bind to results of their own only: what they change in place nobody else has."""
     return _bound_only(nodes, _is_new)
+
+
+def own_name(nodes: Iterable[ast.AST], methods: Iterable[ast.AST]) -> str:
+    """``self``, if in these nodes it is only the object that one of the methods works on; empty otherwise."""
+    functions = (part for part in methods if isinstance(part, Function) and not unbound(part))
+    first = [[*each.args.posonlyargs, *each.args.args][:1] for each in functions]
+    working = {id(argument) for arguments in first for argument in arguments}
+    others = [node for node in nodes if id(node) not in working]
+    return "" if "self" in bound_names(others) or not working else "self"
 
 
 def _is_new(value: ast.AST | None) -> bool:

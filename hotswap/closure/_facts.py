@@ -69,8 +69,9 @@ class Effect:
 class Definition:
     """A module-level function or class: what it names and what its bodies do when they run.
 
-    Of a class, ``methods`` are the names its body binds, ``unnamed`` those of them that do something and may be called
-    without being named; it ``hooks`` when others run its code by subclassing it.
+    Of a class, ``methods`` are those that are called on the class itself and the classes inside. ``unnamed`` are names
+    that its body binds, that do something and may be called without being named; it ``hooks`` when others run its code
+    by subclassing it.
     """
 
     names: frozenset[str] = frozenset()

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from hotswap.closure._known import CONTAINER_METHODS, HARMLESS_METHODS
+from hotswap.closure._walk import chain
 
 ANY = "*"
 """Stands for every method that the language may call, where an object is handed to a function of the language."""
@@ -122,11 +123,14 @@ def called_unnamed(node: ast.ClassDef) -> dict[str, ast.AST]:
 
 
 def method_names(node: ast.ClassDef) -> frozenset[str]:
-    """Everything that the body of a class gives a name."""
-    functions = (part.name for part in _members(node.body) if not isinstance(part, ast.Assign))
-    assigned = (part for part in _members(node.body) if isinstance(part, ast.Assign))
-    targets = (target.id for part in assigned for target in part.targets if isinstance(target, ast.Name))
-    return frozenset(functions) | frozenset(targets)
+    """The classes in the body of a class and its methods that are given no object to work on."""
+    named = (part for part in _members(node.body) if not isinstance(part, ast.Assign))
+    return frozenset(part.name for part in named if isinstance(part, ast.ClassDef) or unbound(part))
+
+
+def unbound(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """True for a class method or a static one."""
+    return any(chain(each) in {"classmethod", "staticmethod"} for each in function.decorator_list)
 
 
 def _members(body: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign]:

@@ -17,6 +17,7 @@ from hotswap.closure._effects import (
     is_dynamic,
     is_enumeration,
     new_names,
+    own_name,
     plain_decorator,
 )
 from hotswap.closure._facts import Definition, Detail, Effect, Facts, Variable
@@ -197,17 +198,19 @@ def _acts(part: ast.AST, scope: Scope) -> bool:
         return True
     calls = (node for node in ast.walk(part) if isinstance(node, ast.Call))
     return any(root(chain(call.func)) in {"self", "cls"} for call in calls) or bool(
-        _body_of([*part.body], part, scope).effects
+        _body_of([*part.body], part, scope, method=True).effects
     )
 
 
-def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope) -> Definition:
+def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope, *, method: bool = False) -> Definition:
     inside = [part for child in ast.iter_child_nodes(node) for part in ast.walk(child)]
     names, local = scope.names_in(node), frozenset(bound_names(inside))
-    fresh, new = fresh_names(inside), new_names(inside)
+    parents = [part for part in (node, *inside) if isinstance(part, ast.ClassDef)]
+    methods = [*(part for parent in parents for part in parent.body), *([node] if method else [])]
+    fresh, new, own = fresh_names(inside), new_names(inside), own_name(inside, methods)
     effects: list[Effect] = []
     for depth, nodes in enumerate(_levels(body, node, scope)):
-        reader = Executed(scope, local=local, fresh=fresh, new=new, everything=names)
+        reader = Executed(scope, local=local, fresh=fresh, new=new, everything=names, own=own)
         effects += (replace(effect, depth=depth) if depth else effect for effect in reader.read(nodes))
     return Definition(names, (), tuple(effects))
 

@@ -189,13 +189,13 @@ class Touches:
         return Touch(self._deep(module, effect.names), world, dirty=True)
 
     def _inherits(self, member: Member) -> bool:
-        """True for a method of a class or function of the tree that comes from a library."""
+        """True for anything of a class or function of the tree but a method whose body tells what it changes."""
         if not member.rest or self.graph.modules.definition(member) is None:
             return False
         known = INHERITED_METHODS.union(
             *(each.methods for each in self._bases(Member(member.module, member.name), set()))
         )
-        return member.rest[0] not in known
+        return len(member.rest) > 1 or member.rest[0] not in known
 
     def _foreign(self, module: str, effect: Effect, callee: Found) -> Touch:
         """A call of a library: its arguments may change, and so may the library unless the call makes a value."""
