@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -12,6 +14,8 @@ _CODE_NAME_LENGTH = 230  # its byte-code has a longer name
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\\:*?"<>|]')
 _RESERVED = re.compile(r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9¹²³]) *(\..*)?", re.IGNORECASE).fullmatch
 _NOT_CONTENT = {".git", "__pycache__"}
+_OURS = {"hotswap", "lab"}
+_RUN_AT_START = {"sitecustomize", "usercustomize"}
 
 
 def objection(path: str) -> str | None:
@@ -19,6 +23,19 @@ def objection(path: str) -> str | None:
     if not counts(path):
         return "byte-code and what belongs to git are never content"
     return next((reason for part in path.split("/") if (reason := _objection(part))), None)
+
+
+def import_objection(name: str) -> str | None:
+    """Why no frozen package or module can be imported as ``name`` on any machine, or None if one can."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return "the name is not a Python identifier"
+    if name in _OURS:
+        return "the name belongs to the runtime"
+    if name in sys.stdlib_module_names:
+        return "a module of the Python standard library has the name"
+    if name in _RUN_AT_START:
+        return "Python runs a module with the name whenever it starts"
+    return None
 
 
 def rejected(paths: Sequence[str]) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from hotswap._fields import Fields
+from hotswap._names import import_objection
 from hotswap.digest import canonical_json, hash_json
 from hotswap.errors import ManifestError
 from hotswap.limits import Limits
@@ -63,6 +64,8 @@ def read_manifest(data: bytes, limits: Limits) -> Snapshot:
         raise Flaw(f"the id {snapshot.id} does not follow from the rest of {MANIFEST}")
     if manifest_of(snapshot) != data:
         raise Flaw(f"{MANIFEST} is not written the one way that manifests are written")
+    for flaw in _bad_roots(snapshot):
+        raise Flaw(flaw)
     for excess in _excesses(snapshot, limits):
         raise Flaw(excess)
     return snapshot
@@ -81,6 +84,15 @@ def _digest(told: object) -> str | None:
         return hash_json(told)  # type: ignore[arg-type]  # it was read from JSON
     except (ValueError, RecursionError):
         return None
+
+
+def _bad_roots(snapshot: Snapshot) -> Iterator[str]:
+    """What no source would give: packages that cannot be imported, or none."""
+    for top in sorted({entry.path.partition("/")[0] for entry in snapshot.files}):
+        if not top.endswith(".dist-info") and (reason := import_objection(top.partition(".")[0])):
+            yield f"it has a package or module {top!r}, but {reason}"
+    if not any(entry.path.startswith(f"{snapshot.package}/") for entry in snapshot.files):
+        yield f"it has no file of its package {snapshot.package!r}"
 
 
 def _excesses(snapshot: Snapshot, limits: Limits) -> Iterator[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import keyword
 import os
 import posixpath
 import site
-import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.machinery import PathFinder
@@ -18,7 +16,6 @@ from hotswap._names import counts
 from hotswap.errors import SourceError
 from hotswap.limits import LIMITS, Limits
 
-_OURS = {"hotswap", "lab"}
 _KEEP_OUT = "keep data outside of the package or name them in .gitignore"
 _LINK_DEPTH = 16
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -34,12 +31,8 @@ def check_names(packages: Iterable[tuple[str, Path]]) -> None:
 
 
 def _objection(name: str, seen: set[str]) -> str | None:
-    if not name.isidentifier() or keyword.iskeyword(name):
-        return "the name is not a Python identifier"
-    if name in _OURS:
-        return "the name belongs to the runtime"
-    if name in sys.stdlib_module_names:
-        return "a module of the Python standard library has the name"
+    if reason := _names.import_objection(name):
+        return reason
     if name in seen:
         return "another frozen package has the name"
     if PathFinder.find_spec(name, _site_folders()) is not None:
