@@ -56,8 +56,9 @@ def _import_all(package: str, tree: Path) -> list[str]:
 
 def _packages(package: str, tree: Path) -> Iterator[tuple[str, list[str]]]:
     """Name and folders of each package that is loaded by now, whoever imported it."""
+    below = f"{package}."
     for name, module in list(sys.modules.items()):
-        if f"{name}.".startswith(f"{package}.") and _NOT_IMPORTED.isdisjoint(name.split(".")):
+        if (name == package or name.startswith(below)) and _NOT_IMPORTED.isdisjoint(name.split(".")):
             yield name, [path for path in getattr(module, "__path__", ()) if Path(path).is_relative_to(tree)]
 
 

@@ -28,11 +28,10 @@ def begin_own_life(keep: Collection[int], log: Path) -> None:
 def close_all_but(keep: Collection[int]) -> None:
     """Close every descriptor not standard and not listed: inherited ones would hide an end-of-file from others."""
     wanted = {0, 1, 2, *keep}
-    folder = Path("/proc/self/fd")
-    for path in list((folder if folder.exists() else Path("/dev/fd")).iterdir()):
-        if int(path.name) not in wanted:
-            with contextlib.suppress(OSError):  # the descriptor that listed the folder is gone already
-                os.close(int(path.name))
+    folder = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
+    for descriptor in {int(name) for name in os.listdir(folder)} - wanted:  # noqa: PTH208 - no Path objects are needed
+        with contextlib.suppress(OSError):  # the descriptor that listed the folder is gone already
+            os.close(descriptor)
 
 
 def reset_signals() -> None:
