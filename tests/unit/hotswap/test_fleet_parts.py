@@ -89,8 +89,8 @@ def test_logs_of_the_processes_that_ended_last_are_kept(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.glob("*.log")} == {"running.log", *(f"p{n}.log" for n in range(2, KEPT + 2))}
 
 
-def _use(own: float, **changes: str) -> Use:
-    return Use(_run(**changes), own * 2, own)  # type: ignore[arg-type]
+def _use(own: float, shared: float = 0.0, **changes: str) -> Use:
+    return Use(_run(**changes), own + shared, own)  # type: ignore[arg-type]
 
 
 def _needed(start: Start, uses: list[Use]) -> float:
@@ -104,9 +104,9 @@ def test_a_process_needs_what_its_largest_sibling_needs() -> None:
     assert _needed(Start("new", "a" * 64, "m:f"), uses) == 70
 
 
-def test_a_process_of_a_new_version_needs_what_those_of_others_do_and_a_template() -> None:
-    uses = [_use(10), _use(70), _use(5, kind="template", entry="")]
-    assert _needed(Start("new", "b" * 64, "m:f"), uses) == 75
+def test_a_process_of_a_new_version_needs_what_those_of_others_do_and_what_these_share_with_their_template() -> None:
+    uses = [_use(10, 2), _use(70, 2), _use(5, 3, kind="template", entry="")]
+    assert _needed(Start("new", "b" * 64, "m:f"), uses) == 70 + (5 + 3) + 2 + 2
 
 
 def test_a_first_process_needs_what_is_usual() -> None:
