@@ -192,7 +192,8 @@ def test_freezing_again_writes_a_damaged_manifest_again(kept: Store, keep_tree: 
         _tree.discard(tree)
     again = kept.ensure(Held(CODE))
     assert (again.snapshot.id, again.new) == (snapshot.id, True)
-    assert (tree.stat().st_ino == inode) == keep_tree, "somebody may be running this code"
+    if keep_tree:
+        assert tree.stat().st_ino == inode, "somebody may be running this code"
     assert kept.verify() == []
 
 
