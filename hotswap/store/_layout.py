@@ -69,7 +69,7 @@ class Layout:
                 self._tidy()
                 try:
                     yield
-                except BaseException:
+                except BaseException:  # whatever ends the body, what it left half-done is undone
                     self._tidy_after_failure()
                     raise
 

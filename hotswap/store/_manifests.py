@@ -165,7 +165,7 @@ class Manifests:
             except BlockingIOError as problem:
                 os.close(descriptor)
                 raise InUseError(f"Snapshot {identity[:12]} is in use: collect it later.") from problem
-            except BaseException:
+            except BaseException:  # whatever ends the wait, the descriptor must not stay open
                 os.close(descriptor)
                 raise
             os.close(descriptor)

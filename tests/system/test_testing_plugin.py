@@ -56,44 +56,45 @@ def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
     return pytester.runpytest_subprocess("-q", "-W", "error", *without, *options)
 
 
+TESTS = """
+import os
+import pytest
+from hotswap.errors import RemoteError, SourceError
+
+DATA = [0.25, 0.5, 0.125]
+
+def test_unpacked(versions):
+    old, new = versions("HEAD~1", "HEAD")
+    assert old.run("my_lab.analysis:peak", DATA) == {"at": 1, "height": 0.5}
+    assert new.run("my_lab.analysis:peak", DATA) == {"at": 1, "height": 1.0}
+    assert old.run("os:getpid") != new.run("os:getpid") != os.getpid()
+
+def test_what_is_on_disk_and_a_tolerance(versions):
+    assert versions("HEAD", ".").within(rel=1e-6).same("my_lab.analysis:peak", DATA)["at"] == 1
+
+def test_a_snapshot(versions):
+    (old,) = versions("HEAD~1")
+    versions(old.snapshot[:16], "HEAD~1").same("my_lab.analysis:peak", DATA)
+
+def test_one_process_per_version_and_session(versions):
+    pids = [version.run("os:getpid") for version in versions("HEAD", "main", "HEAD~0")]
+    assert len(set(pids)) == 1
+
+def test_an_error_is_raised(versions):
+    with pytest.raises(RemoteError, match="no data"):
+        versions("HEAD~1", ".").same("my_lab.analysis:fail")
+
+def test_an_unknown_revision(versions):
+    with pytest.raises(SourceError, match="no commit 'nothing'"):
+        versions("nothing")
+
+def test_that_fails(versions):
+    versions("HEAD~1", "HEAD").same("my_lab.analysis:peak", data=DATA)
+"""
+
+
 def test_functions_run_in_the_versions_that_revisions_name(pytester: pytest.Pytester, history: None) -> None:
-    pytester.makepyfile(
-        """
-        import os
-        import pytest
-        from hotswap.errors import RemoteError, SourceError
-
-        DATA = [0.25, 0.5, 0.125]
-
-        def test_unpacked(versions):
-            old, new = versions("HEAD~1", "HEAD")
-            assert old.run("my_lab.analysis:peak", DATA) == {"at": 1, "height": 0.5}
-            assert new.run("my_lab.analysis:peak", DATA) == {"at": 1, "height": 1.0}
-            assert old.run("os:getpid") != new.run("os:getpid") != os.getpid()
-
-        def test_what_is_on_disk_and_a_tolerance(versions):
-            assert versions("HEAD", ".").within(rel=1e-6).same("my_lab.analysis:peak", DATA)["at"] == 1
-
-        def test_a_snapshot(versions):
-            (old,) = versions("HEAD~1")
-            versions(old.snapshot[:16], "HEAD~1").same("my_lab.analysis:peak", DATA)
-
-        def test_one_process_per_version_and_session(versions):
-            pids = [version.run("os:getpid") for version in versions("HEAD", "main", "HEAD~0")]
-            assert len(set(pids)) == 1
-
-        def test_an_error_is_raised(versions):
-            with pytest.raises(RemoteError, match="no data"):
-                versions("HEAD~1", ".").same("my_lab.analysis:fail")
-
-        def test_an_unknown_revision(versions):
-            with pytest.raises(SourceError, match="no commit 'nothing'"):
-                versions("nothing")
-
-        def test_that_fails(versions):
-            versions("HEAD~1", "HEAD").same("my_lab.analysis:peak", data=DATA)
-        """
-    )
+    pytester.makepyfile(TESTS)
     subprocess.run(["git", "-C", str(pytester.path), "branch", "-q", "-M", "main"], check=True)
     result = run(pytester)
     result.assert_outcomes(passed=6, failed=1)
