@@ -13,11 +13,10 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from hotswap.errors import StoreError
-from hotswap.generations._generation import Generation, moved, unknown
+from hotswap.generations._generation import Activations, Generation, unknown
 
 _FOLDER = "generations"
 _FILE = re.compile(r"([0-9]{8})\.json")
@@ -29,7 +28,7 @@ def applications(store: Path | str) -> list[str]:
     return sorted(path.name for path in Path(store, _FOLDER).glob("*") if _numbers(path))
 
 
-class FileGenerations:
+class FileGenerations(Activations):
     """The current generation of the application ``app``, and its history, beside the snapshots in ``store``.
 
     Any number of processes may read and promote at once. Reading the current generation again costs two looks at
@@ -55,56 +54,10 @@ class FileGenerations:
             self._newest = self._read(number) if number else None
         return self._newest
 
-    def promote(
-        self,
-        snapshot_id: str,
-        *,
-        expected: int | None,
-        commit: str | None,
-        dirty: bool,
-        environment: str,
-        actor: str,
-        reason: str,
-        rolled_back_to: int | None = None,
-    ) -> Generation:
-        """Make a snapshot current, provided that generation ``expected`` (None for none) still is.
-
-        Raises GenerationMovedError, with nothing changed, when it is not.
-        """
-        generation = Generation(
-            number=(expected or 0) + 1,
-            snapshot=snapshot_id,
-            commit=commit,
-            dirty=dirty,
-            environment=environment,
-            actor=actor,
-            reason=reason,
-            activated_at=datetime.now(UTC),
-            rolled_back_to=rolled_back_to,
-        )
+    def _activate(self, generation: Generation, expected: int | None) -> None:
         with self._promoting():
-            current = self.current()
-            if (current.number if current else None) != expected:
-                raise moved(expected, current)
+            self._expect(expected)
             self._publish(generation)
-        return generation
-
-    def roll_back(self, to: int, *, expected: int, actor: str, reason: str) -> Generation:
-        """Make the snapshot of generation ``to`` current again, as a new generation.
-
-        Raises UnknownGenerationError, or GenerationMovedError when ``expected`` is not the current number.
-        """
-        old = self.get(to)
-        return self.promote(
-            old.snapshot,
-            expected=expected,
-            commit=old.commit,
-            dirty=old.dirty,
-            environment=old.environment,
-            actor=actor,
-            reason=reason,
-            rolled_back_to=to,
-        )
 
     def get(self, number: int) -> Generation:
         """The generation with this number. Raises UnknownGenerationError."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from hotswap.errors import GenerationMovedError, HotswapError
@@ -38,6 +39,80 @@ class Generation:
     def from_dict(cls, data: Mapping[str, Any]) -> Generation:
         """The opposite of ``to_dict``."""
         return cls(**{**data, "activated_at": datetime.fromisoformat(data["activated_at"])})
+
+
+class Activations(ABC):
+    """Generations, wherever they are kept: what is current, what was, and how that changes."""
+
+    @abstractmethod
+    def current(self) -> Generation | None:
+        """The generation new work binds to; None before the first promotion."""
+
+    @abstractmethod
+    def get(self, number: int) -> Generation:
+        """The generation with this number. Raises UnknownGenerationError."""
+
+    @abstractmethod
+    def history(self, limit: int = 50) -> list[Generation]:
+        """The newest ``limit`` generations, the current one first."""
+
+    @abstractmethod
+    def _activate(self, generation: Generation, expected: int | None) -> None:
+        """Make it current, or raise GenerationMovedError with nothing changed."""
+
+    def promote(
+        self,
+        snapshot_id: str,
+        *,
+        expected: int | None,
+        commit: str | None,
+        dirty: bool,
+        environment: str,
+        actor: str,
+        reason: str,
+        rolled_back_to: int | None = None,
+    ) -> Generation:
+        """Make a snapshot current, provided that generation ``expected`` (None for none) still is.
+
+        Raises GenerationMovedError, with nothing changed, when it is not.
+        """
+        generation = Generation(
+            number=(expected or 0) + 1,
+            snapshot=snapshot_id,
+            commit=commit,
+            dirty=dirty,
+            environment=environment,
+            actor=actor,
+            reason=reason,
+            activated_at=datetime.now(UTC),
+            rolled_back_to=rolled_back_to,
+        )
+        self._activate(generation, expected)
+        return generation
+
+    def roll_back(self, to: int, *, expected: int, actor: str, reason: str) -> Generation:
+        """Make the snapshot of generation ``to`` current again, as a new generation.
+
+        Raises UnknownGenerationError, or GenerationMovedError when ``expected`` is not the current number.
+        """
+        old = self.get(to)
+        return self.promote(
+            old.snapshot,
+            expected=expected,
+            commit=old.commit,
+            dirty=old.dirty,
+            environment=old.environment,
+            actor=actor,
+            reason=reason,
+            rolled_back_to=to,
+        )
+
+    def _expect(self, expected: int | None) -> Generation | None:
+        """The current generation, which must have this number."""
+        current = self.current()
+        if (current.number if current else None) != expected:
+            raise moved(expected, current)
+        return current
 
 
 def moved(expected: int | None, current: Generation | None) -> GenerationMovedError:

@@ -20,7 +20,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from hotswap.generations._generation import Document, Generation, moved, unknown
+from hotswap.generations._generation import Activations, Document, Generation, moved, unknown
 
 _POINTER = "current"
 
@@ -47,7 +47,7 @@ class SnapshotRecord:
     facts: Document = field(default_factory=dict)
 
 
-class Generations:
+class Generations(Activations):
     """The current generation and its history; the states of their snapshots in ``states``."""
 
     def __init__(self, database: Database[Document]) -> None:
@@ -59,57 +59,13 @@ class Generations:
         """The generation new work binds to; None before the first promotion."""
         return self._pointer.read()
 
-    def promote(
-        self,
-        snapshot_id: str,
-        *,
-        expected: int | None,
-        commit: str | None,
-        dirty: bool,
-        environment: str,
-        actor: str,
-        reason: str,
-        rolled_back_to: int | None = None,
-    ) -> Generation:
-        """Make a snapshot current, provided that generation ``expected`` (None for none) still is.
-
-        Raises GenerationMovedError, with nothing changed, when it is not.
-        """
-        generation = Generation(
-            number=(expected or 0) + 1,
-            snapshot=snapshot_id,
-            commit=commit,
-            dirty=dirty,
-            environment=environment,
-            actor=actor,
-            reason=reason,
-            activated_at=datetime.now(UTC),
-            rolled_back_to=rolled_back_to,
-        )
+    def _activate(self, generation: Generation, expected: int | None) -> None:
         previous = self._expect(expected)
-        before = self.states._reserve(snapshot_id)
+        before = self.states._reserve(generation.snapshot)
         if not self._move(previous, generation):
-            self.states._release(snapshot_id, before)
+            self.states._release(generation.snapshot, before)
             raise moved(expected, self.current())
         self.states._succeed(previous.snapshot if previous else None, generation)
-        return generation
-
-    def roll_back(self, to: int, *, expected: int, actor: str, reason: str) -> Generation:
-        """Make the snapshot of generation ``to`` current again, as a new generation.
-
-        Raises UnknownGenerationError, or GenerationMovedError when ``expected`` is not the current number.
-        """
-        old = self.get(to)
-        return self.promote(
-            old.snapshot,
-            expected=expected,
-            commit=old.commit,
-            dirty=old.dirty,
-            environment=old.environment,
-            actor=actor,
-            reason=reason,
-            rolled_back_to=to,
-        )
 
     def get(self, number: int) -> Generation:
         """The generation with this number. Raises UnknownGenerationError."""
@@ -128,12 +84,6 @@ class Generations:
             return []
         older = self._history.find({"_id": {"$lt": current.number}}, sort=[("_id", DESCENDING)]).limit(limit)
         return [current, *map(_from_document, older)][:limit]
-
-    def _expect(self, expected: int | None) -> Generation | None:
-        current = self.current()
-        if (current.number if current else None) != expected:
-            raise moved(expected, current)
-        return current
 
     def _move(self, previous: Generation | None, generation: Generation) -> bool:
         if previous is None:
