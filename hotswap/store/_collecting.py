@@ -91,7 +91,7 @@ class Collector:
             return _IN_USE
         except UnknownSnapshotError:
             return None
-        time.sleep(_TURN_SECONDS)  # the lock is not fair: let a freeze that waits have it
+        _give_way()
         return reason
 
     def _reason(self, record: Record) -> str | None:
@@ -125,7 +125,7 @@ class Collector:
                 if not marks.refresh():
                     return
                 self._layout.objects.remove(one for one in garbage[start : start + _PIECE] if one not in marks)
-            time.sleep(_TURN_SECONDS)
+            _give_way()
 
     def _decisions(self, found: Sequence[Record], reasons: Mapping[str, str | None]) -> Iterator[Decision]:
         records = [record for record in found if record.snapshot.id in self._candidates]
@@ -135,6 +135,11 @@ class Collector:
             keep = reasons[identity]
             reason = keep or reason_to_go(self._candidates[identity], datetime.now(UTC))
             yield Decision(identity, keep is not None, reason, size)
+
+
+def _give_way() -> None:
+    """Let a freeze that waits have the lock, which is not fair."""
+    time.sleep(_TURN_SECONDS)
 
 
 class _Marks:

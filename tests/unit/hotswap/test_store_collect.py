@@ -318,12 +318,12 @@ def test_a_freeze_that_comes_while_objects_are_swept_loses_nothing(
     """The sweep was about to remove the objects that the freeze uses again."""
     other, pauses = Store(store.root), iter(range(1000))
 
-    def pause(_: float) -> None:
+    def pause() -> None:
         if next(pauses) == len(frozen):  # all snapshots are gone, and one object
             other.freeze(version(2), EMPTY)
 
     monkeypatch.setattr("hotswap.store._collecting._PIECE", 1)
-    monkeypatch.setattr("hotswap.store._collecting.time.sleep", pause)
+    monkeypatch.setattr("hotswap.store._collecting._give_way", pause)
     store.collect(retention=AT_ONCE)
     assert next(pauses) > len(frozen) + 1
     assert [one.id for one in store.list()] == [frozen[2]]
