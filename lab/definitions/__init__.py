@@ -19,9 +19,9 @@ from ._registry import (
     add_task,
     registry,
 )
+from ._resources import ResourceKey, Resources, SampleView
 from ._simulation import in_simulation, mock, set_simulation
-from ._task import BaseTask, TaskResult
-from ._view import LabView, ResourceKey, Resources, SampleView
+from ._task import BaseTask, LabView, TaskResult
 
 __all__ = [
     "BaseDevice",

@@ -13,8 +13,7 @@ from pydantic_core import ErrorDetails
 
 from hotswap.errors import DescribeError, HotswapError
 
-from ._task import BaseTask
-from ._view import LabView
+from ._task import BaseTask, LabView
 
 _Task = TypeVar("_Task", bound=BaseTask)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

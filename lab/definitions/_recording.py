@@ -7,17 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
-
-if TYPE_CHECKING:
-    from ._device import BaseDevice
+from typing import Any, NoReturn
 
 
 @dataclass(frozen=True)
 class Construction:
     """A device that was asked for: its class and the arguments of its constructor."""
 
-    cls: type[BaseDevice]
+    cls: type[Any]
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
 

@@ -1,13 +1,15 @@
-"""The base class of tasks."""
+"""A task, and the laboratory as it sees it: each is told in terms of the other."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
-from ._view import LabView
+from ._resources import ResourceKey, Resources, SampleView
 
 TaskResult: TypeAlias = dict[str, Any] | BaseModel | str | int | float | bool | None
 
@@ -34,3 +36,46 @@ class BaseTask(ABC):
     def set_message(self, message: str) -> None:
         """Show ``message`` beside the task on the dashboard."""
         self.lab_view.set_message(message)
+
+
+class LabView(Protocol):
+    """The laboratory as one task may use it.
+
+    Every method may raise the cancellation of the task; let it pass, `with` blocks release what they hold.
+    """
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task this view belongs to."""
+
+    def request_resources(
+        self,
+        resources: Mapping[ResourceKey, Mapping[str, int]],
+        priority: int | None = None,
+        timeout: float | None = None,
+    ) -> AbstractContextManager[Resources]:
+        """Hold devices and places for the duration of a `with` block.
+
+        Keys are a device class (any free device of it), a device name, or None for standalone positions;
+        values say how many places are needed per position name. All is granted together or not at all.
+        Gives ``(devices, places)``: a proxy per requested device, and the names of the places granted. Waits at
+        most ``timeout`` seconds (None: without limit), then raises `TimeoutError`.
+        """
+
+    def move_sample(self, sample: str, position: str | None) -> None:
+        """Record that a sample stands in another place, or with None has left the laboratory."""
+
+    def get_sample(self, sample: str) -> SampleView:
+        """Return a sample of this task by name."""
+
+    def run_subtask(self, task: type[BaseTask], samples: Sequence[str] | None = None, **parameters: Any) -> Any:
+        """Run another task inside this one and return its result; ``samples=None`` passes on all samples."""
+
+    def update_result(self, name: str, value: Any) -> None:
+        """Store one part of the result now, before the task ends."""
+
+    def set_message(self, message: str) -> None:
+        """Show ``message`` beside the task on the dashboard."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; returns by raising when the task is cancelled meanwhile."""
