@@ -14,14 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from hotswap._installed import Installed, installed, is_target
 from hotswap._local import Folders
 from hotswap.errors import SourceError
-
-if TYPE_CHECKING:
-    from hotswap.source import SourceFile
 
 NEVER = frozenset({"hotswap", "lab"})
 """The runtime itself, which every version shares."""
@@ -50,18 +47,6 @@ class Root(NamedTuple):
     def top(self) -> str:
         """The first part of the paths that its files have in a snapshot."""
         return f"{self.name}.py" if self.is_module else self.name
-
-
-@runtime_checkable
-class Following(Protocol):
-    """A source that takes in the local packages that its code imports."""
-
-    def follow(self, imported: frozenset[str]) -> list[SourceFile]:
-        """Files of the local packages behind these top-level names; until ``files`` is called again they belong to it.
-
-        One at a path that was given before takes its place. Empty when nothing new is found. Raises ``SourceError``
-        naming the first that cannot be frozen.
-        """
 
 
 class View(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hotswap.source._commit import GitSource
 from hotswap.source._repository import open_repository
-from hotswap.source._source import Source, SourceFile
+from hotswap.source._source import Following, Source, SourceFile
 from hotswap.source._working_tree import TreeSource
 
-__all__ = ["GitSource", "Source", "SourceFile", "TreeSource", "open_repository"]
+__all__ = ["Following", "GitSource", "Source", "SourceFile", "TreeSource", "open_repository"]

@@ -82,7 +82,7 @@ class GitSource:
         return self._take(self._given)
 
     def follow(self, imported: frozenset[str]) -> list[SourceFile]:
-        """Files of the local packages behind these names; see ``roots.Following``."""
+        """Files of the local packages behind these names; see ``Following``."""
         if not self._local:
             return []
         known = {root.name for root in self._inside} | self._outside.names()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from hotswap.roots import Root
 from hotswap.snapshot import Origin
@@ -40,6 +40,18 @@ class Source(Protocol):
 
     def check(self) -> None:
         """Raise ``SourceError`` if it moved since ``files`` was called."""
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A source that takes in the local packages that its code imports."""
+
+    def follow(self, imported: frozenset[str]) -> list[SourceFile]:
+        """Files of the local packages behind these top-level names; until ``files`` is called again they belong to it.
+
+        One at a path that was given before takes its place. Empty when nothing new is found. Raises ``SourceError``
+        naming the first that cannot be frozen.
+        """
 
 
 def tops(known: list[Root], new: list[Root]) -> set[str]:

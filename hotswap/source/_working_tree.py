@@ -54,7 +54,7 @@ class TreeSource:
         return self._disk.take(self._given)
 
     def follow(self, imported: frozenset[str]) -> list[SourceFile]:
-        """Files of the local packages behind these names; see ``roots.Following``."""
+        """Files of the local packages behind these names; see ``Following``."""
         if not self._local:
             return []
         disk = self._listed()

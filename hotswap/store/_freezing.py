@@ -10,9 +10,9 @@ from typing import NamedTuple, TypeAlias
 from hotswap.digest import Json, Memory
 from hotswap.environment import Environment, fingerprint
 from hotswap.errors import SourceError
-from hotswap.roots import Following, modules
+from hotswap.roots import modules
 from hotswap.snapshot import FileEntry
-from hotswap.source import Source, SourceFile
+from hotswap.source import Following, Source, SourceFile
 from hotswap.store import _bytecode
 from hotswap.store._objects import Objects
 
