@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hotswap.closure._data import named_files
 from hotswap.closure._evidence import Evidence
 from hotswap.closure._facts import Detail, Facts
 from hotswap.closure._graph import Graph, libraries
 from hotswap.closure._memo import facts_of
 from hotswap.closure._plan import Plan, Planner, Scheme
-from hotswap.closure._tree import Member, Modules, covering, module_name
+from hotswap.closure._reading import Readings
+from hotswap.closure._tree import Member, Modules, covering
 
 if TYPE_CHECKING:
     from hotswap.store import Store
@@ -60,7 +61,7 @@ class Closure:
         self.modules = Modules(files, self._load)
         self.graph = Graph(self.modules)
         self._planner = Planner(self.graph)
-        self._data = {path: known for path, known in files.items() if module_name(path) is None}
+        self._readings = Readings(self.modules, self.files)
 
     @classmethod
     def of(
@@ -103,8 +104,8 @@ class Closure:
             (class_name, *names),
             plan,
             detail,
-            {name: each.digests[detail] for name, each in facts.items()},
-            {path: self.files[path] for path in self._data_of(plan)},
+            {name: each.digests[max(detail, self.own_detail(name))] for name, each in facts.items()},
+            self._readings.of(plan.modules, plan.strings, everything=plan.scheme == "package"),
         )
 
     def resolve(self, class_name: str) -> str:
@@ -134,19 +135,30 @@ class Closure:
         return (self._tree / path).read_bytes()
 
     def names_data(self, module: str, path: str) -> bool:
-        """Whether the module may read this data file."""
+        """Whether the module may read this file."""
+        return path in self._readings.of([module])
+
+    def own_detail(self, module: str) -> Detail:
+        """How much of the text of a module counts in any company: docstrings, where it makes models of its classes."""
+        return Detail.DOCSTRINGS if module in self._with_models else Detail.CODE
+
+    @cached_property
+    def _with_models(self) -> frozenset[str]:
+        """Modules with classes that a library may describe by their docstrings, directly or by way of their bases."""
+        homes = {name: self._homes_of_bases(name) for name in self.modules.paths}
+        found = {name for name in homes if self.modules.facts(name).models}
+        while added := {name for name, bases in homes.items() if name not in found and bases & found}:
+            found |= added
+        return frozenset(found)
+
+    def _homes_of_bases(self, module: str) -> set[str]:
         facts = self.modules.facts(module)
-        return facts.opens_unknown or path in named_files(facts.strings, {path: ""})
+        targets = [self.modules.lookup(module, base) for base in facts.bases]
+        stars = [self.modules.target(module, entry).modules for entry in facts.imports if entry.name == "*"]
+        return {member.module for found in targets for member in found.members}.union(*stars)
 
     def _inside(self, name: str) -> bool:
         return name.partition(":")[0] in self.modules
 
     def _load(self, path: str) -> Facts:
         return facts_of(self.files[path], (self._tree / path).read_bytes, self.registration, self._cache)
-
-    def _data_of(self, plan: Plan) -> set[str]:
-        facts = [self.modules.facts(name) for name in plan.modules]
-        if plan.scheme == "package" or any(each.opens_unknown for each in facts):
-            return set(self._data)
-        strings = frozenset[str]().union(*(each.strings for each in facts), plan.strings)
-        return named_files(strings, self._data)

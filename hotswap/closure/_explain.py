@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from hotswap.closure._closure import Closure, Verdict
 from hotswap.closure._evidence import Evidence
+from hotswap.closure._facts import Detail
 from hotswap.closure._plan import Scheme
 from hotswap.closure._route import Routes, Step
 from hotswap.closure._statements import changes
@@ -159,16 +160,19 @@ class _Comparison:
 
     def _digests(self, tree: Closure, found: Evidence) -> dict[str, str]:
         """At the same detail for both trees."""
-        return {name: tree.modules.facts(name).digests[self._detail] for name in found.modules}
+        return {name: tree.modules.facts(name).digests[self._detail_of(name)] for name in found.modules}
+
+    def _detail_of(self, name: str) -> Detail:
+        return max(self._detail, *(tree.own_detail(name) for tree in self._trees))
 
     def _what(self, name: str, paths: Sequence[str | None]) -> tuple[str, ...]:
-        facts = [tree.modules.facts(name).digests[self._detail] for tree in self._trees]
+        facts = [tree.modules.facts(name).digests[self._detail_of(name)] for tree in self._trees]
         if facts[0] == facts[1]:
             return self._counted(name in self._found[1].modules)
         if any(path and not path.endswith(".py") for path in paths):
             return ("native code changed",)
         texts = [tree.read(path) if path else None for tree, path in zip(self._trees, paths, strict=True)]
-        return changes(texts[0], texts[1], self._trees[1].registration, self._detail)
+        return changes(texts[0], texts[1], self._trees[1].registration, self._detail_of(name))
 
     def _of_data(self) -> Iterator[Cause]:
         old, new = (found.data for found in self._found)

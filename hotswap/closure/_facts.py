@@ -8,6 +8,11 @@ from typing import Literal
 
 Kind = Literal["call", "store", "subclass", "decorate", "operate", "dynamic"]
 
+Reading = Literal["location", "data", "own", "sources", "names", "patterns", "folders", "listing", "climbs", "metadata"]
+"""How a module reads files: it can tell where the package lies (``location``); it may read any data file, the text of
+its ``own`` source, that of all ``sources``, the ``names`` of all; it lists what fits a pattern, what is in a folder it
+names, or (``listing``) in any; it ``climbs`` from a path it is given to others; it asks for the ``metadata``."""
+
 
 class Detail(IntEnum):
     """How much of the text of a module its behaviour may depend on."""
@@ -95,11 +100,18 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is kept of one module; ``digests`` go from code alone to the whole text (see Detail)."""
+    """All that is kept of one module; ``digests`` go from code alone to the whole text (see Detail).
+
+    The docstrings of the classes of ``models`` are what a library makes descriptions of; ``bases`` are the chains that
+    any class derives from. ``places`` are names for somewhere in the package; ``settled`` has the imported chains that
+    would only name files told by constants if they were such, with the names that they are bound to.
+    """
 
     digests: tuple[str, str, str]
     parsed: bool = True
     detail: Detail = Detail.CODE
+    models: bool = False
+    bases: frozenset[str] = frozenset()
     imports: tuple[Import, ...] = ()
     definitions: dict[str, Definition] = field(default_factory=dict)
     variables: dict[str, Variable] = field(default_factory=dict)
@@ -107,7 +119,9 @@ class Facts:
     effects: tuple[Effect, ...] = ()
     dynamic: tuple[str, ...] = ()
     strings: frozenset[str] = frozenset()
-    opens_unknown: bool = False
+    reads: frozenset[Reading] = frozenset()
+    places: frozenset[str] = frozenset()
+    settled: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def binding(self, name: str) -> tuple[Import, ...]:
         """The imports that bind a name, in order."""

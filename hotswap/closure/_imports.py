@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from hotswap.closure._facts import Import
-from hotswap.closure._walk import chain, never_runs, root
+from hotswap.closure._walk import chain, root
 
 
 def imports_of(tree: ast.Module) -> tuple[Import, ...]:
-    """Every import that can run, also inside functions; those for type checkers only are left out."""
+    """Every import that can run, also inside functions."""
     return tuple(_below(tree.body, eager=True))
 
 
@@ -25,13 +25,7 @@ def _below(nodes: Iterable[ast.AST], *, eager: bool, certain: bool = True) -> It
             yield from _below(ast.iter_child_nodes(node), eager=eager, certain=False)
         else:
             inner = eager and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            yield from _below(_reachable(node), eager=inner, certain=False)
-
-
-def _reachable(node: ast.AST) -> Iterable[ast.AST]:
-    if isinstance(node, ast.If) and never_runs(node) and not isinstance(node.test, ast.Compare):
-        return node.orelse
-    return ast.iter_child_nodes(node)
+            yield from _below(ast.iter_child_nodes(node), eager=inner, certain=False)
 
 
 def _plain(node: ast.Import, *, eager: bool, certain: bool) -> Iterator[Import]:

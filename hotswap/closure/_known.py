@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-PURE_BUILTINS = _words(
+PURE_BUILTINS = words(
     """abs all any ascii bin bool bytearray bytes callable chr classmethod vars complex dict dir divmod enumerate
     float format frozenset getattr hasattr hash hex id int isinstance issubclass iter len list max memoryview min next
     object oct open ord pow print property range repr reversed round set slice sorted staticmethod str sum super tuple
@@ -18,14 +18,14 @@ PURE_BUILTINS = _words(
 )
 """Builtins that change nothing but their result."""
 
-PURE_LIBRARY = _words(
+PURE_LIBRARY = words(
     """abc collections datetime enum fractions itertools math numbers pathlib re statistics string struct
     textwrap types typing typing_extensions uuid cmath fnmatch ipaddress base64 binascii hashlib hmac
     zlib difflib secrets"""
 )
 """Modules none of whose functions changes anything but its result."""
 
-PURE_FUNCTIONS = _words(
+PURE_FUNCTIONS = words(
     """functools.lru_cache functools.cache functools.wraps functools.total_ordering functools.cached_property
     functools.singledispatch functools.singledispatchmethod functools.partialmethod functools.partial
     dataclasses.dataclass dataclasses.field dataclasses.replace dataclasses.asdict dataclasses.fields
@@ -52,14 +52,14 @@ PURE_FUNCTIONS = _words(
 )
 """Functions that change nothing but their result, by their full names."""
 
-IMPURE_FUNCTIONS = _words(
+IMPURE_FUNCTIONS = words(
     """re.sub re.subn re.purge types.new_class types.DynamicClassAttribute struct.pack_into collections.defaultdict
     itertools.accumulate itertools.dropwhile itertools.filterfalse itertools.groupby itertools.starmap
     itertools.takewhile"""
 )
 """Those of ``PURE_LIBRARY`` that call what they are given, or change it."""
 
-HARMLESS_METHODS = _words(
+HARMLESS_METHODS = words(
     """as_posix capitalize casefold copy count decode encode endswith exists expanduser format get
     index is_dir is_file isdigit isoformat items join joinpath keys ljust lower lstrip most_common partition
     read_bytes read_text replace resolve rjust rsplit rstrip split splitlines startswith strftime strip timestamp
@@ -68,13 +68,13 @@ HARMLESS_METHODS = _words(
 )
 """Methods of plain values (text, containers, paths) and of loggers that do not change them."""
 
-CONTAINER_METHODS = _words(
+CONTAINER_METHODS = words(
     """add append appendleft clear discard extend extendleft insert pop popleft popitem remove reverse
     setdefault sort update"""
 )
 """Methods that change the container they are called on and nothing else."""
 
-INHERITED_METHODS = _words(
+INHERITED_METHODS = words(
     """model_validate model_validate_json model_construct model_json_schema model_dump model_dump_json model_copy mro
     fromkeys from_bytes fromhex _make _replace _asdict"""
 )
@@ -91,14 +91,14 @@ DYNAMIC_BUILTINS = frozenset({"exec", "eval", "compile", "__import__", "globals"
 
 DYNAMIC_NAMES = frozenset({"__loader__", "__spec__", "__builtins__"})
 
-DYNAMIC_ATTRIBUTES = _words(
+DYNAMIC_ATTRIBUTES = words(
     """__subclasses__ __globals__ __builtins__ f_globals f_locals f_back tb_frame _getframe meta_path
     path_hooks settrace setprofile pythonapi py_object import_module resolve_name currentframe getmodule
     get_objects get_referrers spec_from_file_location module_from_spec exec_module load_module"""
 )
 """Attributes that reach code by other ways than its name."""
 
-DYNAMIC_MODULES = _words(
+DYNAMIC_MODULES = words(
     """importlib runpy imp zipimport pickle cPickle dill cloudpickle shelve gc code codeop
     pkg_resources pydoc builtins copyreg marshal joblib"""
 )
@@ -108,19 +108,19 @@ NOT_DYNAMIC = ("importlib.resources", "importlib.metadata")
 
 DYNAMIC_CHAINS = ("sys.modules", "logging.config", "pkgutil.walk_packages", "pkgutil.resolve_name")
 
-SOURCE_ATTRIBUTES = _words(
+SOURCE_ATTRIBUTES = words(
     """getsource getsourcelines findsource getsourcefile getcomments f_lineno co_firstlineno tb_lineno
     lineno co_positions co_lines"""
 )
 """Attributes that tell where in its file a piece of code stands."""
 
-HOOKS = _words(
+HOOKS = words(
     """__init_subclass__ __set_name__ __class_getitem__ __prepare__ __mro_entries__ __pydantic_init_subclass__
     __get_pydantic_core_schema__ __get_validators__"""
 )
 """Methods the language calls on a class when others subclass it or use it in their bodies."""
 
-OPENERS = _words(
+OPENERS = words(
     """open read_text read_bytes iterdir glob iglob rglob listdir scandir walk loadtxt genfromtxt fromfile
     read_csv read_excel read_json read_table read_parquet read_hdf read_feather read_pickle imread safe_load_file
     load_workbook open_dataset fopen"""

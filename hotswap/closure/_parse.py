@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from blake3 import blake3
 
-from hotswap.closure._data import folder_names, opens_unknown
+from hotswap.closure._data import folder_names
 from hotswap.closure._effects import (
     Executed,
     fresh_names,
@@ -20,16 +20,18 @@ from hotswap.closure._effects import (
     own_name,
     plain_decorator,
 )
-from hotswap.closure._facts import Definition, Detail, Effect, Facts, Variable
+from hotswap.closure._facts import Definition, Effect, Facts, Variable
 from hotswap.closure._imports import imports_of, literal_import
-from hotswap.closure._known import HOOKS, SHARED_MAKERS, SOURCE_ATTRIBUTES
+from hotswap.closure._known import HOOKS, SHARED_MAKERS
 from hotswap.closure._operators import called_unnamed, method_names
+from hotswap.closure._places import Places
 from hotswap.closure._scope import Scope
+from hotswap.closure._text import detail_of, models
+from hotswap.closure._typing import without_type_checking
 from hotswap.closure._walk import at_import, at_module_level, bound_names, chain, chains, root
 from hotswap.closure._wrappers import Function, by_depth
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_DOCSTRING_NAMES = frozenset({"__doc__", "getdoc", "use_attribute_docstrings", "docopt"})
 _LONGEST_STRING = 300
 
 
@@ -49,15 +51,20 @@ def parse(content: bytes, registration: frozenset[str]) -> Facts:
 
 
 def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
+    without_type_checking(tree)
     imports = imports_of(tree)
     scope = Scope.of(tree, imports, registration)
     registering = _take_registering(tree, scope)
     documented = digest(ast.dump(tree))
     strip_text_statements(tree)
     nodes = list(ast.walk(tree))
+    places = Places(nodes, scope)
+    places.read()
     return Facts(
         digests=(digest(ast.dump(tree)), documented, text),
-        detail=_detail(nodes),
+        detail=detail_of(nodes, imports),
+        models=models(imports),
+        bases=frozenset(_bases(nodes, scope)),
         imports=imports,
         definitions=_definitions(tree, scope),
         variables=_variables(tree, scope),
@@ -65,12 +72,15 @@ def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
         effects=_effects(tree, registering, scope),
         dynamic=_dynamic(nodes, scope),
         strings=_strings(nodes),
-        opens_unknown=opens_unknown(tree, nodes),
+        reads=frozenset(places.reads),
+        places=frozenset(places.names),
+        settled=places.settled,
     )
 
 
 def without_registering(tree: ast.Module, registration: frozenset[str]) -> ast.Module:
-    """The tree without the statements that only register, changed in place."""
+    """The tree without the statements that only register or only type checkers read, changed in place."""
+    without_type_checking(tree)
     _take_registering(tree, Scope.of(tree, imports_of(tree), registration))
     return tree
 
@@ -186,6 +196,11 @@ def _base_names(base: ast.expr, scope: Scope) -> list[str]:
     return [name for name in names if scope.binds(root(name))]
 
 
+def _bases(nodes: list[ast.AST], scope: Scope) -> Iterator[str]:
+    classes = (node for node in nodes if isinstance(node, ast.ClassDef))
+    return (name for node in classes for base in node.bases for name in _base_names(base, scope))
+
+
 def _made_bases(node: ast.ClassDef, scope: Scope) -> list[Effect]:
     """A base that an expression makes may run anything it names when the class is called."""
     plain = (base.value if isinstance(base, ast.Subscript) else base for base in node.bases)
@@ -291,10 +306,3 @@ def _strings(nodes: list[ast.AST]) -> frozenset[str]:
     constants = (node for node in nodes if isinstance(node, ast.Constant) and id(node) not in folders)
     texts = (node.value for node in constants if isinstance(node.value, str))
     return frozenset(text for text in texts if 0 < len(text) <= _LONGEST_STRING)
-
-
-def _detail(nodes: list[ast.AST]) -> Detail:
-    mentioned = {str(getattr(node, key, "")) for node in nodes for key in ("id", "attr", "arg", "name", "value")}
-    if mentioned & SOURCE_ATTRIBUTES or "linecache" in mentioned:
-        return Detail.TEXT
-    return Detail.DOCSTRINGS if mentioned & _DOCSTRING_NAMES else Detail.CODE

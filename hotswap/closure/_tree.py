@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from hotswap.closure._facts import Definition, Facts, Import
@@ -50,11 +50,21 @@ def module_name(path: str) -> str | None:
     return ".".join(parts)
 
 
+def _is_native(path: str) -> bool:
+    return PurePosixPath(path).suffix in _NATIVE
+
+
 class Modules:
-    """The modules of one tree by name; files are read when somebody asks for their facts."""
+    """The modules of one tree by name; files are read when somebody asks for their facts.
+
+    ``natives`` are those that lie beside a source of the same name, and are imported in its place.
+    """
 
     def __init__(self, files: Iterable[str], load: Callable[[str], Facts]) -> None:
-        self.paths = {name: path for path in sorted(files) if (name := module_name(path))}
+        ordered = sorted(files, key=lambda path: (not _is_native(path), path))
+        named = [(name, path) for path in ordered if (name := module_name(path))]
+        self.paths = dict(named)
+        self.natives = {name: path for name, path in named if path != self.paths[name] and _is_native(path)}
         self._load = load
         self._facts: dict[str, Facts] = {}
         self._found: dict[tuple[str, str], Found] = {}
@@ -67,15 +77,14 @@ class Modules:
     def is_package(self, name: str) -> bool:
         return name in self._folders or (name in self.paths and name not in self._plain)
 
-    def is_native(self, name: str) -> bool:
-        return PurePosixPath(self.paths.get(name, "")).suffix in _NATIVE
-
     def facts(self, name: str) -> Facts:
         """What a module says about itself; a folder without ``__init__`` says nothing."""
         known = self._facts.get(name)
         if known is None:
             path = self.paths.get(name)
             known = self._load(path) if path else Facts(("", "", ""))
+            if name in self.natives:
+                known = replace(known, dynamic=(*known.dynamic, "the native module beside it"))
             self._facts[name] = known
         return known
 

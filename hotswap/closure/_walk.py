@@ -6,8 +6,6 @@ import ast
 import builtins
 from collections.abc import Iterable, Iterator
 
-type_checking = frozenset({"TYPE_CHECKING", "typing.TYPE_CHECKING", "t.TYPE_CHECKING"})
-
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 BUILTINS = frozenset(dir(builtins))
 
@@ -40,12 +38,8 @@ def chains(nodes: list[ast.AST]) -> Iterator[str]:
 
 
 def never_runs(node: ast.AST) -> bool:
-    """True for ``if TYPE_CHECKING:`` and ``if __name__ == "__main__":``, which an import does not enter."""
-    if not isinstance(node, ast.If):
-        return False
-    if chain(node.test) in type_checking:
-        return True
-    test = node.test
+    """True for ``if __name__ == "__main__":``, which an import does not enter."""
+    test = node.test if isinstance(node, ast.If) else None
     if not isinstance(test, ast.Compare) or chain(test.left) != "__name__" or not isinstance(test.ops[0], ast.Eq):
         return False
     return [getattr(value, "value", None) for value in test.comparators] == ["__main__"]
