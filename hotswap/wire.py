@@ -143,11 +143,19 @@ class Server:
             entrance = _Entrance(self._listener)
             while all(key.fileobj is self._listener for key, _ in selector.select()):
                 if (connection := entrance.accept()) is not None:
-                    threading.Thread(target=self._converse, args=(connection,), name="wire", daemon=True).start()
+                    self._begin(connection)
         self._close()
 
     def stop(self) -> None:
         self._wake_write.send(b"x")
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Refuse what there is no thread for: those that are served, and running work, go on."""
+        try:
+            threading.Thread(target=self._converse, args=(connection,), name="wire", daemon=True).start()
+        except RuntimeError as error:
+            log.warning("A connection was refused: %s.", error)
+            connection.close()
 
     def _converse(self, connection: socket.socket) -> None:
         with connection:

@@ -217,6 +217,28 @@ def test_a_silent_stranger_keeps_a_lone_server_from_its_work_for_a_short_while_o
             client.call("end")
 
 
+def test_a_caller_that_no_thread_can_be_started_for_is_refused_and_the_next_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    listener = wire.listen()
+    server = wire.Server(listener, "secret", {}, HANDLERS)
+    serving = threading.Thread(target=server.serve)
+    serving.start()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _start_no_thread)
+        with pytest.raises(OSError, match="closed the connection"):
+            wire.Client(wire.address_of(listener), "secret", timeout=5)
+    with wire.Client(wire.address_of(listener), "secret", timeout=5) as client:
+        assert client.call("echo", value=1) == 1
+    server.stop()
+    serving.join(10)
+    assert not serving.is_alive()
+
+
+def _start_no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_stranger_that_speaks_otherwise_is_refused() -> None:
     with wire.listen() as listener:
         thread = threading.Thread(target=_speak_otherwise, args=(listener,))
