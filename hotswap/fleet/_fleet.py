@@ -174,7 +174,8 @@ class Fleet:
         """Every process with its name, kind, snapshot, pid, address and state, and ``why`` it is in that state.
 
         States: ``running``, ``ending`` (drained or being stopped), ``restarting`` (it died and is started again), and
-        ``queued`` (it waits for memory, and has no pid, identity, address and instance yet).
+        ``queued`` (it waits for memory, and has no pid, identity, address and instance yet). ``spawned_because`` has the
+        reasons, if a process was spawned and not forked.
         """
         return [*map(self._shown, self._runs.load()), *map(_queued, self._memory.waiting())]
 
@@ -393,6 +394,7 @@ class Fleet:
             "state": "ending" if run.ends else "running" if alive else "restarting",
             "deaths": self._deaths.get(run.name, 0),
             "why": self._causes.get(run.name),
+            "spawned_because": run.spawned_because,
         }
 
 
@@ -408,6 +410,7 @@ def _queued(start: Start) -> Document:
         "state": "queued",
         "deaths": 0,
         "why": start.waits,
+        "spawned_because": [],
     }
 
 

@@ -1,7 +1,8 @@
-"""Notices what importing a package leaves behind that a fork would break: threads, open descriptors, random generators.
+"""Notices what importing a package leaves behind that a fork would break: threads, processes, open descriptors, random
+generators.
 
-Threads do not survive a fork, but the locks they hold do. A descriptor that two processes share mixes up what they read
-and write. Two forks of a generator draw the same numbers.
+Threads do not survive a fork, but the locks they hold do. Only the parent of a process can wait for it. A descriptor
+that two processes share mixes up what they read and write. Two forks of a generator draw the same numbers.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _TASKS: Final = Path("/proc/self/task")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _KNOWN: Final = _TASKS.exists()
 _JOINED_SECONDS: Final = 0.2
+_SHOWN: Final = 60  # characters of a command line
 
 
 class Noticing:
@@ -103,20 +105,39 @@ def _after_each_module(loader: type[Any], around: Callable[[ModuleType, Callable
             del loader.exec_module
 
 
-def _probe() -> tuple[int, int]:
-    """Differs after a thread or descriptor was added; quick, as it is asked before and after each module."""
+def _probe() -> tuple[int, int, list[int]]:
+    """Differs after a thread, process or descriptor was added; quick, as it is asked before and after each module."""
     lowest = os.dup(0)  # a new descriptor gets the lowest number that is free
     os.close(lowest)
-    return lowest, os.stat("/proc/self/task").st_nlink if _KNOWN else 0  # noqa: PTH116 - twice as fast as a Path
+    threads = os.stat("/proc/self/task").st_nlink if _KNOWN else 0  # noqa: PTH116 - twice as fast as a Path
+    return lowest, threads, children()
 
 
 def _marks() -> set[str]:
-    """Every thread and descriptor of this process by its number."""
+    """Every thread, child process and descriptor of this process by its number."""
     if not _KNOWN:
         return set()
-    return {f"task/{number}" for number in _numbers(_TASKS)} | {
-        f"fd/{number}" for number in _numbers(_DESCRIPTORS) if _is_open(number)
-    }
+    threads = {f"task/{number}" for number in _numbers(_TASKS)}
+    processes = {f"child/{number}" for number in children()}
+    return threads | processes | {f"fd/{number}" for number in _numbers(_DESCRIPTORS) if _is_open(number)}
+
+
+def children() -> list[int]:
+    """The processes that were started here and not waited for yet."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # told at once that there are none, as is usual
+        return []
+    mine = str(os.getpid())
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == mine]
+
+
+def _parent(stat: Path) -> str:
+    """The number of a process's parent; nothing for one that has ended."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _let_threads_end() -> None:
@@ -150,11 +171,23 @@ def _told(mark: str) -> str | None:
         names = {thread.native_id: thread.name for thread in threading.enumerate()}
         name = names.get(int(number))
         return f"started the thread {name!r}" if name else "started a thread in native code"
+    if kind == "child":
+        return f"started the process {_command(int(number))!r}"
     try:
         target = str((_DESCRIPTORS / number).readlink())
     except FileNotFoundError:
         return None
     return f"opened {_socket(int(number)) if target.startswith('socket:') else target}"
+
+
+def _command(number: int) -> str:
+    """The name that multiprocessing gave to a process, or how it was called, or at least its number."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    for child in list(multiprocessing._children) if multiprocessing else ():
+        if child.pid == number:
+            return str(child.name)
+    words = Path(f"/proc/{number}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").strip()
+    return words[:_SHOWN] or str(number)
 
 
 def _socket(descriptor: int) -> str:

@@ -9,7 +9,7 @@ import pkgutil
 import socket
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 class Birth:
     """The plain data that decides what a new version process is; it travels as a BSON document.
 
-    ``entry`` is ``module:function``; ``instance`` is drawn for this process alone and echoed to whoever connects.
+    ``entry`` is ``module:function``; ``instance`` is drawn for this process alone and echoed to whoever connects;
+    ``spawned_because`` has the reasons, if it is spawned and not forked.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Birth:
     instance: str
     run_dir: str
     secret: str
+    spawned_because: list[str] = field(default_factory=list)
 
     @property
     def log(self) -> Path:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ class Run:
     """One process: ``kind`` is zygote, template or process; ``entry`` and ``arguments`` start its like again.
 
     ``log_start`` is how long its log was, in bytes, when it began. One that ``ends`` was told to.
+    ``spawned_because`` has the reasons, if it was spawned and not forked.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Run:
     arguments: dict[str, Any] | None = None
     log_start: int = 0
     ends: bool = False
+    spawned_because: list[str] = field(default_factory=list)
 
 
 class Runs:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -21,7 +21,7 @@ from hotswap import wire
 from hotswap.describe import ask_in_fork, import_package
 from hotswap.errors import DescribeError, ProcessError
 from hotswap.process import hygiene
-from hotswap.process._noticing import Noticing
+from hotswap.process._noticing import Noticing, children
 from hotswap.process.context import Birth, live
 from hotswap.process.identity import Identity
 from hotswap.process.rlimits import Limits
@@ -71,6 +71,12 @@ class Children:
         self._reap()
         return self._ended.get(pid)
 
+    def kill_others(self) -> None:
+        """Kill what the import started: nobody would find it once this process has ended."""
+        for pid in set(children()) - self._running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def _reap(self) -> None:
         for pid in list(self._running):
             try:
@@ -98,6 +104,7 @@ def run_template(birth: Birth, listener: socket.socket) -> NoReturn:
         hygiene.begin_own_life({fork.listener.fileno(), lock}, fork.birth.log)
         announce("process", fork.birth, fork.listener)
         live(fork.birth, fork.listener)
+    template.end()
     os._exit(0)
 
 
@@ -125,6 +132,7 @@ def announce(kind: str, birth: Birth, listener: socket.socket) -> None:
             birth.entry,
             birth.arguments,
             runs.log_size(birth.name),
+            spawned_because=birth.spawned_because,
         )
     )
 
@@ -182,13 +190,16 @@ class _Template:
         """Start a version process of this snapshot: forked, or spawned where what its import left makes that unsafe."""
         if self._error is not None:
             raise self._error
-        child = Birth(**birth, secret=self._birth.secret)
+        child = replace(Birth(**birth, secret=self._birth.secret), spawned_because=self._noticed.reasons)
         listener = wire.listen()
         if self._noticed.reasons:
             pid = spawn("hotswap.process.spawned", child, listener, keep=[self._lock])
         else:
             pid = fork_to_live(child, listener)
         return self._children.add(pid, listener)
+
+    def end(self) -> None:
+        self._children.kill_others()
 
     def warn(self, text: str) -> None:
         """Note in the log what whoever started this found wrong meanwhile."""

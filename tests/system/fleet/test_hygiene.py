@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,8 +11,9 @@ import signal
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
-from fleets import ENTRY, SECRET, THREAD, Freeze, StartFleet, ask, parents
+from fleets import ENTRY, SECRET, THREAD, Freeze, StartFleet, ask, parents, processes_below
 
 from hotswap import wire
 from hotswap.errors import DescribeError, ProcessError
@@ -146,6 +148,35 @@ def test_a_snapshot_that_leaves_nothing_behind_is_forked(fleet: Fleet, freeze: F
     assert (told["forks"], told["spawned_because"]) == (True, [])
 
 
+PROGRAM = "import subprocess\nCHILD = subprocess.Popen(['sleep', '60'])\n"
+FORKED = """
+import multiprocessing, time
+CHILD = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), name="poller")
+CHILD.start()
+"""
+
+
+def test_a_process_of_multiprocessing_is_told_by_its_name(fleet: Fleet, freeze: Freeze) -> None:
+    told = fleet.describe(freeze(1, culprit=FORKED))
+    assert "sample_app.culprit started the process 'poller'" in told["spawned_because"]
+
+
+def test_a_process_that_was_waited_for_is_no_reason_to_spawn(fleet: Fleet, freeze: Freeze) -> None:
+    assert fleet.describe(freeze(1, tidy="import subprocess\nsubprocess.run(['true'], check=True)\n"))["forks"]
+
+
+@pytest.mark.parametrize("broken", ["", "raise ValueError('after it')"], ids=["imports", "does not import"])
+def test_a_process_that_an_import_started_ends_with_the_template(
+    start_fleet: StartFleet, freeze: Freeze, tmp_path: Path, broken: str
+) -> None:
+    snapshot, fleet = freeze(1, culprit=PROGRAM + broken), start_fleet()
+    with contextlib.suppress(DescribeError):
+        fleet.describe(snapshot)
+    fleet.release(snapshot)
+    _, left = psutil.wait_procs([each for each in processes_below(tmp_path) if each.name() == "sleep"], timeout=10)
+    assert left == []
+
+
 CONNECTS = """
 import socket
 PEER = socket.create_connection(("127.0.0.1", {port}))
@@ -158,6 +189,7 @@ PEER = socket.create_connection(("127.0.0.1", {port}))
         (THREAD, "sample_app.culprit started the thread 'poller'"),
         ("LOG = open(__file__)\n", r"sample_app.culprit opened \S+/sample_app/culprit.py"),
         ("import os\nPIPE = os.pipe()\n", r"sample_app.culprit opened pipe:\[\d+\]"),
+        (PROGRAM, "sample_app.culprit started the process 'sleep 60'"),
         ("import random\nRNG = random.Random(1)\n", "sample_app.culprit keeps the random generator RNG"),
         (
             "import random\nclass Noise:\n    rng = random.Random()\n",
@@ -165,7 +197,7 @@ PEER = socket.create_connection(("127.0.0.1", {port}))
         ),
         ("import random\nRNGS = [[random.Random()]]\n", "the import keeps a random generator of random"),
     ],
-    ids=["thread", "file", "pipe", "generator", "generator of a class", "hidden generator"],
+    ids=["thread", "file", "pipe", "process", "generator", "generator of a class", "hidden generator"],
 )
 def test_what_an_import_leaves_is_told_with_the_module_that_did_it(
     fleet: Fleet, freeze: Freeze, text: str, reason: str
@@ -181,6 +213,14 @@ def test_a_connection_that_an_import_opened_is_told_with_its_address(fleet: Flee
         port = server.getsockname()[1]
         told = fleet.describe(freeze(1, client=CONNECTS.format(port=port)))
     assert told["spawned_because"] == [f"sample_app.client opened a connection to 127.0.0.1:{port}"]
+
+
+def test_a_process_that_was_spawned_says_why(fleet: Fleet, freeze: Freeze) -> None:
+    text = "import threading\nthreading.Thread(target=threading.Event().wait, name='poller', daemon=True).start()\n"
+    fleet.ensure("a", freeze(1, culprit=text, init="from . import culprit"), ENTRY, {})
+    (shown,) = (each for each in fleet.processes() if each["name"] == "a")
+    assert shown["state"] == "running"
+    assert ["culprit" in reason for reason in shown["spawned_because"]] == [True]
 
 
 def test_what_is_closed_before_the_import_ends_is_no_reason_to_spawn(fleet: Fleet, freeze: Freeze) -> None:
