@@ -174,8 +174,8 @@ class Fleet:
         """Every process with its name, kind, snapshot, pid, address and state, and ``why`` it is in that state.
 
         States: ``running``, ``ending`` (drained or being stopped), ``restarting`` (it died and is started again), and
-        ``queued`` (it waits for memory, and has no pid, identity, address and instance yet). ``spawned_because`` has the
-        reasons, if a process was spawned and not forked.
+        ``queued`` (it waits for memory, and has no pid, identity, address and instance yet). ``spawned_because`` has
+        the reasons, if a process was spawned and not forked.
         """
         return [*map(self._shown, self._runs.load()), *map(_queued, self._memory.waiting())]
 

@@ -10,12 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import bson
-from blake3 import blake3
-
 from hotswap import drift, wire
 from hotswap.environment import EnvironmentChange, python_tag
 from hotswap.errors import DescribeError, HotswapError, RemoteError
+from hotswap.fleet._differing import first_difference
 from hotswap.fleet._endings import in_words
 from hotswap.fleet._locks import Locks
 from hotswap.fleet._memory import TEMPLATE
@@ -243,14 +241,14 @@ class Templates:
 
     def _check_reproduced(self, snapshot: str, told: Document) -> None:
         name = template_name(snapshot)
-        digest = blake3(bson.encode({"modules": told["modules"], "told": told["told"]})).hexdigest()
+        now = {"modules": told["modules"], "told": told["told"]}
         before = self._runs.told(name)
         if before is None:
-            self._runs.keep_told(name, digest)
-        elif before != digest:
+            self._runs.keep_told(name, now)
+        elif (where := first_difference(before, now)) is not None:
             self.release(snapshot)
             raise DescribeError(
-                f"Version {snapshot[:12]} describes itself differently than before; "
+                f"Version {snapshot[:12]} describes itself differently than before, first in {where}; "
                 "make what it registers depend on its own files only."
             )
 

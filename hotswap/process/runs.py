@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from bson import json_util
+
 from hotswap.files import write_private
 from hotswap.process.identity import Identity
 from hotswap.wire import Address
@@ -98,14 +100,15 @@ class Runs:
             return log.read().decode(errors="replace").strip().splitlines()[-lines:]
         return []
 
-    def told(self, name: str) -> str | None:
-        """The digest of what the template of that name told when it was first asked."""
-        with contextlib.suppress(FileNotFoundError):
-            return (self._folder / f"{name}{_TOLD}").read_text()
+    def told(self, name: str) -> dict[str, Any] | None:
+        """What the template of that name told when it was first asked; None if that is not known (any more)."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            told = json_util.loads((self._folder / f"{name}{_TOLD}").read_text())
+            return told if isinstance(told, dict) else None
         return None
 
-    def keep_told(self, name: str, digest: str) -> None:
-        write_private(self._folder / f"{name}{_TOLD}", digest)
+    def keep_told(self, name: str, told: dict[str, Any]) -> None:
+        write_private(self._folder / f"{name}{_TOLD}", json_util.dumps(told))
 
     def forget_told(self) -> None:
         """Take whatever the templates tell next for right, as when the software that asks them was changed."""

@@ -263,7 +263,7 @@ def test_a_template_that_describes_itself_differently_after_a_restart_is_refused
     fact.write_text("two")
     second = start_fleet(hook="sample_app.teller:told")
     second.release(snapshot)
-    with pytest.raises(DescribeError, match="describes itself differently than before"):
+    with pytest.raises(DescribeError, match=r"differently than before, first in told/is: 'one', then 'two'; make"):
         second.describe(snapshot)
     fact.write_text("one")
     assert second.describe(snapshot)["told"] == {"is": "one"}

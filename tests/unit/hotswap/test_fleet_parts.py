@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import random
 import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hotswap.errors import ProcessError
 from hotswap.fleet import restart_delay
+from hotswap.fleet._differing import first_difference
 from hotswap.fleet._endings import LONGEST_DELAY_SECONDS, in_words, out_of_memory_kills
 from hotswap.fleet._gate import Gate
 from hotswap.fleet._locks import Locks
@@ -241,3 +245,36 @@ def test_reseeding_makes_the_module_level_generators_differ(monkeypatch: pytest.
     assert random.random() != expected
     assert seeded == ["numpy"]
     random.setstate(state)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "where"),
+    [
+        ({"a": 1, "b": [1, {}]}, {"b": [1, {}], "a": 1}, None),
+        ({"a": math.nan}, {"a": math.nan}, None),
+        ({"told": {"devices": {"oven": {"baud": 1}}}}, {"told": {"devices": {"oven": {"baud": 2}}}}, "baud: 1, then 2"),
+        ({"a": 1}, {"a": 1.0}, "a: 1, then 1.0"),
+        ({"a": {"x": 1}}, {"a": {}}, "a/x, which is missing"),
+        ({"a": {}}, {"a": {"x": 1}}, "a/x, which is new"),
+        ({"names": ["a", "b"]}, {"names": ["b", "a"]}, "names/0: 'a', then 'b'"),
+        ({"names": ["a"]}, {"names": ["a", "b"]}, "names: ['a'], then ['a', 'b']"),
+    ],
+)
+def test_the_first_entry_in_which_descriptions_differ_is_named(before: Any, now: Any, where: str | None) -> None:
+    found = first_difference(before, now)
+    assert found == where or (found is not None and found.endswith(f"/{where}"))
+
+
+def test_what_a_template_told_is_kept_as_it_was(tmp_path: Path) -> None:
+    runs, told = (
+        Runs(tmp_path),
+        {"at": datetime.now(UTC).replace(microsecond=0), "numbers": [1, 2**40, 1.0], "raw": b"x"},
+    )
+    runs.keep_told("template", told)
+    assert first_difference(told, runs.told("template")) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "0a1b", "12"])
+def test_what_an_earlier_release_kept_of_a_template_is_not_compared(tmp_path: Path, text: str) -> None:
+    (tmp_path / "template.told").write_text(text)
+    assert Runs(tmp_path).told("template") is None
