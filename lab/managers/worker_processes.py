@@ -32,8 +32,9 @@ class Fleet(Protocol):
     """The part of ``hotswap.fleet.FleetClient`` that is used here."""
 
     def ensure(self, name: str, snapshot: str, entry: str, arguments: Document) -> Started: ...
-    def stop(self, name: str, grace: float) -> object: ...
+    def stop(self, name: str, grace: float, instance: str | None = None) -> object: ...
     def release(self, snapshot: str) -> object: ...
+    def processes(self) -> list[Document]: ...
 
 
 class WorkerProcesses:
@@ -58,26 +59,41 @@ class WorkerProcesses:
         with self._turns[snapshot]:
             started = self._start(snapshot)
             if self._records.workers.find_one({"instance": started.instance, "capacity": 0}) is not None:
-                self._fleet.stop(worker_name(snapshot), _GRACE_SECONDS)
+                self._fleet.stop(worker_name(snapshot), _GRACE_SECONDS, started.instance)
                 self._start(snapshot)
 
     def retire(self, snapshot: str) -> bool:
-        """End its worker and what only that needs; False, and it goes on, while it runs tasks or does not answer."""
+        """End its worker and what only that needs; False, and it goes on, while it runs tasks or does not answer.
+
+        Only the processes that agreed are ended, so False too where the fleet has started another one meanwhile.
+        """
         with self._turns[snapshot]:
-            workers = list(self._records.workers.find({"snapshot": snapshot}, {"address": 1}))
-            if not all(self._agrees(worker["address"]) for worker in workers):
+            asked = self._processes(snapshot)
+            if not all(self._agrees(address) for address in self._addresses(snapshot, asked)):
                 return False
-            self._fleet.stop(worker_name(snapshot), _GRACE_SECONDS)
+            for process in asked:
+                self._fleet.stop(worker_name(snapshot), _GRACE_SECONDS, process["instance"])
+            if self._processes(snapshot):
+                return False
             self._purge(snapshot)
             self._fleet.release(snapshot)
             return True
+
+    def _processes(self, snapshot: str) -> list[Document]:
+        """What the fleet has of the snapshot's worker: one that waits for memory has no address and no instance yet."""
+        return [process for process in self._fleet.processes() if process["name"] == worker_name(snapshot)]
+
+    def _addresses(self, snapshot: str, processes: list[Document]) -> set[Address]:
+        recorded = self._records.workers.find({"snapshot": snapshot}, {"address": 1})
+        running = [process for process in processes if process["address"] is not None]
+        return {(each["address"][0], each["address"][1]) for each in (*recorded, *running)}
 
     def _start(self, snapshot: str) -> Started:
         return self._fleet.ensure(worker_name(snapshot), snapshot, ENTRY, self._arguments)
 
     def _agrees(self, address: Address) -> bool:
         try:
-            return self._ask((address[0], address[1]))
+            return self._ask(address)
         except ConnectionError:
             return True  # nobody is there to run anything
         except (OSError, RemoteError, WireError) as error:

@@ -39,9 +39,16 @@ class FakeFleet:
             self.records.database["workers"].insert_one({"_id": facts["instance"], "snapshot": snapshot, **facts})
         return self.running[name]
 
-    def stop(self, name: str, grace: float) -> None:
+    def stop(self, name: str, grace: float, instance: str | None = None) -> None:
+        assert instance == self.running[name].instance, "a process that was not asked is ended"
         self.records.workers.delete_one({"instance": self.running.pop(name).instance})
         self.done.append(("stop", name))
+
+    def processes(self) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "instance": started.instance, "address": ["127.0.0.1", 1]}
+            for name, started in self.running.items()
+        ]
 
     def release(self, snapshot: str) -> None:
         self.done.append(("release", snapshot))
@@ -105,3 +112,28 @@ def test_a_retired_worker_makes_way_for_a_fresh_one(processes: WorkerProcesses, 
     processes.ensure(SNAPSHOT)
     assert fleet.done == [("stop", NAME), ("start", NAME)]
     assert fleet.records.workers.count_documents({"capacity": 8}) == 1
+
+
+def test_a_worker_that_the_fleet_started_meanwhile_is_asked_before_it_is_ended(
+    processes: WorkerProcesses, fleet: FakeFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = fleet.stop
+
+    def stop_and_succeed(name: str, grace: float, instance: str | None = None) -> None:
+        stop(name, grace, instance)
+        fleet.ensure(name, SNAPSHOT, "", {})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet, "stop", stop_and_succeed)
+        assert not processes.retire(SNAPSHOT)
+    assert fleet.done == [("stop", NAME), ("start", NAME)]
+    assert processes.retire(SNAPSHOT)
+
+
+def test_a_worker_that_is_not_on_record_is_asked_too(
+    processes: WorkerProcesses, fleet: FakeFleet, worker: FakeWorker
+) -> None:
+    fleet.records.workers.delete_many({})
+    worker.answer = False
+    assert not processes.retire(SNAPSHOT)
+    assert fleet.done == []

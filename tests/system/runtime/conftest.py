@@ -158,7 +158,8 @@ class Children:
                 self.running[name] = self._start(name, snapshot, entry, arguments)
             return self.running[name]
 
-    def stop(self, name: str, grace: float) -> None:
+    def stop(self, name: str, grace: float, instance: str | None = None) -> None:
+        assert instance in (None, self.running[name].instance)
         child = self.running.pop(name)
         with contextlib.suppress(OSError):
             child.call("stop")
@@ -168,7 +169,10 @@ class Children:
         self.running.pop(name).kill()
 
     def processes(self) -> list[dict[str, Any]]:
-        return [{"name": name} for name in self.running]
+        return [
+            {"name": name, "instance": child.instance, "address": list(child.address)}
+            for name, child in self.running.items()
+        ]
 
     def close(self) -> None:
         for child in self.running.values():
