@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,12 @@ from hotswap.errors import HotswapError, ProcessError, UnknownSnapshotError
 from hotswap.fleet._endings import in_words, out_of_memory_kills, reap, restart_delay
 from hotswap.fleet._gate import Gate
 from hotswap.fleet._locks import Locks
+from hotswap.fleet._members import Members
 from hotswap.fleet._memory import TEMPLATE, Memory, Start
+from hotswap.fleet._owner import own
 from hotswap.fleet._parents import START_SECONDS
 from hotswap.fleet._started import Started, Wanted, started
+from hotswap.fleet._telling import told_of_run, told_of_start
 from hotswap.fleet._templates import Templates, template_name
 from hotswap.process.identity import DeathWatch
 from hotswap.process.rlimits import Limits
@@ -44,7 +47,7 @@ class Fleet:
     ``hook`` (``module:function``) is called in each snapshot's template to describe it; ``preload`` names the heavy
     third-party modules that every version shares. With ``memory_mb`` (MB of 2^20 bytes) a process that would take all
     of them together above it is not started before others have ended. Processes outlive the fleet;
-    ``close(end=True)`` ends them.
+    ``close(end=True)`` ends them. Raises ProcessError while another fleet has ``run_dir``.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Fleet:
         limits: Limits | None = None,
         memory_mb: int | None = None,
     ) -> None:
+        self._owner = own(run_dir)
         self._store = store
         self._hook = hook
         self._runs = Runs(run_dir)
@@ -66,6 +70,8 @@ class Fleet:
         self._memory = Memory(memory_mb, self._runs.load)
         self._gate = Gate()
         self._lock = Locks()
+        self._members = Members(self._ensure_member, self.drain)
+        self._starting: list[Run] = []
         self._processes: dict[str, Run] = {}
         self._ending: dict[str, Run] = {}
         self._claims: dict[str, wire.Client] = {}
@@ -99,39 +105,30 @@ class Fleet:
     ) -> Started:
         """The process ``name``, started from ``snapshot`` if it does not run; returns once it serves.
 
-        Waits ``timeout`` seconds at most for memory. One of that name with another snapshot is drained once its
-        successor serves. Raises ProcessError with the reason when it does not start.
+        One of that name with another snapshot is drained once its successor serves. Waits ``timeout`` seconds at most
+        for memory; who waits for as long as it takes has its predecessor drained to make room. Raises ProcessError with
+        the reason when it does not start.
         """
-        snapshot = self._store.resolve(snapshot)
-        with self._gate:
-            with self._lock(name):
-                run = self._serving(name, snapshot)
-            if run is None:
-                with self._memory.room_for(Start(name, snapshot, entry), timeout), self._lock(name):
-                    run = self._serving(name, snapshot) or self._start(name, snapshot, entry, arguments)
-            return started(run)
+        wanted = Wanted(name, self._store.resolve(snapshot), entry, arguments)
+        make_way = partial(self._make_way, wanted)
+        return self._ensure(wanted, timeout, make_way if timeout is None else lambda: None)
 
-    def reconcile(self, wanted: Iterable[Wanted], timeout: float | None = None) -> dict[str, Started]:
+    def reconcile(self, wanted: Iterable[Wanted]) -> dict[str, Started]:
         """Have exactly the wanted processes run: drain the others, release templates that nothing wanted needs, start
-        what is missing.
+        what is missing. Those that serve.
 
-        Raises ProcessError that tells of all that did not start, after the others have.
+        What has to wait for memory is ``queued`` and starts in its turn, unless it is no longer wanted by then. Raises
+        ProcessError that tells of all that did not start, after the others have.
         """
         by_name = {each.name: each for each in wanted}
+        for name in self._members.give_up(by_name.values()):
+            self._memory.withdraw(name)
         for name in [name for name in self._processes if name not in by_name]:
             self.drain(name)
         needed = {each.snapshot for each in by_name.values()}
         for snapshot in [snapshot for snapshot in self._templates.live() if snapshot not in needed]:
             self.release(snapshot)
-        found, errors = {}, []
-        for each in by_name.values():
-            try:
-                found[each.name] = self.ensure(each.name, each.snapshot, each.entry, each.arguments, timeout)
-            except (HotswapError, OSError) as error:
-                errors.append(str(error))
-        if errors:
-            raise ProcessError(" ".join(errors))
-        return found
+        return self._members.start(by_name.values())
 
     def drain(self, name: str, instance: str | None = None) -> None:
         """Ask a process, if there is one, to end when its work has ended, and do not start it again.
@@ -177,16 +174,27 @@ class Fleet:
         ``queued`` (it waits for memory, and has no pid, identity, address and instance yet). ``spawned_because`` has
         the reasons, if a process was spawned and not forked.
         """
-        return [*map(self._shown, self._runs.load()), *map(_queued, self._memory.waiting())]
+        return [*map(self._told, self._runs.load()), *map(told_of_start, self._memory.waiting())]
+
+    def interrupt(self) -> None:
+        """Start nothing any more, and give up what is being started; what runs goes on until ``close``.
+
+        Callable from a signal handler.
+        """
+        self._gate.shut()
+        self._memory.close()
+        self._templates.interrupt()
+        for run in list(self._starting):
+            run.identity.kill()
 
     def close(self, *, end: bool = False, grace: float = 5.0) -> None:
         """Let go of the processes, or end them all."""
         self._gate.shut()
-        self._memory.withdraw()
+        self._memory.close()
         for timer in list(self._timers.values()):
             timer.cancel()
         if end:
-            self._interrupt_starts()
+            self.interrupt()
         self._gate.wait_until_empty()
         if end:
             self._end_all(grace)
@@ -194,12 +202,7 @@ class Fleet:
         self._templates.close()
         for claim in list(self._claims.values()):
             claim.close()
-
-    def _interrupt_starts(self) -> None:
-        """Templates have no work, but somebody may be waiting for one to finish its import."""
-        for run in self._runs.load():
-            if run.kind == "template":
-                run.identity.kill()
+        self._owner.close()
 
     def _end_all(self, grace: float) -> None:
         _at_once(lambda run: self._end(run, grace), [run for run in self._runs.load() if run.kind == "process"])
@@ -211,6 +214,33 @@ class Fleet:
             self._runs.forget(run)
         self._runs.forget_told()
 
+    def _ensure(self, wanted: Wanted, timeout: float | None, on_wait: Callable[[], object]) -> Started:
+        """``wanted`` has the whole id of its snapshot."""
+        name, snapshot, entry = wanted.name, wanted.snapshot, wanted.entry
+        with self._gate:
+            with self._lock(name):
+                run = self._serving(name, snapshot)
+            if run is None:
+                with self._memory.room_for(Start(name, snapshot, entry), timeout, on_wait), self._lock(name):
+                    run = self._serving(name, snapshot) or self._start(name, snapshot, entry, wanted.arguments)
+            return started(run)
+
+    def _ensure_member(self, wanted: Wanted, on_wait: Callable[[], None]) -> Started:
+        resolved = replace(wanted, snapshot=self._store.resolve(wanted.snapshot))
+
+        def wait() -> None:
+            on_wait()
+            self._make_way(resolved)
+
+        return self._ensure(resolved, None, wait)
+
+    def _make_way(self, wanted: Wanted) -> None:
+        """Drain the predecessor of one that waits for memory: it would wait for ever for what that uses."""
+        with self._lock(wanted.name):
+            run = self._processes.get(wanted.name)
+            if run is not None and run.snapshot != wanted.snapshot:
+                self._drain(run)
+
     def _serving(self, name: str, snapshot: str) -> Run | None:
         run = self._processes.get(name)
         return run if run is not None and run.snapshot == snapshot and run.identity.alive() else None
@@ -219,7 +249,8 @@ class Fleet:
         """The caller holds the lock of the name."""
         run = self._templates.fork(self._templates.birth(name, snapshot, entry, arguments))
         try:
-            self._claim(run, START_SECONDS)
+            with self._interruptible(run):
+                self._claim(run, START_SECONDS)
         except (OSError, HotswapError) as error:
             reason = self._why(run) or error
             run.identity.kill()
@@ -232,6 +263,16 @@ class Fleet:
         if before is not None:
             self._drain(before)
         return run
+
+    @contextlib.contextmanager
+    def _interruptible(self, run: Run) -> Iterator[None]:
+        self._starting.append(run)
+        try:
+            if not self._gate.open:
+                run.identity.kill()
+            yield
+        finally:
+            self._starting.remove(run)
 
     def _claim(self, run: Run, timeout: float) -> None:
         self._claims[run.instance] = self._templates.connect(run, timeout)
@@ -379,39 +420,8 @@ class Fleet:
         words = " / ".join(self._runs.last_words(run))
         return f"{reason}; its log ends: {words}" if words else reason
 
-    def _shown(self, run: Run) -> Document:
-        alive = run.identity.alive()
-        return {
-            "name": run.name,
-            "kind": run.kind,
-            "snapshot": run.snapshot,
-            "entry": run.entry,
-            "pid": run.identity.pid,
-            "identity": run.identity.to_dict(),
-            "address": list(run.address),
-            "instance": run.instance,
-            "alive": alive,
-            "state": "ending" if run.ends else "running" if alive else "restarting",
-            "deaths": self._deaths.get(run.name, 0),
-            "why": self._causes.get(run.name),
-            "spawned_because": run.spawned_because,
-        }
-
-
-def _queued(start: Start) -> Document:
-    nothing = dict.fromkeys(("pid", "identity", "address", "instance"))
-    return {
-        "name": start.name,
-        "kind": "process" if start.entry else "template",
-        "snapshot": start.snapshot,
-        "entry": start.entry,
-        **nothing,
-        "alive": False,
-        "state": "queued",
-        "deaths": 0,
-        "why": start.waits,
-        "spawned_because": [],
-    }
+    def _told(self, run: Run) -> Document:
+        return told_of_run(run, self._deaths.get(run.name, 0), self._causes.get(run.name))
 
 
 def _at_once(action: Callable[[Run], None], runs: Iterable[Run]) -> None:

@@ -108,19 +108,23 @@ class Memory:
         self._runs = runs
         self._changed = threading.Condition()
         self._queue: list[Start] = []
+        self._closed = False
         self._promised: dict[Start, float] = {}
         self._estimates = Estimates()
 
     @contextmanager
-    def room_for(self, start: Start, timeout: float | None = None) -> Iterator[None]:
+    def room_for(
+        self, start: Start, timeout: float | None = None, on_wait: Callable[[], object] = lambda: None
+    ) -> Iterator[None]:
         """Wait until it fits, ``timeout`` seconds at most, and keep its room until it shows in what is measured.
 
-        Raises ProcessError when it does not fit in time, can never fit, or is withdrawn.
+        ``on_wait`` is called once if it has to wait. Raises ProcessError when it does not fit in time, can never fit,
+        or is withdrawn.
         """
         if self._limit is None:
             yield
             return
-        self._wait(start, None if timeout is None else time.monotonic() + timeout)
+        self._wait(start, None if timeout is None else time.monotonic() + timeout, on_wait)
         try:
             yield
         finally:
@@ -128,11 +132,17 @@ class Memory:
                 del self._promised[start]
                 self._changed.notify_all()
 
-    def withdraw(self, name: str | None = None) -> None:
-        """Have the starts of that name, or all, wait no longer."""
+    def withdraw(self, name: str) -> None:
+        """Have the starts of that name wait no longer."""
         with self._changed:
             for start in self._queue:
-                start.withdrawn = start.withdrawn or name in (None, start.name)
+                start.withdrawn = start.withdrawn or start.name == name
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Have no start wait any longer, also none that comes later."""
+        with self._changed:
+            self._closed = True
             self._changed.notify_all()
 
     def look_again(self) -> None:
@@ -145,29 +155,42 @@ class Memory:
         with self._changed:
             return [start for start in self._queue if start.waits is not None]
 
-    def _wait(self, start: Start, deadline: float | None) -> None:
+    def _wait(self, start: Start, deadline: float | None, on_wait: Callable[[], object]) -> None:
         with self._changed:
             self._queue.insert(self._place(start), start)
-            try:
-                while not self._admit(start):
-                    left = _LOOK_AGAIN_SECONDS if deadline is None else deadline - time.monotonic()
-                    if left <= 0:
-                        raise ProcessError(f"{start.name} was not started in time: {start.waits}.")
-                    self._changed.wait(min(left, _LOOK_AGAIN_SECONDS))
-            finally:
+        try:
+            if not self._admit(start):
+                on_wait()
+                self._wait_in_turn(start, deadline)
+        finally:
+            with self._changed:
                 self._queue.remove(start)
                 self._changed.notify_all()
+
+    def _wait_in_turn(self, start: Start, deadline: float | None) -> None:
+        with self._changed:
+            while not self._admit(start):
+                left = _LOOK_AGAIN_SECONDS if deadline is None else deadline - time.monotonic()
+                if left <= 0:
+                    raise ProcessError(f"{start.name} was not started in time: {start.waits}.")
+                self._changed.wait(min(left, _LOOK_AGAIN_SECONDS))
 
     def _place(self, start: Start) -> int:
         """In the queue."""
         return sum(each.again for each in self._queue) if start.again else len(self._queue)
 
     def _admit(self, start: Start) -> bool:
-        if start.withdrawn:
+        with self._changed:
+            return self._is_next(start) and self._fits(start)
+
+    def _is_next(self, start: Start) -> bool:
+        if start.withdrawn or self._closed:
             raise ProcessError(f"{start.name} was stopped while it waited to be started.")
         if self._queue[0] is not start:
             start.waits = f"it waits behind {self._queue[0].name}, which waits for memory"
-            return False
+        return self._queue[0] is start
+
+    def _fits(self, start: Start) -> bool:
         assert self._limit is not None
         uses = [used_by(run) for run in self._runs()]
         starting = {each.name for each in self._promised}

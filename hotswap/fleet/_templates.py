@@ -60,6 +60,8 @@ class Templates:
         self._drift: dict[str, Changes] = {}
         self._checked: dict[str, Snapshot] = {}
         self._lock = Locks()
+        self._starting: list[Run] = []
+        self._interrupted = False
 
     def adopt(self, run: Run, timeout: float) -> None:
         """Take over a zygote or template that an earlier fleet of this host started."""
@@ -143,6 +145,12 @@ class Templates:
                 self._runs.forget(parent.run)
             self._drop(snapshot)
 
+    def interrupt(self) -> None:
+        """Kill every template, also those that import: they have no work, but somebody may wait for them."""
+        self._interrupted = True
+        for run in [*self._starting, *(parent.run for parent in list(self._templates.values()))]:
+            run.identity.kill()
+
     def end(self) -> None:
         """End the zygote and every template."""
         for snapshot in self.live():
@@ -189,7 +197,10 @@ class Templates:
             if found.python != python_tag():
                 self._met(snapshot)  # raises DriftError before anything runs
             run = self._fork_template(snapshot)
+            self._starting.append(run)
             try:
+                if self._interrupted:
+                    run.identity.kill()
                 changes = self._met(snapshot)  # while it imports
                 parent = Parent(run, partial(self.connect, timeout=self._limits.seconds + _MARGIN_SECONDS))
             except HotswapError:
@@ -198,6 +209,8 @@ class Templates:
                 raise
             except (TimeoutError, OSError) as error:
                 raise self._died(snapshot, run, error) from error
+            finally:
+                self._starting.remove(run)
         if changes:
             parent.call("warn", text=drift.sentence(snapshot, changes))
         return parent

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fleets import ENTRY, Freeze, StartFleet
+from fleets import ENTRY, Freeze, StartFleet, ask
 
 from hotswap.errors import ProcessError
-from hotswap.fleet import Fleet, Started
+from hotswap.fleet import Fleet, Started, Wanted
 
 pytestmark = pytest.mark.system
 
@@ -129,6 +129,36 @@ def test_starts_take_turns_in_the_order_in_which_they_came(full: tuple[Fleet, st
     fleet.stop("second", grace=10)
     third.join()
     assert third.found is not None
+
+
+def test_the_fleet_is_reconciled_though_one_of_the_wanted_has_to_wait(full: tuple[Fleet, str]) -> None:
+    fleet, snapshot = full
+    large, second, third = (Wanted(name, snapshot, ENTRY, LARGE) for name in ("large", "second", "third"))
+    assert set(fleet.reconcile([large, second, third])) == {"large"}
+    assert {each["name"] for each in _queued(fleet)} == {"second", "third"}
+    assert set(fleet.reconcile([large, second, third])) == {"large"}
+    assert len(_queued(fleet)) == 2
+    fleet.reconcile([third])
+    _wait_for(lambda: set(fleet.reconcile([third])) == {"third"})
+
+
+def test_what_waits_and_is_no_longer_wanted_is_not_started(full: tuple[Fleet, str]) -> None:
+    fleet, snapshot = full
+    large, second = (Wanted(name, snapshot, ENTRY, LARGE) for name in ("large", "second"))
+    fleet.reconcile([large, second])
+    fleet.reconcile([large])
+    _wait_for(lambda: not _queued(fleet))
+    assert [each["name"] for each in fleet.processes() if each["kind"] == "process"] == ["large"]
+
+
+def test_a_new_version_for_which_there_is_no_room_beside_the_old_one_takes_its_place(
+    full: tuple[Fleet, str], freeze: Freeze
+) -> None:
+    fleet, _ = full
+    wanted = [Wanted("large", freeze(2), ENTRY, LARGE)]
+    fleet.reconcile(wanted)
+    _wait_for(lambda: set(fleet.reconcile(wanted)) == {"large"})
+    assert ask(fleet.reconcile(wanted)["large"], "version") == 2
 
 
 def test_what_runs_is_found_also_when_memory_is_scarce(full: tuple[Fleet, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 from fleets import ENTRY, SECRET, Freeze, StartFleet, ask
 
 from hotswap import wire
-from hotswap.errors import ProcessError
+from hotswap.errors import DescribeError, ProcessError
 from hotswap.fleet import Fleet, FleetClient, Started, Wanted, serve_fleet
 from hotswap.process import Identity
 
@@ -207,6 +208,32 @@ def test_closing_does_not_wait_for_an_import_that_never_ends(start_fleet: StartF
     fleet.close(end=True)
     thread.join()
     assert "ended its process while it was imported" in str(errors[0])
+
+
+def test_what_is_being_started_can_be_given_up_while_the_rest_runs_on(start_fleet: StartFleet, freeze: Freeze) -> None:
+    fleet = start_fleet()
+    started = fleet.ensure("one", freeze(1), ENTRY, {})
+    endless = freeze(2, endless="import threading\nthreading.Event().wait()\n")
+
+    def describe() -> None:
+        with pytest.raises(DescribeError):
+            fleet.describe(endless)
+
+    thread = threading.Thread(target=describe)
+    thread.start()
+    _wait_for(lambda: [each for each in fleet.processes() if each["snapshot"] == endless])
+    fleet.interrupt()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert ask(started, "version") == 1
+
+
+def test_a_second_fleet_on_the_folder_of_one_is_refused(start_fleet: StartFleet) -> None:
+    first = start_fleet()
+    with pytest.raises(ProcessError, match=rf"The fleet of process {os.getpid()} looks after \S+/run: end that one"):
+        start_fleet()
+    first.close()
+    start_fleet()
 
 
 def test_managers_reach_the_fleet_over_a_connection(fleet: Fleet, freeze: Freeze) -> None:

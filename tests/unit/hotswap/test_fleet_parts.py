@@ -149,6 +149,32 @@ def test_room_that_was_promised_is_not_given_away_twice() -> None:
         pass
 
 
+def test_a_start_that_comes_after_the_end_of_all_waiting_does_not_wait() -> None:
+    memory = Memory(1, lambda: [_run()])
+    memory.close()
+    with pytest.raises(ProcessError, match="one was stopped while it waited"), memory.room_for(_start()):
+        pass
+
+
+def test_what_a_start_has_its_fleet_do_while_it_waits_may_ask_for_the_queue() -> None:
+    memory = Memory(1, lambda: [_run()])
+    asked: list[list[Start]] = []
+
+    def ask() -> None:
+        thread = threading.Thread(target=lambda: asked.append(memory.waiting()))
+        thread.start()
+        thread.join()
+
+    start = _start()
+    with pytest.raises(ProcessError, match="in time"), memory.room_for(start, 0, ask):
+        pass
+    assert asked == [[start]]
+
+
+def _start() -> Start:
+    return Start("one", "a" * 64, "m:f")
+
+
 def test_without_a_limit_nobody_waits() -> None:
     memory = Memory(None, lambda: [_run()] * 100_000)
     with memory.room_for(Start("one", "a" * 64, "m:f"), timeout=0):
