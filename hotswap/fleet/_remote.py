@@ -6,7 +6,7 @@ import socket
 from typing import Any, cast
 
 from hotswap import wire
-from hotswap.errors import DescribeError, RemoteError, UnreachableError
+from hotswap.errors import DescribeError, DriftError, RemoteError, UnreachableError
 from hotswap.fleet._fleet import Fleet
 from hotswap.fleet._started import Started
 from hotswap.fleet._templates import described
@@ -52,10 +52,12 @@ class FleetClient:
         self._secret = secret
 
     def describe(self, snapshot: str) -> Document:
-        """See ``Fleet.describe``. Raises DescribeError."""
+        """See ``Fleet.describe``. Raises DescribeError, and as a kind of it DriftError."""
         try:
             return cast(Document, self._call("describe", snapshot=snapshot))
         except RemoteError as error:
+            if error.kind == DriftError.__name__:
+                raise DriftError(str(error)) from error
             if error.kind == DescribeError.__name__:
                 raise described(error) from error
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import hotswap
 from hotswap.drift import EnvironmentWarning
 from hotswap.environment import Environment
 from hotswap.errors import DriftError
-from hotswap.fleet import Fleet
+from hotswap.fleet import Fleet, FleetClient, serve_fleet
+from hotswap.wire import address_of, listen
 
 pytestmark = pytest.mark.system
 
@@ -67,6 +69,22 @@ def test_a_fleet_tells_what_differs_and_so_does_the_log(drifted: str, fleet: Fle
 
 def test_a_fleet_tells_of_no_drift_where_there_is_none(package: Path, store: hotswap.Store, fleet: Fleet) -> None:
     assert fleet.describe(store.freeze(hotswap.TreeSource(package)).id)["drift"] == []
+
+
+def test_who_asks_the_fleet_from_another_process_is_told_of_drift_as_drift(
+    package: Path, store: hotswap.Store, fleet: Fleet
+) -> None:
+    snapshot = store.freeze(hotswap.TreeSource(package), Environment("cp309")).id
+    listener = listen()
+    server = serve_fleet(fleet, listener, "a secret")
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        with pytest.raises(DriftError, match=r"was frozen for cp309, and this is .*, or freeze the code again\.$"):
+            FleetClient(address_of(listener), "a secret").describe(snapshot)
+    finally:
+        server.stop()
+        thread.join()
 
 
 def test_code_for_another_python_is_not_run(package: Path, store: hotswap.Store, fleet: Fleet) -> None:
