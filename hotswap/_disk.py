@@ -16,15 +16,20 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
+LONG_AGO_NS = 946_684_800 * 10**9
+"""The time of a file that nobody wrote to since it was made: the start of the year 2000, in UTC."""
+
 _FEW = 32
 _CHUNK = 1 << 20
 
 
-def write(path: str, data: bytes, mode: int = 0o444) -> None:
+def write(path: str, data: bytes, mode: int = 0o444, *, backdated: bool = False) -> None:
     """Create a file with this content and mode; raises ``FileExistsError`` if it is there."""
     descriptor = _create(path, mode)
     try:
         _write_all(descriptor, data)
+        if backdated:
+            os.utime(descriptor, ns=(LONG_AGO_NS, LONG_AGO_NS))
     finally:
         os.close(descriptor)
 
@@ -80,6 +85,11 @@ def touch(descriptor: int) -> None:
     os.utime(descriptor)
 
 
+def backdate(path: str) -> None:
+    """Set the time of a file to ``LONG_AGO_NS``."""
+    os.utime(path, ns=(LONG_AGO_NS, LONG_AGO_NS))
+
+
 def fsync(path: str) -> None:
     """Return when the content of this file, or the names in this folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -119,13 +129,13 @@ def make_folders(path: str) -> None:
     fsync(above)
 
 
-def replace(path: str, data: bytes, staging: str) -> None:
+def replace(path: str, data: bytes, staging: str, *, backdated: bool = False) -> None:
     """Make a file appear under ``path`` durably and as a whole: after any crash there is all of it or none.
 
     The folder ``staging``, in the same file system, has it until then.
     """
     temporary = f"{staging}/{os.path.basename(path)}"
-    write(temporary, data)
+    write(temporary, data, backdated=backdated)
     fsync(temporary)
     rename(temporary, path)
     fsync(os.path.dirname(path))

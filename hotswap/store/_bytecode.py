@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import MAGIC_NUMBER, source_hash
+from itertools import pairwise
 from types import CodeType
 
 _UNCHECKED_HASH = (0b01).to_bytes(4, "little")  # PEP 552: trust the file, never look at the source
 _UNPARSABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-_IMPORT = dis.opmap["IMPORT_NAME"]
+_IMPORT, _CONSTANT = dis.opmap["IMPORT_NAME"], dis.opmap["LOAD_CONST"]
 _IMPORTERS = {"import_module", "__import__"}
 
 VERSION = f"{sys.implementation.cache_tag}-{int.from_bytes(MAGIC_NUMBER[:2], 'little')}"
@@ -64,11 +65,39 @@ def _parts(code: CodeType) -> Iterator[CodeType]:
 
 def _imports(code: CodeType) -> Iterator[str]:
     """What one code object imports: by statement, or by calling an importer with a constant."""
-    if _IMPORT not in code.co_code and _IMPORTERS.isdisjoint(code.co_names):
-        return
+    if _IMPORT in code.co_code:
+        yield from _stated(code)
+    if not _IMPORTERS.isdisjoint(code.co_names):
+        yield from _called(code)
+
+
+def _stated(code: CodeType) -> Iterator[str]:
+    """The arguments of import instructions; each follows the loads of its level and of the names it takes.
+
+    Not by ``dis``, which would take longer than everything else but the compiler.
+    """
+    levels = [0, 0]
+    for operation, argument in _instructions(code.co_code):
+        if operation == _IMPORT and levels[0] == 0:
+            yield code.co_names[argument]
+        levels = [levels[1], code.co_consts[argument] if operation == _CONSTANT else argument]
+
+
+def _instructions(code: bytes) -> Iterator[tuple[int, int]]:
+    """Operations with their arguments, of which one that is longer than a byte comes in parts."""
+    extended = 0
+    for operation, part in zip(code[::2], code[1::2], strict=True):
+        argument = extended | part
+        if operation == dis.EXTENDED_ARG:
+            extended = argument << 8
+        else:
+            yield operation, argument
+            extended = 0
+
+
+def _called(code: CodeType) -> Iterator[str]:
     instructions = [one for one in dis.get_instructions(code) if one.opname != "PUSH_NULL"]
-    for level, before, this in zip([None, *instructions], instructions, instructions[1:], strict=False):
-        stated = this.opname == "IMPORT_NAME" and level is not None and level.argval == 0
-        called = this.opname == "LOAD_CONST" and before.opname.startswith("LOAD_") and before.argval in _IMPORTERS
-        if stated or (called and isinstance(this.argval, str)):
+    for before, this in pairwise(instructions):
+        is_name = this.opname == "LOAD_CONST" and isinstance(this.argval, str)
+        if is_name and before.opname.startswith("LOAD_") and before.argval in _IMPORTERS:
             yield this.argval

@@ -250,7 +250,11 @@ class Store:
         """
         found = list(damages)
         with self._layout.writing():
-            Repairer(self._layout, copies).repair(found)
+            pass  # what a crash left half-done is put right first: what was damaged in it may be stray then
+        strays = Verifier(self._layout).strays()
+        with self._layout.writing():
+            Repairer(self._layout, copies).repair([*found, *strays])
+        verifier = Verifier(self._layout)
         verifier = Verifier(self._layout)
         known = set(self._manifests.ids())
         left = list(verifier.snapshots(sorted({one.snapshot for one in found} & known), None))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_IMODE, S_ISREG
@@ -16,7 +15,6 @@ from hotswap.snapshot import FileEntry
 from hotswap.store._objects import Objects, missing
 
 _FOLDER_MODE = 0o555
-_MANY = 1000
 _NO_LINK = {errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EACCES}
 
 
@@ -27,7 +25,7 @@ def build(tree: Path, entries: Iterable[FileEntry], objects: Objects) -> None:
     """
     todo = list(entries)
     folders = _make_folders(str(tree), (entry.path for entry in todo))
-    copies = _place_all(todo, str(tree), objects)
+    copies = [copy for entry in todo if (copy := _place(entry, f"{tree}/{entry.path}", objects))]
     for folder in folders:
         _disk.chmod(folder, _FOLDER_MODE)
     _disk.flush([*copies, *folders])
@@ -124,25 +122,11 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-def _place_all(entries: Sequence[FileEntry], tree: str, objects: Objects) -> list[str]:
-    """Link or copy all; returns the copies. Many are shared between two threads: most of the work is the kernel's."""
-
-    def place(some: Sequence[FileEntry]) -> list[str]:
-        return [copy for entry in some if (copy := _place(entry, f"{tree}/{entry.path}", objects))]
-
-    if len(entries) < _MANY:
-        return place(entries)
-    parts = (entries[start : start + _MANY] for start in range(0, len(entries), _MANY))
-    with ThreadPoolExecutor(2) as pool:
-        return [copy for copies in pool.map(place, parts) for copy in copies]
-
-
 def _place(entry: FileEntry, destination: str, objects: Objects) -> str | None:
     """Link or copy one object into a tree; returns the destination if it is a copy."""
     source = objects.path(entry.digest)
     try:
-        if os.stat(source).st_size != entry.size:  # noqa: PTH116 - per file
-            raise missing(source)
+        objects.look_at(entry.digest, entry.size)
         if is_linked(entry) and _link(source, destination):
             return None
         _disk.copy(source, destination, _mode(entry))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from hotswap.errors import StoreError, UnknownSnapshotError
 from hotswap.store._checks import Damage
 from hotswap.store._holds import is_name as is_hold
 from hotswap.store._layout import NEW, OLD, Layout
+from hotswap.store._manifests import Record
 from hotswap.store._objects import is_name as is_object
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Verifier:
         self._layout = layout
         self._checks = layout.checks()
         self._referred: set[str] = set()
+        self._seen: set[str] = set()
 
     def snapshots(self, ids: Iterable[str], progress: Progress | None) -> Iterator[Damage]:
         """What is wrong with these snapshots; one that is collected meanwhile is passed over."""
@@ -49,12 +52,16 @@ class Verifier:
         try:
             with self._layout.manifests.looked_at(identity):
                 record = self._layout.manifests.load(identity)
-                self._referred.update(entry.digest for entry in record.contents())
+                self._note(record)
                 yield from self._checks.everything(record)
         except UnknownSnapshotError:
             return
         except StoreError as problem:
             yield [Damage(identity, f"manifests/{identity}.json", str(problem))]
+
+    def _note(self, record: Record) -> None:
+        self._seen.add(record.snapshot.id)
+        self._referred.update(entry.digest for entry in record.contents())
 
     def strays(self) -> list[Damage]:
         """What lies in the store and belongs to no snapshot, and snapshots whose manifest is lost.
@@ -98,6 +105,10 @@ class Verifier:
                 yield Damage("", f"trees/{tree.name}", _FOREIGN)
 
     def _stray_objects(self) -> Iterator[Damage]:
+        for identity in self._layout.manifests.ids():
+            if identity not in self._seen:
+                with suppress(StoreError):  # told with the snapshots
+                    self._note(self._layout.manifests.load(identity))
         for name in self._layout.objects.names():
             if not is_object(name):
                 yield Damage("", f"objects/{name}", _FOREIGN)

@@ -15,7 +15,10 @@ from unittest.mock import patch
 
 from hotswap import _disk
 
-STEPS = ("write", "copy", "link", "rename", "mkdir", "chmod", "unlink", "rmdir", "touch", "fsync", "sync", "open_lock")
+STEPS = (
+    *("write", "copy", "link", "rename", "mkdir", "chmod", "unlink", "rmdir", "touch", "backdate"),
+    *("fsync", "sync", "open_lock"),
+)
 """The functions that are one step each; the others in the module are made of them."""
 
 
@@ -28,7 +31,7 @@ def intercepted(interrupt: Interruption) -> Iterator[None]:
     """Hand every step to ``interrupt``, which does it or not."""
 
     def wrapped(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *arguments: interrupt(name, lambda: step(*arguments), arguments)
+        return lambda *arguments, **named: interrupt(name, lambda: step(*arguments, **named), arguments)
 
     with patch.multiple(_disk, **{name: wrapped(name, getattr(_disk, name)) for name in STEPS}):
         yield

@@ -27,6 +27,8 @@ from hotswap.store._bytecode import cached_path, compile_source, imported_names
         ("import_module(name)", set()),
         ("if TYPE_CHECKING:\n    import typed", {"typed"}),
         ("'''\nimport told_of\n'''", set()),
+        ("import " + ", ".join(f"m{number}" for number in range(300)), {f"m{number}" for number in range(300)}),
+        ("\n".join(f"from .a{number} import b" for number in range(300)) + "\nimport last", {"last"}),
     ],
 )
 def test_absolute_imports_are_found_wherever_they_are(code: str, names: set[str]) -> None:
