@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dramatiq
@@ -49,13 +51,21 @@ class WakingBroker(RedisBroker):
     def __init__(self, url: str, namespace: str, middleware: list[dramatiq.Middleware] | None = None) -> None:
         super().__init__(client=_client(url), namespace=namespace, middleware=middleware)
         self._enqueue = self.client.register_script(_ENQUEUE)
+        self._held: defaultdict[str, set[str]] = defaultdict(set)
+
+    def held(self, queue_name: str) -> set[str]:
+        """What was taken from a queue and is worked on, or waits for it, in this process; by the numbers on the broker.
+
+        It outlives consumers, which are made anew whenever the connection was lost.
+        """
+        return self._held[queue_name]
 
     def stored_name(self, queue_name: str) -> str:
         return queue_name
 
-    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> _RedisConsumer:
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> KeepingConsumer:
         # What is due on a delay queue is found by looking, so nothing may block there.
-        kind = _RedisConsumer if queue_name in self.delay_queues else WakingConsumer
+        kind = KeepingConsumer if queue_name in self.delay_queues else WakingConsumer
         return kind(self, queue_name, prefetch, timeout)
 
     def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
@@ -119,10 +129,58 @@ class HintBroker(WakingBroker):
         return [worker.decode() for worker in workers]
 
 
-class WakingConsumer(_RedisConsumer):
-    """Blocks where dramatiq's consumer sleeps: on the wake list, or until an acknowledgement makes room."""
+class KeepingConsumer(_RedisConsumer):
+    """dramatiq's consumer, which loses sight of messages when the broker cannot be reached, made to find them again.
+
+    On the broker a message is *taken* from its fetch to its acknowledgement. One that is taken, and which this process
+    does not hold, came in an answer that never arrived, or was dropped when the connection broke: it goes back to its
+    queue. Whatever fails on the way to the broker is told to dramatiq as a lost connection, which it tries again.
+    """
 
     broker: WakingBroker
+
+    def __init__(self, broker: WakingBroker, queue_name: str, prefetch: int, timeout: int) -> None:
+        super().__init__(broker, queue_name, prefetch, timeout)
+        self._held = broker.held(queue_name)
+        self._look_at = 0.0
+        if queue_name in broker.delay_queues:
+            self._held.clear()  # dramatiq has dropped what was delayed by the consumer before this one
+
+    def __next__(self) -> MessageProxy | None:
+        with _closed_when_unreachable():
+            if not self.message_cache and time.monotonic() >= self._look_at:
+                self._put_back_lost()
+            message: MessageProxy | None = super().__next__()
+        if message is not None:
+            self._held.add(message.options["redis_message_id"])
+        return message
+
+    def ack(self, message: MessageProxy) -> None:
+        with _closed_when_unreachable():
+            super().ack(message)
+        self._held.discard(message.options["redis_message_id"])
+
+    def nack(self, message: MessageProxy) -> None:
+        with _closed_when_unreachable():
+            super().nack(message)
+        self._held.discard(message.options["redis_message_id"])
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        messages = list(messages)
+        self._held.difference_update(message.options["redis_message_id"] for message in messages)
+        with _closed_when_unreachable():
+            super().requeue(messages)
+
+    def _put_back_lost(self) -> None:
+        taken: Any = self.broker.client.smembers(self.broker.ack_key(self.broker.broker_id, self.queue_name))
+        lost = {each.decode() for each in taken} - self._held
+        if lost:
+            self.broker.do_requeue(self.queue_name, *lost)
+        self._look_at = time.monotonic() + _BLOCK_SECONDS
+
+
+class WakingConsumer(KeepingConsumer):
+    """Blocks where dramatiq's consumer sleeps: on the wake list, or until an acknowledgement makes room."""
 
     def __init__(self, broker: WakingBroker, queue_name: str, prefetch: int, timeout: int) -> None:
         del timeout
@@ -137,12 +195,10 @@ class WakingConsumer(_RedisConsumer):
         self._room.clear()
         # Asked before the fetch: an acknowledgement meanwhile sets the event, so that none is overlooked.
         full = self.outstanding_message_count >= self.prefetch
-        try:
-            message: MessageProxy | None = super().__next__()
-            if message is None:
+        message = super().__next__()
+        if message is None:
+            with _closed_when_unreachable():
                 self._wait(full)
-        except (redis.exceptions.TimeoutError, redis.exceptions.ConnectionError) as error:
-            raise ConnectionClosed(error) from None
         return message
 
     def ack(self, message: MessageProxy) -> None:
@@ -156,8 +212,9 @@ class WakingConsumer(_RedisConsumer):
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         messages = list(messages)
         super().requeue(messages)
-        for _ in messages:
-            self.broker.wake(self._wake_key)
+        with _closed_when_unreachable():
+            for _ in messages:
+                self.broker.wake(self._wake_key)
 
     def release(self) -> None:
         """Never block again, so that the consuming thread can end; callable from another thread."""
@@ -194,6 +251,14 @@ class PromptWorker(dramatiq.Worker):
             if isinstance(thread.consumer, WakingConsumer):
                 thread.consumer.release()
         super().stop(timeout)
+
+
+@contextmanager
+def _closed_when_unreachable() -> Iterator[None]:
+    try:
+        yield
+    except redis.exceptions.RedisError as error:
+        raise ConnectionClosed(error) from None
 
 
 def _client(url: str) -> redis.Redis:

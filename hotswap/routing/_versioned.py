@@ -12,6 +12,8 @@ set, and closing looks for messages, each in one step of the server: so no messa
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from urllib.parse import urlsplit
 import dramatiq
 import redis.exceptions
 from dramatiq.common import dq_name, q_name
+from dramatiq.worker import ConsumerThread
 
 from hotswap.generations import FileGenerations
 from hotswap.routing._names import RoutingError, queue_name
@@ -30,6 +33,7 @@ APP_VARIABLE = "HOTSWAP_APP"
 """Set, beside HOTSWAP_SNAPSHOT, where a version of this application runs: in its process and in all it starts."""
 
 _DEFAULT_QUEUE = "default"
+_AGAIN_SECONDS = 1.0
 # Out of a million commands: what a worker that died left behind is found within seconds after its last sign of life.
 _MAINTENANCE_CHANCE = 100_000
 
@@ -103,6 +107,7 @@ class VersionedBroker(WakingBroker):
         if name is not None:
             self.broker_id = name
         self._generations = generations
+        self._insists = threading.local()
         self._send = self.client.register_script(_SEND)
         self._close = self.client.register_script(_CLOSE)
         self._open_key = self.key(f"hotswap.{self.app}.open")
@@ -112,11 +117,22 @@ class VersionedBroker(WakingBroker):
 
     def do_enqueue(self, queue_name: str, message_id: str, data: bytes) -> None:
         pin = self._pin()
-        while not self._enqueue_in(pin, queue_name, message_id, data):
+        while not self._taken(pin, queue_name, message_id, data):
             # Either another version was promoted meanwhile, or nobody opened this one yet.
             before, pin = pin, self._pin()
             if pin == before:
                 self.open(pin)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """What is sent because a message was processed, as its retry, is sent again until the broker has it.
+
+        dramatiq logs a failure, and then acknowledges the message, which would be lost.
+        """
+        self._insists.now = signal == "process_message"
+        try:
+            super().emit_after(signal, *args, **kwargs)
+        finally:
+            self._insists.now = False
 
     def open(self, snapshot: str) -> None:
         """Let a version take messages from now on. Raises RoutingError, as all that is not plain dramatiq does."""
@@ -152,6 +168,21 @@ class VersionedBroker(WakingBroker):
             taken: Any = self.client.smembers(self.ack_key(self.broker_id, name))
             if taken:
                 self.do_requeue(name, *taken)
+
+    def _taken(self, snapshot: str, queue_name: str, message_id: str, data: bytes) -> bool:
+        """Whether the version is open and has the message now."""
+        while True:
+            try:
+                return self._enqueue_in(snapshot, queue_name, message_id, data)
+            except redis.exceptions.RedisError as error:
+                if not self._must_not_fail():
+                    raise
+                self.logger.warning("A message is sent again, as the broker does not answer: %s", error)
+                time.sleep(_AGAIN_SECONDS)
+
+    def _must_not_fail(self) -> bool:
+        """Whether dramatiq itself sends: a retry, the next of a pipeline, or what was delayed and is due."""
+        return getattr(self._insists, "now", False) or isinstance(threading.current_thread(), ConsumerThread)
 
     def _enqueue_in(self, snapshot: str, queue_name: str, message_id: str, data: bytes) -> bool:
         stored = self.key(self._stored_name(snapshot, queue_name))
