@@ -32,16 +32,16 @@ def why(before: str, after: str, class_name: str, registration: tuple[str, ...],
     """
     from hotswap.closure import Closure, explain
     from hotswap.compare import compare
+    from hotswap.errors import UnknownClassError
 
     store = open_store(folder)
     old, new = store.open(before), store.open(after)
     recorded = frozenset(registration)
-    explanation = explain(
-        Closure.of(store, old.id, registration=recorded),
-        Closure.of(store, new.id, registration=recorded),
-        class_name,
-        environment=compare(old, new).environment,
-    )
+    trees = [Closure.of(store, snapshot.id, registration=recorded) for snapshot in (old, new)]
+    explanation = explain(trees[0], trees[1], class_name, environment=compare(old, new).environment)
+    if not any(tree.belongs(class_name) for tree in trees):
+        module = class_name.partition(":")[0]
+        raise UnknownClassError(f"Neither version has the module {module}: name a class of the frozen package.")
     if as_json:
         print_json(explanation.to_dict())
     else:

@@ -12,6 +12,7 @@ from hotswap.closure._evidence import Evidence
 from hotswap.closure._facts import Detail, Facts
 from hotswap.closure._graph import Graph, libraries
 from hotswap.closure._memo import facts_of
+from hotswap.closure._naming import exists
 from hotswap.closure._plan import Plan, Planner, Scheme
 from hotswap.closure._reading import Readings
 from hotswap.closure._tree import Member, Modules, covering
@@ -119,12 +120,8 @@ class Closure:
         return ends.pop() if len(ends) == 1 else class_name
 
     def has(self, class_name: str) -> bool:
-        """Whether the tree has the class ``module:Class``, or says that its module has something so called."""
-        module, _, qualified = class_name.partition(":")
-        first = qualified.partition(".")[0]
-        facts = self.modules.facts(module)
-        known = self.modules.definition(Member(module, first)) or facts.binding(first) or facts.variables.get(first)
-        return module in self.modules and bool(known)
+        """Whether the tree has ``module:Class``, or ``module:Class.Inner``, as far as its source tells."""
+        return exists(self.modules, self.read, class_name)
 
     def belongs(self, class_name: str) -> bool:
         """Whether the tree has the top-level package of the class, whatever it has in there."""

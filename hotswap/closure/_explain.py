@@ -102,7 +102,8 @@ def explain(
 
 def _missing(before: Closure, after: Closure, class_name: str) -> Explanation | None:
     """The answer for a class that one tree does not have; None when both have it, or it is a library's."""
-    if not class_name.partition(":")[2]:
+    module, _, qualified = class_name.partition(":")
+    if not all(part.isidentifier() for part in (*module.split("."), *qualified.split("."))):
         raise UnknownClassError(
             f"{class_name!r} is no class: write it as module:Class, such as my_lab.devices:Furnace."
         )

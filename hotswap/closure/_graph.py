@@ -6,9 +6,10 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from hotswap.closure._facts import Import
+from hotswap.closure._facts import Facts, Import
 from hotswap.closure._tree import Doubt, Found, Modules, ancestors
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+(:\w+(\.\w+)*)?")
@@ -119,7 +120,22 @@ class Graph:
             chains[dotted.partition(".")[0]].append(dotted)
         parts = [self._entry(module, entry, chains[entry.bound]) for entry in facts.imports]
         parts.append(_as_uses(self._named_in_text(module)))
-        return _union([], parts)
+        found = _union([], parts)
+        doubts = {
+            Doubt(f"{module} imports {name}, and the package changes sys.path", deep=True)
+            for name in self._short_names & {outside.partition(".")[0] for outside in self._outside(module)}
+        }
+        return replace(found, doubts=found.doubts | doubts)
+
+    def _outside(self, module: str) -> Iterator[str]:
+        return (entry.module for entry in self.modules.facts(module).imports if entry.level == 0)
+
+    @cached_property
+    def _short_names(self) -> frozenset[str]:
+        """What modules could be called if their folders were on ``sys.path``; none unless something changes that."""
+        if not any(_changes_search(self.modules.facts(name)) for name in self.modules.paths):
+            return frozenset()
+        return frozenset(name.rpartition(".")[2] for name in self.modules.paths if "." in name)
 
     def _entry(self, module: str, entry: Import, chains: list[str]) -> Uses:
         target = self.modules.target(module, entry)
@@ -132,15 +148,21 @@ class Graph:
             return Uses()
         used = [self.modules.lookup(module, dotted) for dotted in chains]
         implied = entry.name == "" and entry.bound == entry.module
-        if any(found.packages for found in used) or not (used or implied):
-            return _doubtful(target, f"{module} uses a package as an object")
+        if entry.bound == "?" or any(found.packages for found in used):
+            return _doubtful(target, f"{module} uses a package as an object", deep=True)
+        if not (used or implied):
+            return _doubtful(target, f"{module} passes a package on as an object")
         return _union([], [_as_uses(target), *map(_as_uses, used)])
 
     def _named_in_text(self, module: str) -> Found:
         """Modules named by dotted strings, as configuration and mocks do."""
         found = Found()
         for text in self.modules.facts(module).strings:
-            if _DOTTED.fullmatch(text) and text.partition(".")[0] in self.modules:
+            if text.endswith(".py"):
+                found.modules.update(
+                    name for name, path in self.modules.paths.items() if f"/{path}".endswith(f"/{text}")
+                )
+            elif _DOTTED.fullmatch(text) and text.partition(".")[0] in self.modules:
                 name = text.partition(":")[0]
                 while name and name not in self.modules.paths:
                     name = name.rpartition(".")[0]
@@ -154,8 +176,14 @@ def libraries(external: Iterable[str]) -> frozenset[str]:
     return frozenset(name.partition(".")[0] for name in external) - sys.stdlib_module_names - {""}
 
 
-def _doubtful(target: Found, text: str) -> Uses:
-    return _union([], [_as_uses(target), Uses(doubts=frozenset({Doubt(text)}))])
+def _changes_search(facts: Facts) -> bool:
+    """True for a module that may change where modules are searched."""
+    searched = any(f"{dotted}.".startswith(("sys.path.", "site.")) for dotted in facts.chains)
+    return searched or any(entry.dotted in {"sys.path", "site.addsitedir"} for entry in facts.imports)
+
+
+def _doubtful(target: Found, text: str, *, deep: bool = False) -> Uses:
+    return _union([], [_as_uses(target), Uses(doubts=frozenset({Doubt(text, deep)}))])
 
 
 def _as_uses(found: Found) -> Uses:

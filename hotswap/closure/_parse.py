@@ -26,6 +26,7 @@ from hotswap.closure._known import HOOKS, SHARED_MAKERS
 from hotswap.closure._operators import called_unnamed, method_names
 from hotswap.closure._places import Places
 from hotswap.closure._scope import Scope
+from hotswap.closure._state import Values, bindings, changes_itself, kept, returned, union
 from hotswap.closure._text import detail_of, models
 from hotswap.closure._typing import without_type_checking
 from hotswap.closure._walk import at_import, at_module_level, bound_names, chain, chains, root
@@ -68,7 +69,7 @@ def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
         imports=imports,
         definitions=_definitions(tree, scope),
         variables=_variables(tree, scope),
-        chains=frozenset(name for name in chains([tree]) if root(name) in scope.imports),
+        chains=_chains(tree, nodes, scope),
         effects=_effects(tree, registering, scope),
         dynamic=_dynamic(nodes, scope),
         strings=_strings(nodes),
@@ -76,6 +77,15 @@ def _read(tree: ast.Module, text: str, registration: frozenset[str]) -> Facts:
         places=frozenset(places.names),
         settled=places.settled,
     )
+
+
+def _chains(tree: ast.Module, nodes: list[ast.AST], scope: Scope) -> frozenset[str]:
+    """The chains of imported names; a package in ``files(my_lab)`` is no object, but the place of its files."""
+    found = Counter(name for name in chains([tree]) if root(name) in scope.imports)
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    asked = [call for call in calls if scope.full_name(chain(call.func)).startswith("importlib.resources.")]
+    found.subtract(chain(part) for call in asked for part in call.args)
+    return frozenset(name for name, count in found.items() if count > 0)
 
 
 def without_registering(tree: ast.Module, registration: frozenset[str]) -> ast.Module:
@@ -168,7 +178,8 @@ def _definitions(tree: ast.Module, scope: Scope) -> dict[str, Definition]:
             found[node.name] = _merged(found.get(node.name), _definition(node, scope))
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
             for name in bound_names(node.targets):
-                found[name] = _merged(found.get(name), _body_of([node.value.body], node.value, scope))
+                made = _body_of([node.value.body], node.value, scope)
+                found[name] = _merged(found.get(name), replace(made, held=returned(node.value, scope)))
     return found
 
 
@@ -176,7 +187,8 @@ def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, sco
     plain = _body_of(list(node.body), node, scope)
     effects = (*plain.effects, *Executed(scope).decorators(node))
     if not isinstance(node, ast.ClassDef):
-        return replace(plain, effects=effects)
+        cached = any("cache" in chain(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list)
+        return replace(plain, effects=effects, held=returned(node, scope), cached=cached)
     bases = [*node.bases, *(key.value for key in node.keywords)]
     unnamed = (name for name, part in called_unnamed(node).items() if _acts(part, scope))
     return Definition(
@@ -186,6 +198,7 @@ def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, sco
         _has_hooks(node),
         method_names(node),
         frozenset(unnamed),
+        kept(node, scope),
     )
 
 
@@ -209,7 +222,7 @@ def _made_bases(node: ast.ClassDef, scope: Scope) -> list[Effect]:
 
 def _acts(part: ast.AST, scope: Scope) -> bool:
     """True when a method may do something, also by other methods of its class; an assigned one may do anything."""
-    if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+    if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) or changes_itself(part):
         return True
     calls = (node for node in ast.walk(part) if isinstance(node, ast.Call))
     return any(root(chain(call.func)) in {"self", "cls"} for call in calls) or bool(
@@ -253,6 +266,8 @@ def _merged(first: Definition | None, second: Definition) -> Definition:
         first.hooks or second.hooks,
         first.methods & second.methods,
         first.unnamed | second.unnamed,
+        union([first.held, second.held]),
+        first.cached or second.cached,
     )
 
 
@@ -261,13 +276,15 @@ def _variables(tree: ast.Module, scope: Scope) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     fresh = fresh_names(at_import(tree.body))
     statements = list(_statements(tree.body))
-    assigned = bound_names(at_import(statements))
+    bound = bindings(list(at_import(statements)))
+    values = Values(scope)
+    held = {name: union(map(values.held, expressions)) for name, expressions in bound.items()}
     for statement in statements:
         names = scope.names_in(statement)
-        for name in {root(dotted) for dotted in names} & assigned:
+        for name in {root(dotted) for dotted in names} & bound.keys():
             before = found.get(name)
             maker = "[]" if name in fresh else _maker(statement, name, before, scope)
-            found[name] = Variable((before.names if before else frozenset()) | names, maker)
+            found[name] = Variable((before.names if before else frozenset()) | names, maker, held[name])
     return found
 
 

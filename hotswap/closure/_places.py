@@ -28,7 +28,8 @@ _BESIDE = frozenset({"with_suffix", "with_stem", "splitext"})
 _STEPS = _SAME | _ABOVE | _BELOW | _BESIDE
 _CLIMBS = frozenset({"parent", "parents", "with_name", "with_suffix", "with_stem"})
 _PARTS = frozenset({"name", "stem", "suffix", "suffixes"})
-_LISTS = frozenset({"iterdir", "glob", "iglob", "rglob", "listdir", "scandir", "walk", "iter_modules"})
+_LISTS = frozenset({"iterdir", "glob", "iglob", "rglob", "listdir", "scandir", "walk"})
+_FINDS_MODULES = frozenset({"iter_modules", "find_loader", "get_loader"})
 _BY_PATTERN = frozenset({"glob", "iglob", "rglob"})
 _TEXT_METHODS = frozenset(
     {"replace", "removesuffix", "rsplit", "split", "partition", "rpartition", "format", "as_posix"}
@@ -96,6 +97,8 @@ class Places:
             self.reads.add("data")
         if last in _LISTS:
             self._list(node)
+        if last in _FINDS_MODULES:
+            self.reads |= {"location", "names"}
         if self._asks_resource(node):
             named = all(isinstance(part, ast.Constant) for part in node.args)
             self.reads |= {"location"} if named else {"location", "data"}
@@ -107,9 +110,7 @@ class Places:
     def _list(self, call: ast.Call) -> None:
         """Listing a folder tells the names of what is in it; a constant pattern says which."""
         last = _last(call.func)
-        if last == "iter_modules":
-            self.reads |= {"location", "names"}
-        elif last in _BY_PATTERN:
+        if last in _BY_PATTERN:
             self.reads.add("patterns" if call.args and self._decided(call.args[0]) else "listing")
         else:
             base = [call.func.value] if isinstance(call.func, ast.Attribute) else []

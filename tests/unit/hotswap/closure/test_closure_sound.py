@@ -305,12 +305,12 @@ REAL = {
     "a package copies a value before or after it is changed": Change(
         {**COPIED, "__init__.py": "from .bb import X\nfrom . import zz\n"},
         {**COPIED, "__init__.py": "from . import zz\nfrom .bb import X\n"},
-        "imports",
+        "package",
     ),
     "a module copies a value before or after it is changed": Change(
         {**COPIED, "__init__.py": "from . import yy\nfrom . import zz\n"},
         {**COPIED, "__init__.py": "from . import zz\nfrom . import yy\n"},
-        "imports",
+        "package",
     ),
     "recursion between helpers": _change(
         _patched(
