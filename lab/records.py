@@ -92,6 +92,16 @@ class Claim(TypedDict):
     at: datetime
 
 
+class Attempt(Pin):
+    """One attempt at a task that has ended, and the code it ran."""
+
+    attempt: int
+    worker: str
+    started_at: datetime | None
+    ended_at: datetime
+    outcome: str
+
+
 class Task(TypedDict):
     """``parent`` is set for subtasks, which live and die with their parent and are never dispatched."""
 
@@ -117,7 +127,7 @@ class Task(TypedDict):
     result: Any
     error: str | None
     cancel_requested: bool
-    attempts: list[Document]
+    attempts: list[Attempt]
 
 
 class Experiment(TypedDict):
@@ -132,6 +142,15 @@ class Experiment(TypedDict):
     completed_at: datetime | None
 
 
+class Step(Pin):
+    """A sample moved to ``position``, by an attempt at a task and the code it ran."""
+
+    position: str | None
+    at: datetime
+    task: str
+    attempt: int
+
+
 class Sample(TypedDict):
     """Where a sample is now stands only in ``position``; a unique index keeps two samples out of one place."""
 
@@ -141,7 +160,7 @@ class Sample(TypedDict):
     position: str | None
     tags: list[str]
     metadata: Document
-    history: list[Document]
+    history: list[Step]
 
 
 class Position(TypedDict):
@@ -280,6 +299,7 @@ class Records:
         """Make the indexes that queries and invariants rely on; safe to repeat."""
         self.tasks.create_index([("status", 1)])
         self.tasks.create_index([("experiment", 1)])
+        self.tasks.create_index([("samples", 1)])
         self.requests.create_index([("status", 1)])
         self.requests.create_index([("task", 1)])
         self.experiments.create_index([("status", 1)])
@@ -300,6 +320,11 @@ def new_id() -> str:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def ended_attempt(number: int, pin: Pin, worker: str, started_at: datetime | None, outcome: str) -> Attempt:
+    """The entry of an attempt that ends now."""
+    return Attempt(**pin, attempt=number, worker=worker, started_at=started_at, ended_at=now(), outcome=outcome)
 
 
 def new_task(

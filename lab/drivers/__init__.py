@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pymongo import MongoClient
 
+from hotswap.generations import Generations, UnknownGenerationError
 from hotswap.process import Context, serve
 from lab.definitions import set_simulation
 from lab.drivers._journal import Journal
@@ -11,6 +14,8 @@ from lab.drivers._server import DriverServer
 from lab.records import Document, Records
 
 __all__ = ["main"]
+
+_ORIGIN: Final = ("commit", "dirty", "environment")
 
 
 def main(context: Context) -> None:
@@ -21,7 +26,8 @@ def main(context: Context) -> None:
     """
     arguments = context.arguments
     set_simulation(arguments.get("simulation", True))
-    server = DriverServer(arguments["devices"], context.tree, Journal(lambda: _records(context)), _facts(context))
+    journal = Journal(lambda: _records(context), lambda records: _origin(context, records))
+    server = DriverServer(arguments["devices"], context.tree, journal, _facts(context))
     try:
         serve(context, server.handlers(), server.idle)
     finally:
@@ -37,6 +43,15 @@ def _records(context: Context) -> Records:
         appname=context.name,
     )
     return Records(client[context.arguments["database"]])
+
+
+def _origin(context: Context, records: Records) -> Document:
+    """What the generation that this process was started for tells of its code."""
+    try:
+        generation = Generations(records.database).get(context.arguments.get("generation") or 0)
+    except UnknownGenerationError:
+        return dict.fromkeys(_ORIGIN)
+    return {name: getattr(generation, name) for name in _ORIGIN}
 
 
 def _facts(context: Context) -> dict[str, Document]:

@@ -24,12 +24,16 @@ class Journal:
     """Takes entries without delay and writes them within 0.2 s, on a thread of its own; ``close`` writes the rest.
 
     While the database cannot be reached entries are kept, the oldest of very many are dropped. ``open_records``
-    is called on that thread at the first entry.
+    is called on that thread at the first entry; ``common`` then reads what is noted with every call.
     """
 
-    def __init__(self, open_records: Callable[[], Records]) -> None:
+    def __init__(
+        self, open_records: Callable[[], Records], common: Callable[[Records], Document] = lambda _: {}
+    ) -> None:
         self._open = open_records
+        self._read_common = common
         self._records: Records | None = None
+        self._common: Document | None = None
         self._calls: list[Document] = []
         self._messages: dict[str, str] = {}
         self._arrived = threading.Event()
@@ -87,11 +91,19 @@ class Journal:
         if self._records is None:
             self._records = self._open()
         if calls:
+            self._note_common(calls)
             self._records.calls.insert_many(calls, ordered=False)
         if messages:
             self._records.devices.bulk_write(
                 [UpdateOne({"_id": device}, {"$set": {"message": text}}) for device, text in messages.items()]
             )
+
+    def _note_common(self, calls: list[Document]) -> None:
+        assert self._records is not None
+        if self._common is None:
+            self._common = self._read_common(self._records)
+        for call in calls:
+            call.update(self._common)  # in place: one that is written twice has to keep its id
 
     def _close_records(self) -> None:
         if self._records is not None:

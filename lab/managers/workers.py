@@ -11,7 +11,7 @@ from typing import Any, Final
 from hotswap.process import DeathWatch, Identity
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
-from lab.records import CLAIMED, ENDED, Records, RequestStatus, Task, TaskStatus, Worker, now
+from lab.records import CLAIMED, ENDED, Records, RequestStatus, Task, TaskStatus, Worker, ended_attempt, now
 
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
@@ -102,37 +102,23 @@ class WorkerManager(Manager):
 
 def lose(records: Records, task: Task) -> bool:
     """Mark a task whose worker is dead as LOST; it keeps its pin and what it holds. Whether it was still claimed."""
-    claim = task["claim"]
+    claim, pin = task["claim"], task["pin"]
     assert claim is not None
+    assert pin is not None
+    attempt = ended_attempt(task["attempt"], pin, claim["worker"], task["started_at"], TaskStatus.LOST)
     query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}, "claim.token": claim["token"]}
     message = f"Its worker {claim['worker']} died; retry or cancel it."
     change: dict[str, Any] = {
         "$set": {"status": TaskStatus.LOST, "claim": None, "message": message},
-        "$push": {"attempts": _attempt(task, claim["worker"])},
+        "$push": {"attempts": attempt},
     }
     if not records.tasks.update_one(query, change).modified_count:
         return False
     _end_subtasks(records, task["_id"])
     unanswered = {"task": task["_id"], "status": RequestStatus.PENDING}
     records.requests.update_many(unanswered, {"$set": {"status": RequestStatus.CANCELLED}})
-    records.log(
-        "task.lost", task["_id"], worker=claim["worker"], snapshot=task["pin"]["snapshot"] if task["pin"] else ""
-    )
+    records.log("task.lost", task["_id"], worker=claim["worker"], snapshot=pin["snapshot"])
     return True
-
-
-def _attempt(task: Task, worker: str) -> dict[str, Any]:
-    pin: dict[str, Any] = dict(task["pin"] or {})
-    return {
-        "attempt": task["attempt"],
-        "snapshot": pin.get("snapshot"),
-        "generation": pin.get("generation"),
-        "commit": pin.get("commit"),
-        "worker": worker,
-        "started_at": task["started_at"],
-        "ended_at": now(),
-        "outcome": TaskStatus.LOST,
-    }
 
 
 def _end_subtasks(records: Records, parent: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from lab.errors import SampleError
-from lab.records import Records, Sample, now
+from lab.records import Pin, Records, Sample, Step, now
 from lab.worker._patience import patiently
 
 
@@ -24,11 +24,16 @@ class SeenSample:
 
 
 class Samples:
-    """The samples of one task or subtask, by name or id; ``holder`` is the task that holds places for it."""
+    """The samples of one task or subtask, by name or id.
 
-    def __init__(self, records: Records, ids: list[str], holder: str) -> None:
+    ``holder`` is the task that holds places for it; its attempt and pin are noted with each move.
+    """
+
+    def __init__(self, records: Records, ids: list[str], holder: str, attempt: int, pin: Pin) -> None:
         self._records = records
         self._holder = holder
+        self._attempt = attempt
+        self._pin = pin
         found = {sample["_id"]: sample for sample in records.samples.find({"_id": {"$in": ids}})}
         self._names = {each: found[each]["name"] for each in ids if each in found}
 
@@ -59,7 +64,7 @@ class Samples:
             raise SampleError(f"Sample {sample} was moved by somebody else meanwhile; look where it is now.")
 
     def _write(self, document: Sample, position: str | None) -> bool:
-        step = {"position": position, "at": now(), "task": self._holder}
+        step = Step(**self._pin, position=position, at=now(), task=self._holder, attempt=self._attempt)
         change = {"$set": {"position": position}, "$push": {"history": step}}
         unmoved = {"_id": document["_id"], "position": document["position"]}
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab.drivers.client import Caller
 from lab.errors import TaskCancelled
-from lab.records import CLAIMED, Claim, Pin, Records, RequestStatus, TaskStatus, now
+from lab.records import CLAIMED, Attempt, Claim, Pin, Records, RequestStatus, TaskStatus, ended_attempt, now
 from lab.worker._cancellation import Cancellation
 from lab.worker._patience import patiently
 from lab.worker._watch import Watcher
@@ -42,7 +42,7 @@ class Scope:
         if not patiently(lambda: self.records.tasks.update_one(ours, {"$set": fields})).matched_count:
             raise TaskCancelled(f"Task {task} was taken from this worker.")
 
-    def end(self, task: str, outcome: Mapping[str, Any], attempts: list[Mapping[str, Any]] | None = None) -> bool:
+    def end(self, task: str, outcome: Mapping[str, Any], attempts: list[Attempt] | None = None) -> bool:
         """Write how the task or a subtask ended; whether it was still ours to end."""
         ours = {"_id": task, "claim.token": self.claim["token"], "status": {"$in": CLAIMED}}
         change = {"$set": {**outcome, "ended_at": now()}, "$push": {"attempts": {"$each": attempts or []}}}
@@ -57,18 +57,9 @@ class Scope:
     def _settle(self, mine: dict[str, Any], status: RequestStatus) -> None:
         patiently(lambda: self.records.requests.update_many(mine, {"$set": {"status": status}}))
 
-    def provenance(self, status: TaskStatus) -> dict[str, Any]:
+    def provenance(self, status: TaskStatus) -> Attempt:
         """The entry of this attempt in the task's history."""
-        return {
-            "attempt": self.attempt,
-            "snapshot": self.pin["snapshot"],
-            "generation": self.pin["generation"],
-            "commit": self.pin["commit"],
-            "worker": self.claim["worker"],
-            "started_at": self.claim["at"],
-            "ended_at": now(),
-            "outcome": status,
-        }
+        return ended_attempt(self.attempt, self.pin, self.claim["worker"], self.claim["at"], status)
 
 
 _GIVING_BACK = {

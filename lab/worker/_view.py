@@ -23,7 +23,7 @@ class TaskView:
     def __init__(self, scope: Scope, task: Task) -> None:
         self._scope = scope
         self._task = task
-        self._samples = Samples(scope.records, task["samples"], scope.root)
+        self._samples = Samples(scope.records, task["samples"], scope.root, scope.attempt, scope.pin)
         self._stored: dict[str, Any] = {}
 
     @property

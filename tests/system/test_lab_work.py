@@ -60,7 +60,7 @@ def test_samples_end_where_the_last_task_says(done: dict[str, Any]) -> None:
     assert all(place.startswith("storage/") for place in places.values())
 
 
-def test_every_task_and_every_device_call_names_its_code(lab: Laboratory, done: dict[str, Any]) -> None:
+def test_every_attempt_every_device_call_and_every_move_of_a_sample_names_its_code(lab: Laboratory, done: dict[str, Any]) -> None:
     pin = done["tasks"][0]["pin"]
     generation = next(each for each in lab.client.get("versions") if each["number"] == pin["generation"])
     assert all(task["pin"] == pin for task in done["tasks"])
@@ -68,7 +68,12 @@ def test_every_task_and_every_device_call_names_its_code(lab: Laboratory, done: 
     tasks = {task["id"] for task in done["tasks"]}
     lab.until(lambda: tasks - {done["tasks"][-1]["id"]} <= {call["task"] for call in lab.records.calls.find()})
     for call in lab.records.calls.find({"task": {"$in": list(tasks)}}):
-        assert call["snapshot"] and call["digest"] and call["ok"], call
+        assert {name: call[name] for name in pin} == pin, call
+        assert call["digest"] and call["ok"], call
+    for task in done["tasks"]:
+        assert [{name: attempt[name] for name in pin} for attempt in task["attempts"]] == [pin], task
+    steps = [step for sample in done["samples"] for step in sample["history"]]
+    assert steps and all({name: step[name] for name in pin} == pin for step in steps)
 
 
 def test_everything_is_given_back_at_the_end(lab: Laboratory, done: dict[str, Any]) -> None:

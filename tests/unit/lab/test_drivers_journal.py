@@ -96,3 +96,20 @@ def test_a_journal_without_entries_opens_no_connection() -> None:
     journal = Journal(lambda: opened.append(1))  # type: ignore[arg-type, return-value]
     journal.close()
     assert opened == []
+
+
+def test_what_is_common_to_all_calls_is_read_once_and_noted_with_each() -> None:
+    records: Any = FakeRecords(failures=1)
+    read: list[object] = []
+
+    def common(given: object) -> dict[str, Any]:
+        read.append(given)
+        return {"commit": "c0ffee"}
+
+    journal = Journal(lambda: records, common)
+    journal.call({"number": 1})
+    assert records.written.wait(5.0)
+    journal.call({"number": 2})
+    journal.close()
+    assert records.entries == [{"number": 1, "commit": "c0ffee"}, {"number": 2, "commit": "c0ffee"}]
+    assert read == [records]
