@@ -74,6 +74,7 @@ class Repairer:
         """Damaged objects that nothing refers to yet: a later freeze must not take them for content."""
         names = [path.removeprefix("objects/").replace("/", "") for path in paths if path.startswith("objects/")]
         known = set(self._layout.objects.digests())
+        known.difference_update(entry.digest for record in self._records for entry in record.contents())
         self._layout.objects.remove(name for name in names if name in known and self._layout.objects.damage(name))
 
     def _mend(self, record: Record, paths: set[str]) -> None:
@@ -89,9 +90,11 @@ class Repairer:
     def _mend_files(self, record: Record, tree: Path, paths: set[str]) -> None:
         entries = {entry.path: entry for entry in record.contents()}
         objects = self._layout.objects
-        for path in sorted(paths - {"."}):
+        for path in sorted(paths):
             entry = entries.get(path)
-            if entry is None:
+            if _tree.is_folder(tree, path, entries.values()):
+                _tree.protect(tree, path)
+            elif entry is None:
                 _tree.remove(tree, path)
             elif objects.damage(entry.digest) is None:
                 _tree.replace(tree, entry, objects, self._layout.staging)
