@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import watchfiles
@@ -38,8 +39,9 @@ exit 0
 """
 
 # The watching thread looks for events that often, in milliseconds: 0.3 % of a core against 30 ms of latency.
-_COMMIT_STEP = 20
+_STEP = 20
 _TICK = 100
+_LONGEST_UNREST_SECONDS = 10.0
 _RETRY_SECONDS = 1.0
 _START_SECONDS = 5.0
 
@@ -70,8 +72,8 @@ def install_hook(repo: Path) -> None:
 class _Trigger(ABC):
     """A thread that watches paths and reacts; an exception is logged and the watching goes on."""
 
-    def __init__(self, name: str, step_ms: int, accepts: Callable[[watchfiles.Change, str], bool]) -> None:
-        self._step_ms = step_ms
+    def __init__(self, name: str, accepts: Callable[[watchfiles.Change, str], bool], tick_ms: int = _TICK) -> None:
+        self._tick_ms = tick_ms
         self._accepts = accepts
         self._stop = threading.Event()
         self._live = threading.Event()
@@ -94,7 +96,11 @@ class _Trigger(ABC):
 
     @abstractmethod
     def _react(self, changed: bool) -> None:
-        """Something changed or may have; or, with ``changed`` False, the watching has just begun."""
+        """Something changed or may have; with ``changed`` False, the watching has just begun or nothing came after."""
+
+    def _unsettled(self) -> bool:
+        """Whether to react although nothing changed: what was seen last was about to change."""
+        return False
 
     def _run(self) -> None:
         again = False
@@ -116,8 +122,8 @@ class _Trigger(ABC):
         watched = _inodes(paths)
         begun = False
         for changes in self._changes(paths):
-            if changes or not begun:
-                self._react_safely(bool(changes) or again)
+            if changes or not begun or self._unsettled():
+                self._react_safely(bool(changes) or (again and not begun))
             begun = True
             self._live.set()
             if _inodes(self._paths()) != watched:
@@ -128,9 +134,9 @@ class _Trigger(ABC):
         return watchfiles.watch(
             *paths,
             watch_filter=self._accepts,
-            step=self._step_ms,
-            debounce=10 * self._step_ms,
-            rust_timeout=max(_TICK, self._step_ms),
+            step=min(_STEP, self._tick_ms),
+            debounce=10 * _STEP,
+            rust_timeout=self._tick_ms,
             yield_on_timeout=True,
             stop_event=self._stop,
             raise_interrupt=False,
@@ -147,12 +153,12 @@ class _Trigger(ABC):
 class CommitTrigger(_Trigger):
     """Calls ``on_commit(id)`` once for each new tip of ``branch``, or of what is checked out when it is None.
 
-    The tip at construction is taken as known. ``repo`` is a working tree, linked ones included; TriggerError when it
-    is none.
+    The tip at construction is taken as known. What a rebase checks out on its way is no tip: only where it ends
+    counts. ``repo`` is a working tree, linked ones included; TriggerError when it is none.
     """
 
     def __init__(self, repo: Path, branch: str | None, on_commit: Callable[[str], None]) -> None:
-        super().__init__(f"commit trigger for {repo}", _COMMIT_STEP, _is_no_lock)
+        super().__init__(f"commit trigger for {repo}", _is_no_lock)
         self._repo = _open(repo)
         self._ref = f"refs/heads/{branch}" if branch else "HEAD"
         self._on_commit = on_commit
@@ -160,6 +166,8 @@ class CommitTrigger(_Trigger):
         self._has_files = not (common / "reftable").is_dir()
         # A checkout moves HEAD, which lies beside the busy object store: its log stands for it.
         logs = Path(self._repo.git_dir) / "logs"
+        self._rebasing = [Path(self._repo.git_dir) / name for name in ("rebase-merge", "rebase-apply")]
+        self._on_the_way = False
         self._candidates = [common / "refs", common / "reftable", logs, _signal_directory(self._repo)]
         self._seen = self._tip()
 
@@ -172,10 +180,16 @@ class CommitTrigger(_Trigger):
 
     def _react(self, changed: bool) -> None:
         del changed  # the tip itself tells
+        self._on_the_way = self._ref == "HEAD" and any(path.exists() for path in self._rebasing)
+        if self._on_the_way:
+            return
         tip = self._tip()
         if tip is not None and tip != self._seen:
             self._seen = tip
             self._on_commit(tip)
+
+    def _unsettled(self) -> bool:
+        return self._on_the_way
 
     def _tip(self) -> str | None:
         try:
@@ -189,26 +203,45 @@ class CommitTrigger(_Trigger):
 class SaveTrigger(_Trigger):
     """Calls ``on_settled()`` when files of the package changed and then rested for ``debounce_ms`` milliseconds.
 
-    Byte-code, caches and the temporary files of editors do not count.
+    ``also`` tells which other folders and single files belong to it now. Byte-code, caches and the temporary files of
+    editors do not count. Files that change without a rest are taken as they are after ten seconds.
     """
 
-    def __init__(self, package_dir: Path, on_settled: Callable[[], None], debounce_ms: int = 50) -> None:
+    def __init__(
+        self,
+        package_dir: Path,
+        on_settled: Callable[[], None],
+        debounce_ms: int = 50,
+        *,
+        also: Callable[[], Iterable[Path]] = tuple,
+    ) -> None:
         self._root = package_dir.resolve()
+        self._also = also
         self._on_settled = on_settled
-        super().__init__(f"save trigger for {package_dir}", debounce_ms, _SourceFilter(self._root))
+        self._unrest_began: float | None = None
+        super().__init__(f"save trigger for {package_dir}", _SourceFilter(self._paths), max(1, debounce_ms))
         if not self._root.is_dir():
             raise TriggerError(f"{package_dir} is no directory, so it cannot be watched; correct the path.")
 
     def _paths(self) -> list[Path]:
-        return [self._root]
+        others = (path.resolve() for path in self._also())
+        return [self._root, *(path for path in others if path != self._root and path.exists())]
 
     def _react(self, changed: bool) -> None:
-        if changed:
-            self._on_settled()
+        now = time.monotonic()
+        if changed and self._unrest_began is None:
+            self._unrest_began = now
+        if self._unrest_began is None or (changed and now - self._unrest_began < _LONGEST_UNREST_SECONDS):
+            return
+        self._unrest_began = None
+        self._on_settled()
+
+    def _unsettled(self) -> bool:
+        return self._unrest_began is not None
 
 
 class _SourceFilter(watchfiles.DefaultFilter):
-    """The usual filter, asked about paths below the root only: where the root lies is no reason to ignore it."""
+    """The usual filter, asked about paths below the roots only: where a root lies is no reason to ignore it."""
 
     ignore_entity_patterns = (
         *watchfiles.DefaultFilter.ignore_entity_patterns,
@@ -220,12 +253,13 @@ class _SourceFilter(watchfiles.DefaultFilter):
         r"\.kate-swp$",
     )
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, roots: Callable[[], Iterable[Path]]) -> None:
         super().__init__()
-        self._root = str(root)
+        self._roots = roots
 
     def __call__(self, change: watchfiles.Change, path: str) -> bool:
-        return super().__call__(change, os.path.relpath(path, self._root))
+        below = (Path(path).relative_to(root) for root in self._roots() if Path(path).is_relative_to(root))
+        return super().__call__(change, str(next(below, path)))
 
 
 def _is_no_lock(_: watchfiles.Change, path: str) -> bool:

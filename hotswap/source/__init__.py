@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hotswap.source._commit import GitSource
-from hotswap.source._repository import open_repository
+from hotswap.source._repository import open_repository, repository_around
 from hotswap.source._source import Following, Source, SourceFile
 from hotswap.source._working_tree import TreeSource
 
-__all__ = ["Following", "GitSource", "Source", "SourceFile", "TreeSource", "open_repository"]
+__all__ = ["Following", "GitSource", "Source", "SourceFile", "TreeSource", "open_repository", "repository_around"]

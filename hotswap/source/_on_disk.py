@@ -31,6 +31,10 @@ class OnDisk:
     def names(self) -> set[str]:
         return {root.name for root in self._roots}
 
+    def own(self) -> tuple[Path, ...]:
+        """Where the packages are that people edit, not those that an installer put there."""
+        return tuple(root.path for root in self._roots if not root.copied)
+
     def take(self, new: list[Root]) -> list[SourceFile]:
         """Files of further packages, and the metadata of all."""
         before = tops(self._roots, new)

@@ -23,6 +23,16 @@ def open_repository(path: Path) -> git.Repo:
         ) from problem
 
 
+def repository_around(path: Path) -> Path | None:
+    """The top folder of the working tree that ``path`` is in; None outside of any, or without a git program."""
+    try:
+        repo = open_repository(path)
+    except SourceError:
+        return None
+    with repo:
+        return Path(repo.working_tree_dir).resolve() if repo.working_tree_dir else None
+
+
 def committed(commit: git.Commit) -> Origin:
     return Origin(
         commit=commit.hexsha,

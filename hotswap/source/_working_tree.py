@@ -48,6 +48,11 @@ class TreeSource:
             return Origin(dirty=True)
         return replace(origin_of(self._given[0].path, states[0].commit), dirty=any(map(is_dirty, states)))
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The folders and single files that people edit and that were frozen; asked after freezing."""
+        return self._listed().own()
+
     def files(self) -> list[SourceFile]:
         """All files of the packages on disk."""
         self._disk = OnDisk(self._limits)

@@ -142,6 +142,29 @@ def test_a_branch_that_appears_later_is_told(
     assert told.next() == git(repo, "rev-parse", "release")
 
 
+@pytest.mark.parametrize("branch", [None, "feature"])
+def test_only_the_end_of_a_rebase_is_told(
+    repo: Path, told: Recorder, watch_commits: Callable[..., CommitTrigger], branch: str | None
+) -> None:
+    git(repo, "checkout", "-q", "-b", "feature")
+    for name in ("a", "b"):
+        (repo / name).write_text(name)
+        git(repo, "add", name)
+        git(repo, "commit", "-q", "-m", name)
+    git(repo, "checkout", "-q", "main")
+    commit(repo)
+    git(repo, "checkout", "-q", "feature")
+    watch_commits(branch=branch)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(repo, "rebase", "-q", "--exec", "false", "main")
+    assert told.none_within(0.3)
+    git(repo, "-c", "core.editor=true", "rebase", "--edit-todo")
+    (repo / ".git" / "rebase-merge" / "git-rebase-todo").write_text("pick feature\n")
+    git(repo, "rebase", "--continue")
+    assert told.next() == git(repo, "rev-parse", "feature")
+    assert told.none_within(0.3)
+
+
 def test_a_linked_working_tree_is_watched(
     repo: Path, told: Recorder, watch_commits: Callable[..., CommitTrigger], tmp_path: Path
 ) -> None:
@@ -223,6 +246,54 @@ def watch_saves(package: Path, told: Recorder) -> Iterator[SaveTrigger]:
 def test_a_save_is_told(package: Path, told: Recorder) -> None:
     (package / "tasks.py").write_text("one = 2\n")
     assert told.next() == "settled"
+
+
+@pytest.mark.usefixtures("watch_saves")
+def test_a_file_that_an_editor_puts_in_place_is_told_once(package: Path, told: Recorder) -> None:
+    for content in ("one = 2\n", "one = 3\n"):
+        (package / "tasks.py~").write_text(content)
+        (package / "tasks.py~").replace(package / "tasks.py")
+        assert told.next() == "settled"
+        assert told.none_within(0.3)
+
+
+def test_an_edit_of_many_files_is_told_when_the_last_is_saved(package: Path, told: Recorder) -> None:
+    trigger = SaveTrigger(package, told, 300)
+    trigger.start()
+    for number in range(12):
+        (package / "tasks.py").write_text(f"one = {number}\n")
+        assert told.none_within(0.1)
+    assert told.next()
+    trigger.stop()
+
+
+def test_other_folders_and_files_of_the_code_are_watched_as_soon_as_they_belong_to_it(
+    package: Path, told: Recorder, tmp_path: Path
+) -> None:
+    helpers, units = tmp_path / "helpers", tmp_path / "units.py"
+    helpers.mkdir()
+    units.write_text("kelvin = 1\n")
+    places: list[Path] = []
+    trigger = SaveTrigger(package, told, 50, also=lambda: places)
+    trigger.start()
+    units.write_text("kelvin = 2\n")
+    assert told.none_within(0.3)
+    places += [helpers, units]
+    assert told.next()
+    while not told.none_within(0.3):
+        continue
+    (helpers / "ramps.py").write_text("ramp = 1\n")
+    assert told.next()
+    assert told.none_within(0.3)
+    new = tmp_path / "new.py"
+    new.write_text("kelvin = 3\n")
+    new.replace(units)
+    assert told.next()
+    while not told.none_within(0.3):
+        continue
+    units.write_text("kelvin = 4\n")
+    assert told.next()
+    trigger.stop()
 
 
 @pytest.mark.usefixtures("watch_saves")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from pathlib import Path
 from typing import Final
 
 from pymongo import DESCENDING
@@ -134,15 +133,20 @@ class RefreshManager:
 
     def _watch(self) -> None:
         if self._config.general.trigger == "save":
-            self._add(SaveTrigger(self._config.general.package, self._on_save, self._config.refresh.debounce_ms))
+            self._add(
+                SaveTrigger(
+                    self._config.general.package,
+                    self._on_save,
+                    self._config.refresh.debounce_ms,
+                    also=lambda: self._code.places,
+                )
+            )
             return
-        repo = self._code.repository()
-        if repo is None:
+        top = self._code.repository()
+        if top is None:
             log.warning("%s is not in a git repository, so commits cannot refresh it.", self._config.general.package)
             return
-        with repo:
-            root = Path(str(repo.working_tree_dir))
-        self._add(CommitTrigger(root, self._config.general.branch, self._on_commit))
+        self._add(CommitTrigger(top, self._config.general.branch, self._on_commit))
 
     def _add(self, trigger: CommitTrigger | SaveTrigger) -> None:
         trigger.start()

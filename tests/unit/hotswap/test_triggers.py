@@ -152,14 +152,14 @@ def test_a_missing_package_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_editors_and_python_leave_is_ignored(tmp_path: Path, name: str) -> None:
-    assert not _SourceFilter(tmp_path)(watchfiles.Change.modified, str(tmp_path / name))
+    assert not _SourceFilter(lambda: [tmp_path])(watchfiles.Change.modified, str(tmp_path / name))
 
 
 @pytest.mark.parametrize("name", ["a.py", "devices/b.py", "recipes/c.json", "table.csv", "notes.tmp"])
 def test_code_and_data_count(tmp_path: Path, name: str) -> None:
-    assert _SourceFilter(tmp_path)(watchfiles.Change.modified, str(tmp_path / name))
+    assert _SourceFilter(lambda: [tmp_path])(watchfiles.Change.modified, str(tmp_path / name))
 
 
 def test_where_the_package_lies_is_no_reason_to_ignore_it(tmp_path: Path) -> None:
     root = tmp_path / "node_modules" / "lab"
-    assert _SourceFilter(root)(watchfiles.Change.modified, str(root / "a.py"))
+    assert _SourceFilter(lambda: [root])(watchfiles.Change.modified, str(root / "a.py"))

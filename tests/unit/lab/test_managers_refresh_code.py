@@ -53,6 +53,17 @@ def test_the_packages_beside_the_lab_package_are_frozen_with_it(folder: Path, tr
     assert frozen(folder, trigger) == frozen(folder, trigger, "HEAD") == expected
 
 
+def test_the_saved_code_tells_where_it_is_even_if_it_cannot_be_frozen(folder: Path) -> None:
+    saved = code(folder, 'trigger = "save"\n')
+    assert saved.places == (folder / "my_lab",)
+    saved.freeze(None)
+    assert set(saved.places) == {folder / "my_lab", folder / "recipes", folder / "units.py"}
+    (folder / "recipes" / "gone").symlink_to("/nowhere")
+    with pytest.raises(SourceError, match="symbolic link"):
+        saved.freeze(None)
+    assert folder / "my_lab" in saved.places
+
+
 def test_a_commit_has_the_helpers_of_that_commit(folder: Path) -> None:
     commit(folder)
     make_package(folder, {"units.py": "HALF_SAVED = "})
