@@ -28,6 +28,7 @@ from hotswap.store._freezing import Reader
 from hotswap.store._holds import name_of
 from hotswap.store._layout import Layout
 from hotswap.store._manifests import Record, unknown
+from hotswap.store._refusals import reading
 from hotswap.store._repairing import Copy, Repairer
 from hotswap.store._retention import Decision, Retention
 from hotswap.store._unfinished import Change
@@ -198,8 +199,9 @@ class Store:
         for one in found:
             if len(one) != _ID_LENGTH:
                 raise StoreError(f"{one!r} is not the full id of a snapshot: refer to snapshots by full ids.")
-        if not self._manifests.folder.exists():
-            return []
+        with reading(self.root):
+            if not self._manifests.folder.exists():
+                return []
         collector = Collector(self._layout, found, retention)
         return collector.decide() if dry_run else collector.collect()
 
@@ -254,7 +256,6 @@ class Store:
         strays = Verifier(self._layout).strays()
         with self._layout.writing():
             Repairer(self._layout, copies).repair([*found, *strays])
-        verifier = Verifier(self._layout)
         verifier = Verifier(self._layout)
         known = set(self._manifests.ids())
         left = list(verifier.snapshots(sorted({one.snapshot for one in found} & known), None))
