@@ -23,7 +23,7 @@ test: $(STAMP)  ## every test; servers are started by the tests
 	$(BIN)/python -m pytest
 
 test-unit: $(STAMP)  ## the tests that need no server
-	$(BIN)/python -m pytest -m "not system and not long"
+	$(BIN)/python -m pytest tests/unit -m "not system and not long"
 
 test-long: $(STAMP)  ## every test, and the property tests with thousands of examples
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --timeout 3600
