@@ -14,13 +14,18 @@ from hotswap.closure._known import (
     DYNAMIC_BUILTINS,
     DYNAMIC_NAMES,
     ENUMERATIONS,
+    EVALUATING,
     HARMLESS_METHODS,
+    KEEPING_FUNCTIONS,
+    LOGGED_BY,
+    LOGGING_METHODS,
     PURE_BUILTINS,
     SHARED_MAKERS,
+    UNUSED_BY,
     dynamic_import,
     pure,
 )
-from hotswap.closure._operators import ANY, operations, unbound
+from hotswap.closure._operators import ANY, consuming, operations, unbound
 from hotswap.closure._scope import Scope
 from hotswap.closure._walk import bound_names, chain, root
 from hotswap.closure._wrappers import Function
@@ -63,7 +68,7 @@ class Executed:
         for node in nodes:
             self._excuse(node)
             self._node(node)
-        operated = [self._operated] if self._operated.methods else []
+        operated = [self._operated] if self._operated.methods or self._operated.consumed else []
         return tuple(dict.fromkeys((*self.found, *operated)))
 
     def decorators(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> tuple[Effect, ...]:
@@ -108,16 +113,39 @@ class Executed:
             self._add("store", node, names=frozenset(filter(self.scope.binds, node.names)))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.BinOp | ast.Compare):
             self._add("call", node, names=self._reach(node), value=False)
+        elif isinstance(node, ast.Raise):
+            for raised in (node.exc, node.cause):
+                if raised and chain(raised) and self._names(raised):
+                    self._add_call(raised, chain(raised))
 
     def _call(self, node: ast.Call) -> None:
         called = chain(node.func)
-        value = id(node) not in self._statements
-        if self._harmless(node, called):
-            given = [] if self.scope.registers(node) else [*node.args, *(key.value for key in node.keywords)]
-            self._operate(node, frozenset({ANY}), given)
+        if not self._harmless(node, called):
+            self._add_call(node, called)
+        elif not self.scope.registers(node):
+            self._hand(node, called)
+
+    def _add_call(self, node: ast.expr, called: str) -> None:
+        names = self._reach(node)
+        if self.scope.full_name(called) in EVALUATING:
+            names |= self.scope.own | self.scope.imports.keys()
+        callee = called if self._known(root(called)) else ""
+        self._add("call", node, callee=callee, names=names, value=id(node) not in self._statements)
+
+    def _hand(self, node: ast.Call, called: str) -> None:
+        """A harmless call may run what it is given all the same, and use it up."""
+        given = [*node.args, *(key.value for key in node.keywords)]
+        builtin = self.scope.is_builtin(called) and called not in self.local
+        self._operate(node, frozenset({ANY}), given, consumed=not (builtin and called in UNUSED_BY))
+        if isinstance(node.func, ast.Attribute) and not self.scope.full_name(called):
+            logged = LOGGED_BY if node.func.attr in LOGGING_METHODS else frozenset[str]()
+            self._operate(node, logged, [node.func.value], consumed=True)
+            given = [key.value for key in node.keywords]
+        elif builtin or self.scope.full_name(called) in KEEPING_FUNCTIONS:
             return
-        known = called if self.scope.binds(root(called)) and root(called) not in self.local else ""
-        self._add("call", node, callee=known, names=self._reach(node), value=value)
+        names = self._reach(*given) if given else frozenset[str]()
+        if names:
+            self._add("hand", node, names=names)
 
     def _harmless(self, node: ast.Call, called: str) -> bool:
         first = root(called)
@@ -128,7 +156,9 @@ class Executed:
                 return called in PURE_BUILTINS and not _calls_back(node, called)
             full = self.scope.full_name(called)
             if pure(full) or full in SHARED_MAKERS:
-                return not any(key.arg == "out" for key in node.keywords)
+                handed = [*node.args, *(key.value for key in node.keywords)]
+                called_back = full not in KEEPING_FUNCTIONS and any(map(self._may_run, handed))
+                return not called_back and not any(key.arg in {"out", None} for key in node.keywords)
         return isinstance(node.func, ast.Attribute) and self._harmless_method(node.func)
 
     def _harmless_method(self, function: ast.Attribute) -> bool:
@@ -175,6 +205,9 @@ class Executed:
         for keyword in node.keywords:
             if keyword.arg == "metaclass":
                 self._given(node, "call", keyword.value)
+        if is_enumeration(node):
+            for base in node.bases:
+                self._given(node, "call", base)
         if makes_members(node):
             self._add("call", node, callee=node.name if self._known(node.name) else "", names=self._reach(node))
 
@@ -198,14 +231,25 @@ class Executed:
             names = frozenset(alias.asname or alias.name for alias in node.names)
             self._note_operation(node, frozenset({"__getattr__"}), names, local=False)
 
-    def _operate(self, node: ast.AST, methods: frozenset[str], operands: Sequence[ast.AST]) -> None:
+    def _may_run(self, node: ast.AST) -> bool:
+        """True for code of one's own that is handed over in place, as a lambda or an inner function."""
+        parts = list(ast.walk(node))
+        lambdas = any(isinstance(part, ast.Lambda) for part in parts)
+        return lambdas and bool(self._reach(node))
+
+    def _operate(
+        self, node: ast.AST, methods: frozenset[str], operands: Sequence[ast.AST], *, consumed: bool | None = None
+    ) -> None:
         parts = (part for operand in operands for part in ast.walk(operand))
         local = any(isinstance(part, ast.Name) and part.id in self.local for part in parts)
         names = self.scope.used_in(*operands) | (self.everything if local else frozenset())
-        if methods and (names or local):
-            self._note_operation(node, methods, names, local=local)
+        uses_up = consuming(methods) if consumed is None else consumed
+        if (methods or uses_up) and (names or local):
+            self._note_operation(node, methods, names, local=local, consumed=uses_up)
 
-    def _note_operation(self, node: ast.AST, methods: frozenset[str], names: frozenset[str], *, local: bool) -> None:
+    def _note_operation(
+        self, node: ast.AST, methods: frozenset[str], names: frozenset[str], *, local: bool, consumed: bool = False
+    ) -> None:
         """All operations of code that runs together are one effect."""
         before = self._operated
         self._operated = Effect(
@@ -214,6 +258,8 @@ class Executed:
             names=before.names | names,
             methods=before.methods | methods,
             local=before.local or local,
+            consumed=before.consumed | (names if consumed else frozenset()),
+            consumes=before.consumes or (consumed and local),
         )
 
     def _decorator(self, decorator: ast.expr, subject: str) -> None:
@@ -225,9 +271,13 @@ class Executed:
         curried = isinstance(decorator, ast.Call)
         self._add("decorate", decorator, callee=called, names=self._reach(decorator), subject=owned, curried=curried)
 
-    def _reach(self, node: ast.AST) -> frozenset[str]:
-        names = self.scope.used_in(node)
-        if self.local and any(isinstance(part, ast.Name) and part.id in self.local for part in ast.walk(node)):
+    def _names(self, node: ast.AST) -> bool:
+        return bool(self._reach(node)) or root(chain(node)) in self.local
+
+    def _reach(self, *nodes: ast.AST) -> frozenset[str]:
+        names = self.scope.used_in(*nodes)
+        parts = (part for node in nodes for part in ast.walk(node))
+        if self.local and any(isinstance(part, ast.Name) and part.id in self.local for part in parts):
             return names | self.everything
         return names
 
@@ -273,7 +323,7 @@ def _calls_back(node: ast.Call, called: str) -> bool:
     """True when a builtin calls what it is given, as ``sorted(key=)`` and ``iter(function, end)``, or makes a class."""
     if called in {"type", "iter"} and len(node.args) > 1:
         return True
-    return any(key.arg == "key" for key in node.keywords)
+    return any(key.arg in {"key", "file", None} for key in node.keywords)
 
 
 def _type_hints(node: ast.AST) -> Iterator[ast.expr]:

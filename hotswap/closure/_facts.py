@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-Kind = Literal["call", "store", "subclass", "decorate", "operate", "dynamic"]
+Kind = Literal["call", "store", "subclass", "decorate", "operate", "hand", "dynamic"]
 
-Reading = Literal["location", "data", "own", "sources", "names", "patterns", "folders", "listing", "climbs", "metadata"]
+Reading = Literal[
+    "location", "data", "own", "sources", "names", "patterns", "folders", "listing", "climbs", "metadata", "file"
+]
 """How a module reads files: it can tell where the package lies (``location``); it may read any data file, the text of
 its ``own`` source, that of all ``sources``, the ``names`` of all; it lists what fits a pattern, what is in a folder it
-names, or (``listing``) in any; it ``climbs`` from a path it is given to others; it asks for the ``metadata``."""
+names, or (``listing``) in any; it ``climbs`` from a path it is given to others; it asks for the
+``metadata``; it names the ``file`` of a source."""
 
 
 class Detail(IntEnum):
@@ -43,6 +46,17 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What a value may hold: a new object with a ``state`` that use changes, what ``names`` lead to, what calls of
+    the names ``made`` return.
+    """
+
+    state: bool = False
+    names: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """Something executed code does that could change more than its own new objects.
 
@@ -50,6 +64,8 @@ class Effect:
     of the module-level statement, whose digest is ``statement``. ``subject`` is the definition that a decorator or a
     hook of a base receives. A ``value`` is the result of an expression that goes on being used. To ``operate`` is to
     run ``methods`` without naming them, of ``local`` objects too; a store may ``put`` what these names lead to.
+    What ``consumed`` leads to may be used up, as an iterator is in a loop; so may local objects if it ``consumes``.
+    To ``hand`` is to give names to a function that may call them.
     What a body does at a ``depth`` happens once the result of its call was called so many times; a ``curried``
     decorator is called with arguments, and its result with the subject.
     """
@@ -66,6 +82,8 @@ class Effect:
     put: frozenset[str] = frozenset()
     depth: int = 0
     curried: bool = False
+    consumed: frozenset[str] = frozenset()
+    consumes: bool = False
     statement: str = ""
     context: frozenset[str] = frozenset()
 
@@ -76,7 +94,8 @@ class Definition:
 
     Of a class, ``methods`` are those that are called on the class itself and the classes inside. ``unnamed`` are names
     that its body binds, that do something and may be called without being named; it ``hooks`` when others run its code
-    by subclassing it.
+    by subclassing it. ``held`` is what a function returns, or what a class and its objects keep; it is ``cached`` when
+    a decorator may keep it.
     """
 
     names: frozenset[str] = frozenset()
@@ -85,6 +104,8 @@ class Definition:
     hooks: bool = False
     methods: frozenset[str] = frozenset()
     unnamed: frozenset[str] = frozenset()
+    held: Held = Held()
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,7 @@ class Variable:
 
     names: frozenset[str] = frozenset()
     maker: str = ""
+    held: Held = Held()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,9 +55,68 @@ PURE_FUNCTIONS = words(
 IMPURE_FUNCTIONS = words(
     """re.sub re.subn re.purge types.new_class types.DynamicClassAttribute struct.pack_into collections.defaultdict
     itertools.accumulate itertools.dropwhile itertools.filterfalse itertools.groupby itertools.starmap
-    itertools.takewhile"""
+    itertools.takewhile abc.ABCMeta enum.EnumMeta enum.EnumType typing.get_type_hints
+    typing_extensions.get_type_hints dataclasses.replace"""
 )
 """Those of ``PURE_LIBRARY`` that call what they are given, or change it."""
+
+KEEPING_FUNCTIONS = words(
+    """functools.lru_cache functools.cache functools.wraps functools.total_ordering functools.cached_property
+    functools.singledispatch functools.singledispatchmethod functools.partialmethod functools.partial
+    functools.cmp_to_key dataclasses.dataclass dataclasses.field contextlib.contextmanager
+    contextlib.asynccontextmanager contextlib.suppress contextlib.nullcontext
+    collections.namedtuple collections.deque collections.OrderedDict collections.ChainMap
+    types.MethodType types.SimpleNamespace types.MappingProxyType types.coroutine
+    typing.cast typing.NewType typing.TypeVar typing.ParamSpec typing.NamedTuple typing.TypedDict typing.overload
+    typing.final typing.runtime_checkable typing.override typing.no_type_check typing.get_args typing.get_origin
+    typing.Annotated typing_extensions.override typing_extensions.deprecated abc.abstractmethod
+    pydantic.Field pydantic.ConfigDict pydantic.field_validator pydantic.model_validator pydantic.validator
+    pydantic.root_validator pydantic.field_serializer
+    attr.s attr.ib attrs.define attrs.frozen attrs.field contextvars.ContextVar threading.Lock threading.RLock"""
+)
+"""Pure functions that call nothing of what they are given, or not before their result is used."""
+
+ITERATORS = frozenset({"csv.reader", "csv.DictReader", "os.scandir", "re.finditer"})
+"""Functions that hand out iterators, beside those of ``itertools``."""
+
+PLAIN_MODULES = words(
+    """abc attr attrs base64 binascii cmath dataclasses datetime decimal enum fnmatch fractions functools hashlib hmac
+    ipaddress json logging math numbers numpy operator os.path pandas pathlib platform pydantic secrets statistics
+    string textwrap time tomllib types typing typing_extensions uuid zlib yaml"""
+)
+"""Modules whose functions and classes make values that reading does not change."""
+
+PLAIN_MAKERS = words(
+    """collections.ChainMap collections.Counter collections.OrderedDict collections.deque collections.namedtuple
+    collections.UserDict collections.UserList configparser.ConfigParser contextlib.nullcontext contextlib.suppress
+    copy.copy copy.deepcopy copy.replace importlib.metadata.version importlib.resources.files
+    importlib.resources.read_text os.cpu_count os.environ os.environ.get os.getcwd os.getenv os.getpid os.listdir
+    pkgutil.get_data re.compile re.escape re.findall re.fullmatch re.match re.search re.split re.sub struct.Struct
+    struct.calcsize struct.pack struct.unpack sys.argv sys.executable sys.platform sys.version_info threading.Condition
+    threading.Event threading.Lock threading.RLock threading.Semaphore threading.local weakref.WeakKeyDictionary
+    weakref.WeakSet weakref.WeakValueDictionary weakref.ref"""
+)
+"""Others that do, by their full names."""
+
+STATE_MAKERS = ("numpy.random", "numpy.nditer", "os.path.walk")
+
+PLAIN_BASES = words(
+    """collections.OrderedDict collections.UserDict collections.UserList collections.abc collections.Counter"""
+)
+
+UNUSED_BY = words(
+    """bool callable classmethod delattr getattr hasattr hash id isinstance issubclass len property repr staticmethod
+    str super type vars dir"""
+)
+"""Builtins that use up nothing of what they are given."""
+
+EVALUATING = frozenset({"typing.get_type_hints", "typing_extensions.get_type_hints"})
+"""Functions that run annotations, which may name anything that their module names."""
+
+LOGGING_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+
+LOGGED_BY = frozenset({"emit", "filter", "format", "formatMessage", "handle", "formatTime"})
+"""Methods that logging calls for a record, on objects that any module may have given to it."""
 
 HARMLESS_METHODS = words(
     """as_posix capitalize casefold copy count decode encode endswith exists expanduser format get
@@ -106,7 +165,16 @@ DYNAMIC_MODULES = words(
 
 NOT_DYNAMIC = ("importlib.resources", "importlib.metadata")
 
-DYNAMIC_CHAINS = ("sys.modules", "logging.config", "pkgutil.walk_packages", "pkgutil.resolve_name")
+DYNAMIC_CHAINS = (
+    "importlib.metadata.entry_points",
+    "logging.config",
+    "logging.setLogRecordFactory",
+    "logging.setLoggerClass",
+    "pkgutil.resolve_name",
+    "pkgutil.walk_packages",
+    "sys.addaudithook",
+    "sys.modules",
+)
 
 SOURCE_ATTRIBUTES = words(
     """getsource getsourcelines findsource getsourcefile getcomments f_lineno co_firstlineno tb_lineno
@@ -137,6 +205,19 @@ def pure(full_name: str) -> bool:
 
 def dynamic_import(module: str) -> bool:
     """True when importing this library module means that code may be reached by text."""
-    if module.startswith(NOT_DYNAMIC):
+    if module.startswith(DYNAMIC_CHAINS):
+        return True
+    return module.partition(".")[0] in DYNAMIC_MODULES and not module.startswith(NOT_DYNAMIC)
+
+
+def plain(full_name: str) -> bool:
+    """True when what this function or class of a library makes does not change by being read."""
+    if full_name.startswith(STATE_MAKERS):
         return False
-    return module.partition(".")[0] in DYNAMIC_MODULES or module.startswith(DYNAMIC_CHAINS)
+    first, _, rest = full_name.partition(".")
+    return first in PLAIN_MODULES or f"{first}.{rest.partition('.')[0]}" in PLAIN_MODULES or full_name in PLAIN_MAKERS
+
+
+def plain_base(full_name: str) -> bool:
+    """True for a class of a library that gives its subclasses no state of their own."""
+    return plain(full_name) or full_name.startswith(tuple(PLAIN_BASES))

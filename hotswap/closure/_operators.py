@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from hotswap.closure._known import CONTAINER_METHODS, HARMLESS_METHODS
+from hotswap.closure._known import CONTAINER_METHODS, HARMLESS_METHODS, LOGGED_BY
 from hotswap.closure._walk import chain
 
 ANY = "*"
@@ -33,7 +33,8 @@ _TEXTS = frozenset({"__str__", "__repr__", "__format__"})
 _TRUTH = frozenset({"__bool__", "__len__"})
 _LOOP = frozenset({"__iter__", "__next__", "__getitem__", "__len__"})
 _KEYS = frozenset({"__hash__", "__eq__"})
-_COMPARED = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__contains__"}) | _LOOP | _TRUTH
+_COMPARED = frozenset({"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"}) | _TRUTH
+_MEMBERSHIP = _COMPARED | _LOOP | {"__contains__"}
 _SIGNS = frozenset({"__neg__", "__pos__", "__invert__"})
 _CONTEXT = frozenset({"__enter__", "__exit__", "__aenter__", "__aexit__"})
 _ITEM = (
@@ -41,8 +42,16 @@ _ITEM = (
 )
 _ATTRIBUTE = frozenset({"__getattr__", "__getattribute__", "__get__", "__setattr__", "__set__", "__delattr__"})
 _NAMED = frozenset({"__set_name__"})
+_CONSUMING = frozenset(
+    {ANY, "__next__", "__enter__", "__missing__", "__lshift__", "__rshift__", "__or__", "__and__", "__matmul__"}
+)
 
 Operation = tuple[frozenset[str], list[ast.AST]]
+
+
+def consuming(methods: frozenset[str]) -> bool:
+    """True when an operation may use up the object, as loops do iterators; reading, counting and comparing do not."""
+    return not methods.isdisjoint(_CONSUMING)
 
 
 def operations(node: ast.AST) -> Iterator[Operation]:
@@ -55,6 +64,8 @@ def operations(node: ast.AST) -> Iterator[Operation]:
         yield _ITEM, [node.value, node.slice]
     elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
         yield _LOOP, [node.iter]
+        if isinstance(node, ast.comprehension):
+            yield _TRUTH, [*node.ifs]
     elif isinstance(node, ast.If | ast.While | ast.IfExp | ast.Assert):
         yield _TRUTH, [node.test]
     elif isinstance(node, ast.FormattedValue):
@@ -74,6 +85,8 @@ def _less_common(node: ast.AST) -> Iterator[Operation]:
         yield _KEYS, [key for key in (node.keys if isinstance(node, ast.Dict) else node.elts) if key]
     elif isinstance(node, ast.Match):
         yield frozenset({ANY}), [node.subject]
+    elif isinstance(node, ast.match_case):
+        yield _TRUTH, [node.guard] if node.guard else []
     elif isinstance(node, ast.Delete):
         yield frozenset({"__del__", "__delete__"}), [*node.targets]
     elif isinstance(node, ast.ClassDef):
@@ -89,7 +102,8 @@ def _operator(node: ast.BinOp | ast.AugAssign | ast.UnaryOp | ast.Compare | ast.
     if isinstance(node, ast.UnaryOp):
         return (_TRUTH if isinstance(node.op, ast.Not) else _SIGNS), [node.operand]
     if isinstance(node, ast.Compare):
-        return _COMPARED, [node.left, *node.comparators]
+        member = any(isinstance(each, ast.In | ast.NotIn) for each in node.ops)
+        return _MEMBERSHIP if member else _COMPARED, [node.left, *node.comparators]
     return _TRUTH, [*node.values]
 
 
@@ -106,7 +120,8 @@ def _assignment(node: ast.Assign | ast.AnnAssign | ast.NamedExpr) -> Iterator[Op
         return
     stored = [part for target in targets for part in ast.walk(target)]
     names = {part.attr for part in stored if isinstance(part, ast.Attribute)}
-    yield _LOOP | _ITEM | _ATTRIBUTE | names, [*targets, node.value]
+    unpacked = _LOOP if any(isinstance(part, ast.Tuple | ast.List) for part in stored) else frozenset[str]()
+    yield unpacked | (_ITEM - {"__missing__"}) | _ATTRIBUTE | names, [*targets, node.value]
 
 
 def called_unnamed(node: ast.ClassDef) -> dict[str, ast.AST]:
@@ -144,4 +159,4 @@ def _members(body: Iterable[ast.AST]) -> Iterator[ast.FunctionDef | ast.AsyncFun
 def _unnamed(name: str) -> bool:
     if name in CONSTRUCTING:
         return name == "__class_getitem__"
-    return name.startswith("__") or name in HARMLESS_METHODS | CONTAINER_METHODS
+    return name.startswith("__") or name in HARMLESS_METHODS | CONTAINER_METHODS | LOGGED_BY

@@ -187,7 +187,8 @@ def _definition(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, sco
     plain = _body_of(list(node.body), node, scope)
     effects = (*plain.effects, *Executed(scope).decorators(node))
     if not isinstance(node, ast.ClassDef):
-        cached = any("cache" in chain(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list)
+        decorators = (each.func if isinstance(each, ast.Call) else each for each in node.decorator_list)
+        cached = any("cache" in chain(each) for each in decorators)
         return replace(plain, effects=effects, held=returned(node, scope), cached=cached)
     bases = [*node.bases, *(key.value for key in node.keywords)]
     unnamed = (name for name, part in called_unnamed(node).items() if _acts(part, scope))

@@ -9,19 +9,24 @@ from functools import cached_property
 
 from hotswap.closure._facts import Definition, Effect, Variable
 from hotswap.closure._graph import Graph
-from hotswap.closure._known import INHERITED_METHODS, SHARED_MAKERS, pure
+from hotswap.closure._known import INHERITED_METHODS, LOGGED_BY, SHARED_MAKERS, pure
 from hotswap.closure._operators import ANY
+from hotswap.closure._sharing import Sharing
 from hotswap.closure._tree import Found, Member
 
 
 @dataclass(frozen=True)
 class Touch:
-    """``modules`` may be changed, or ``everything``; ``world`` holds effects that reach beyond the tree."""
+    """``modules`` may be changed, or ``everything``; ``world`` holds effects that reach beyond the tree.
+
+    What ``consumes`` may use up what it is given.
+    """
 
     modules: frozenset[str] = frozenset()
     world: frozenset[Effect] = frozenset()
     everything: bool = False
     dirty: bool = False
+    consumes: bool = False
 
     def __or__(self, other: Touch) -> Touch:
         return Touch(
@@ -29,6 +34,7 @@ class Touch:
             self.world | other.world,
             self.everything or other.everything,
             self.dirty or other.dirty,
+            self.consumes or other.consumes,
         )
 
 
@@ -82,13 +88,30 @@ class Touches:
         """An object that a name leads to has a class that the name leads to, unless others put the object there."""
         reached = self._deep(module, effect.names)
         anywhere = not reached.isdisjoint(self._stirred)
-        called = union(
-            self._definition(key) for key in self._unnamed(effect) if anywhere or key[0] in reached or key[0] == module
-        )
+        near = {key for key in self._unnamed(effect) if anywhere or key[0] in reached or key[0] == module}
+        near |= self._logged(effect)
+        used = self._used(module, effect.consumed | (effect.names if near else frozenset()))
+        called = union(self._definition(key) for key in near)
         if not called.dirty:
-            return NOTHING
+            return used
         world = frozenset({effect}) if called.world else frozenset[Effect]()
-        return Touch(called.modules | reached, world, called.everything, dirty=True)
+        return used | Touch(called.modules | reached, world, called.everything, dirty=True)
+
+    def _used(self, module: str, names: Iterable[str]) -> Touch:
+        """Objects with a state that is used up, with the code that runs when they are."""
+        shared = self._sharing.of(module, names)
+        ran = union(self._definition(key) for key in shared.runs)
+        return Touch(shared.modules | ran.modules, ran.world, ran.everything, dirty=bool(shared.modules))
+
+    @cached_property
+    def _sharing(self) -> Sharing:
+        return Sharing(self.graph.modules)
+
+    def _logged(self, effect: Effect) -> set[tuple[str, str]]:
+        """Handlers of log records get those of all modules."""
+        logs = not effect.methods.isdisjoint(LOGGED_BY)
+        methods = LOGGED_BY if logs else frozenset[str]()
+        return set[tuple[str, str]]().union(*(self._by_method.get(name, set()) for name in methods))
 
     @cached_property
     def _stirred(self) -> frozenset[str]:
@@ -133,6 +156,8 @@ class Touches:
         callee = self.graph.modules.lookup(module, effect.callee) if effect.callee else Found()
         if effect.kind == "subclass":
             return self._subclass(module, effect, callee)
+        if effect.kind == "hand":
+            return self._handed(module, effect)
         return self._call(module, effect, callee)
 
     def _store(self, module: str, effect: Effect) -> Touch:
@@ -165,15 +190,24 @@ class Touches:
         above = {found for each in bases for found in each.members} - seen
         return any(self._hooked(found, seen) for found in above)
 
+    def _handed(self, module: str, effect: Effect) -> Touch:
+        """What a library may change by calling what it is given."""
+        called = union(self._definition(key) for key in self._sharing.handed(module, effect.names))
+        if not called.dirty:
+            return NOTHING
+        world = frozenset({effect}) if called.world else frozenset[Effect]()
+        return Touch(called.modules | self._deep(module, effect.names), world, called.everything, dirty=True)
+
     def _call(self, module: str, effect: Effect, callee: Found) -> Touch:
         names = effect.names | ({effect.subject} - {""})
         depth = int(effect.curried) if effect.kind == "decorate" else None
         definitions = (self._definition(key, depth) for key in self._definitions(callee))
         called = union(definitions) | self._not_defined(module, effect, callee)
+        used = self._used(module, effect.names - {effect.callee}) if called.consumes else NOTHING
         if not called.dirty:
-            return NOTHING
+            return used
         world = frozenset({effect}) if called.world else frozenset[Effect]()
-        return Touch(called.modules | self._deep(module, names), world, called.everything, dirty=True)
+        return used | Touch(called.modules | self._deep(module, names), world, called.everything, dirty=True)
 
     def _not_defined(self, module: str, effect: Effect, callee: Found) -> Touch:
         """What a call may change as far as it may go to something that is no function or class of the tree."""
@@ -213,10 +247,17 @@ class Touches:
         if (key, depth) not in self._of_members:
             bodies = self._called(key, depth)
             touch = union(body.touch for body in bodies)
+            if touch.consumes:
+                touch |= union(self._used_by(body) for body in bodies)
             if touch.dirty:
                 touch |= Touch(frozenset[str]().union(*(self._passed(body) for body in bodies)))
             self._of_members[key, depth] = touch
         return self._of_members[key, depth]
+
+    def _used_by(self, body: _Body) -> Touch:
+        shared = self._sharing.of(body.module, body.passed)
+        ran = (each.touch for key in shared.runs for each in self._called(key, None))
+        return union([Touch(shared.modules, dirty=bool(shared.modules)), *ran])
 
     def _passed(self, body: _Body) -> frozenset[str]:
         return self._deep(body.module, body.passed)
@@ -251,7 +292,13 @@ class Touches:
                     passed |= effect.names
                     touch |= self._not_defined(module, effect, callee)
                 elif effect.kind == "operate":
-                    calls |= self._unnamed(effect)
+                    calls |= self._unnamed(effect) | self._logged(effect)
+                    passed |= effect.names
+                    shared = self._sharing.of(module, effect.consumed)
+                    calls |= shared.runs
+                    touch |= Touch(shared.modules, dirty=bool(shared.modules), consumes=effect.consumes)
+                elif effect.kind == "hand":
+                    calls |= self._sharing.handed(module, effect.names)
                     passed |= effect.names
                 else:
                     touch |= self._effect(module, effect)
