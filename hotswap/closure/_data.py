@@ -29,7 +29,7 @@ def named_sources(strings: Iterable[str], sources: Iterable[str], *, patterns: b
     """Sources that a string names: by the end of the path, and by a pattern or a folder where these are listed."""
     wanted = {text.strip("/").removeprefix("./") for text in strings}
     globs = {text for text in wanted if set("*?[") & set(text)}
-    ends = tuple(text for text in wanted - globs if text.endswith(_SOURCES))
+    ends = tuple(text for text in wanted - globs if text.endswith(_SOURCES) or text == "py")
     found = {path for path in sources if ends and path.endswith(ends)}
     if patterns:
         found |= {path for path in sources if _matches(path, globs)}

@@ -13,8 +13,8 @@ Reading = Literal[
 ]
 """How a module reads files: it can tell where the package lies (``location``); it may read any data file, the text of
 its ``own`` source, that of all ``sources``, the ``names`` of all; it lists what fits a pattern, what is in a folder it
-names, or (``listing``) in any; it ``climbs`` from a path it is given to others; it asks for the
-``metadata``; it names the ``file`` of a source."""
+names, or (``listing``) in any; it ``climbs`` from a path it is given to others; it asks for the ``metadata``; it has a
+name for the ``file`` of a source."""
 
 
 class Detail(IntEnum):

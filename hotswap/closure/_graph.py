@@ -179,7 +179,9 @@ def libraries(external: Iterable[str]) -> frozenset[str]:
 def _changes_search(facts: Facts) -> bool:
     """True for a module that may change where modules are searched."""
     searched = any(f"{dotted}.".startswith(("sys.path.", "site.")) for dotted in facts.chains)
-    return searched or any(entry.dotted in {"sys.path", "site.addsitedir"} for entry in facts.imports)
+    script = any(text.endswith(".py") for text in facts.strings)  # Python searches its folder when it runs it
+    changing = {"sys.path", "site.addsitedir", *(["subprocess"] if script else [])}
+    return searched or any(entry.dotted in changing or entry.module in changing for entry in facts.imports)
 
 
 def _doubtful(target: Found, text: str, *, deep: bool = False) -> Uses:

@@ -87,6 +87,8 @@ class Places:
 
     def _call(self, node: ast.Call) -> None:
         last = _last(node.func)
+        if last == "contents":
+            self.reads.add("names")
         if last == "files":
             self._start(node, "data")
         elif last in _TELLING_FILES:
@@ -131,6 +133,8 @@ class Places:
             ended, kind, bound = self._follow(*waiting.pop())
             if not ended:
                 unsettled |= {"data", kind}
+            if bound and kind != "data":
+                self.reads.add("file")
             waiting.extend((load, kind) for name in bound - names for load in self._loads[name])
             names |= bound
         return unsettled, names
@@ -169,12 +173,10 @@ class Places:
             if isinstance(parent, ast.Assign | ast.AnnAssign | ast.NamedExpr):
                 names = _targets(parent)
                 return bool(names) and not names & self._in_class, kind, names
-            if isinstance(parent, ast.Expr) or (isinstance(parent, ast.Attribute) and parent.attr in _PARTS):
-                return True, kind, set()
-            if self._lists_pattern(parent, current):
+            if isinstance(parent, ast.Expr) or _takes_part(parent) or self._lists_pattern(parent, current):
                 return True, kind, set()
             if not _is_step(parent, current):
-                return False, kind, set()
+                return False, _read_by(parent, kind), set()
             if self._decided(parent) and not self._goes_on(parent):
                 return not self._reshaped(self._parents.get(id(parent))), "data", set()
             kind = "data" if _moves(parent) else kind
@@ -268,6 +270,19 @@ def _is_step(parent: ast.AST, child: ast.AST) -> bool:
     if isinstance(parent, ast.BinOp):
         return isinstance(parent.op, ast.Div) and parent.left is child
     return isinstance(parent, ast.Call) and _last(parent.func) in _STEPS
+
+
+def _takes_part(parent: ast.AST) -> bool:
+    """True for a part of a path that names no file by itself."""
+    if isinstance(parent, ast.Call):
+        return _last(parent.func) == "basename"
+    return isinstance(parent, ast.Attribute) and parent.attr in _PARTS
+
+
+def _read_by(user: ast.AST, kind: Reading) -> Reading:
+    """What is read of a source that is opened where it stands, or, given to others, turned into the name of another."""
+    name = _last(user.func) if isinstance(user, ast.Call) else getattr(user, "attr", "")
+    return "sources" if kind == "own" and name not in OPENERS else kind
 
 
 def _moves(step: ast.AST) -> bool:

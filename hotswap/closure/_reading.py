@@ -30,8 +30,11 @@ class Readings:
         facts = {name: self._modules.facts(name) for name in names}
         reads = frozenset[Reading]().union(*(each.reads for each in facts.values()))
         texts = frozenset(strings).union(*(each.strings for each in facts.values()))
+        guessed = self._guessed(reads, facts)
+        if guessed and "file" in reads:
+            reads |= {"sources"}
         found = set(self._natives(facts)) | self._own(facts) | self._read_sources(reads, texts)
-        if everything or "data" in reads or self._guessed(reads, facts):
+        if everything or guessed or "data" in reads:
             found.update(self._data)
         else:
             found |= named_files(texts, self._data)

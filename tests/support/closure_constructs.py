@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Construct:
-    """Text for each slot; see the module. ``bases``, ``keywords`` and ``decorators`` are those of ``Thing``."""
+    """Text for each slot; see the module.
+
+    ``bases``, ``keywords`` and ``decorators`` are those of ``Thing``; ``data`` is put into ``file``.
+    """
 
     body: str
     thing: str = ""
@@ -25,6 +28,7 @@ class Construct:
     keywords: str = ""
     decorators: str = ""
     data: str = ""
+    file: str = "data{i}.txt"
 
 
 def tells(expression: str, *before: str) -> str:

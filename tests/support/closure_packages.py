@@ -44,7 +44,8 @@ class Part:
 
     def numbered_slots(self) -> list[str]:
         """The slots whose text has a number to edit."""
-        return [slot for slot in SLOTS if "{n}" in getattr(self.construct, slot)]
+        named = ["data"] if "{n}" in self.construct.file else []
+        return [slot for slot in SLOTS if slot in named or "{n}" in getattr(self.construct, slot)]
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class _Rendered:
         self._body.append(text["body"])
         if text["data"]:
             folder = _path(self._package.thing).rpartition("/")[0]
-            self._data[f"{folder}/data{index}.txt"] = text["data"]
+            file = part.construct.file.format(n=numbers["data"], **names)
+            self._data[f"{folder}/{file}"] = text["data"]
 
     def _styled(self, text: str, style: str, importer: str) -> list[str]:
         return [self._line(line, style, importer) + "\n" for line in text.splitlines()]

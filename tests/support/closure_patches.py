@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from closure_constructs import EXTRA, GET_CLASS, OWN, PATCH, Construct
+from closure_files import FILES
 
 
 def _patched(act: str, tool: str = "", names: str = "") -> Construct:
@@ -245,4 +246,4 @@ OPERATORS = {
     ),
 }
 
-CONSTRUCTS = OWN | PATCHING | OPERATORS
+CONSTRUCTS = OWN | PATCHING | OPERATORS | FILES
