@@ -35,7 +35,7 @@ def checkout(store: Store, name: str, folder: Path, progress: Callable[[int, int
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
     """A folder beside ``folder`` that takes its place when all is well, and leaves nothing behind otherwise."""
-    target = folder.resolve()  # an empty folder may stand behind a link
+    target = Path(os.path.realpath(folder))  # an empty folder may stand behind a link
     unfinished = target.parent / f".{secrets.token_hex(8)}.new"
     try:
         _check(folder, target)

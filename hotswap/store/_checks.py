@@ -10,6 +10,7 @@ from hotswap.snapshot import FileEntry
 from hotswap.store import _tree
 from hotswap.store._manifests import Record
 from hotswap.store._objects import Objects
+from hotswap.store._refusals import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,19 @@ class Checks:
     def shape(self, record: Record) -> Iterator[Damage]:
         """What names, sizes and modes in the tree tell."""
         tree = self._trees / record.snapshot.id
-        if not tree.is_dir():
-            yield Damage(record.snapshot.id, ".", "the tree is missing")
-            return
-        for path, what in _tree.shape_problems(tree, record.contents()):
-            yield Damage(record.snapshot.id, path, what)
+        with reading(tree):
+            if not tree.is_dir():
+                yield Damage(record.snapshot.id, ".", "the tree is missing")
+                return
+            for path, what in _tree.shape_problems(tree, record.contents()):
+                yield Damage(record.snapshot.id, path, what)
+
+    def folders(self, record: Record) -> Iterator[Damage]:
+        """Folders of the tree that are not as they were made, which changes nothing of what the snapshot holds."""
+        tree = self._trees / record.snapshot.id
+        with reading(tree):
+            for path, what in _tree.folder_problems(tree, record.contents()):
+                yield Damage(record.snapshot.id, path, what)
 
     def everything(self, record: Record) -> Iterator[Sequence[Damage]]:
         """What is wrong with each file; what concerns no file, or does not belong there, comes with the first."""

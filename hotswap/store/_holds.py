@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from hotswap import _disk
 from hotswap.digest import hash_bytes
 from hotswap.errors import StoreError
+from hotswap.store._refusals import names_in
 
 _NAME = re.compile(r"([0-9a-f]{64})\.[0-9a-f]{16}\.json")
 
@@ -25,10 +25,7 @@ class Holds:
 
     def names(self) -> list[str]:
         """Everything in the folder."""
-        try:
-            return sorted(os.listdir(self.folder))  # noqa: PTH208 - names are all we need
-        except FileNotFoundError:
-            return []
+        return names_in(self.folder)
 
     def ids(self) -> frozenset[str]:
         """The snapshots that are held."""

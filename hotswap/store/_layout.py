@@ -109,8 +109,11 @@ class Layout:
         """Whatever lies in the places for unfinished work is what a crash left."""
         self.objects.forget_staged()
         self.unfinished.settle()
-        for leftover in os.listdir(self.staging):  # noqa: PTH208 - names are all we need
-            _disk.unlink(str(self.staging / leftover))
+        for leftover in self.staging.iterdir():
+            if _tree.is_folder(leftover):
+                _tree.discard(leftover)
+            else:
+                _disk.unlink(str(leftover))
         for tree in self.trees.glob(f"{NEW}*"):
             _tree.discard(tree)
 

@@ -19,6 +19,7 @@ from hotswap._fields import Fields
 from hotswap.digest import hash_bytes
 from hotswap.errors import DamagedError, ManifestError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import FileEntry, Snapshot
+from hotswap.store._refusals import names_in, unreadable
 
 FORMAT = 1
 
@@ -74,10 +75,7 @@ class Manifests:
 
     def names(self) -> list[str]:
         """Everything in the folder."""
-        try:
-            return sorted(os.listdir(self.folder))  # noqa: PTH208 - a Path per snapshot is not needed
-        except FileNotFoundError:
-            return []
+        return names_in(self.folder)
 
     def ids(self) -> list[str]:
         """The ids of all snapshots."""
@@ -92,6 +90,8 @@ class Manifests:
             record, consistent = _parsed(data)
         except FileNotFoundError as problem:
             raise unknown(self.folder.parent, identity) from problem
+        except PermissionError as problem:
+            raise unreadable(path, problem) from problem
         except ManifestError as problem:
             raise DamagedError(
                 f"The manifest {path} cannot be used ({problem.reason}): freeze the code again."
@@ -117,6 +117,8 @@ class Manifests:
             return datetime.fromtimestamp(self.path(identity).stat().st_mtime, UTC)
         except FileNotFoundError as problem:
             raise unknown(self.folder.parent, identity) from problem
+        except OSError as problem:
+            raise unreadable(self.path(identity), problem) from problem
 
     @contextmanager
     def used(self, identity: str) -> Iterator[None]:
@@ -158,6 +160,8 @@ class Manifests:
                 descriptor = os.open(self.path(identity), os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError as problem:
                 raise unknown(self.folder.parent, identity) from problem
+            except OSError as problem:
+                raise unreadable(self.path(identity), problem) from problem
             try:
                 fcntl.flock(descriptor, operation)
                 if os.fstat(descriptor).st_nlink:  # else it was removed before we had the lock

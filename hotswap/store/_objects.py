@@ -11,9 +11,11 @@ from pathlib import Path
 from hotswap import _disk
 from hotswap.digest import hash_bytes, hash_file
 from hotswap.errors import DamagedError
+from hotswap.store._refusals import unreadable
 
 _MODE = 0o444
 _NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{62}")
+_FOLDER = re.compile(r"[0-9a-f]{2}")
 
 
 class Objects:
@@ -112,10 +114,13 @@ class Objects:
             return f"its object cannot be read ({problem.strerror})"
 
     def names(self) -> Iterator[str]:
-        """Everything in the folder, such as ``ab/cdef``."""
-        for folder, _, files in os.walk(self.folder):
+        """Everything in the folder, such as ``ab/cdef``, but for the folders that objects lie in."""
+        for folder, folders, files in os.walk(self.folder):
             above = folder[len(self.folder) + 1 :]
-            yield from (f"{above}/{name}" if above else name for name in files)
+            known = [] if above else [name for name in folders if _FOLDER.fullmatch(name)]
+            foreign = [name for name in folders if name not in known]
+            folders[:] = known
+            yield from (f"{above}/{name}" if above else name for name in (*files, *foreign))
 
     def digests(self) -> Iterator[str]:
         """The digests of all published objects."""
@@ -137,3 +142,5 @@ def _read(path: str) -> bytes | None:
         return Path(path).read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as problem:
+        raise unreadable(path, problem) from problem

@@ -89,10 +89,10 @@ class Repairer:
 
     def _mend_files(self, record: Record, tree: Path, paths: set[str]) -> None:
         entries = {entry.path: entry for entry in record.contents()}
-        objects = self._layout.objects
+        folders, objects = _tree.folders(entries), self._layout.objects
         for path in sorted(paths):
             entry = entries.get(path)
-            if _tree.is_folder(tree, path, entries.values()):
+            if path in folders and _tree.is_folder(tree / path):
                 _tree.protect(tree, path)
             elif entry is None:
                 _tree.remove(tree, path)

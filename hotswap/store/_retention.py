@@ -67,7 +67,8 @@ def reason_to_keep(one: Candidate, references: Mapping[str, str], retention: Ret
         return f"among the {retention.keep_last} newest of {one.snapshot.package}"
     unused = now - one.used_at
     if unused < timedelta(seconds=retention.grace_seconds):
-        return f"its id was handed out {_spell(unused)} ago"
+        until = one.used_at + timedelta(seconds=retention.grace_seconds)
+        return f"its id was handed out {_spell(unused)} ago, kept until {until:%Y-%m-%d %H:%M:%S} UTC"
     if unused < timedelta(days=retention.keep_days):
         return f"last used {_spell(unused)} ago, kept for {retention.keep_days:g} days"
     return None

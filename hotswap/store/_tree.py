@@ -24,11 +24,11 @@ def build(tree: Path, entries: Iterable[FileEntry], objects: Objects) -> None:
     Raises ``DamagedError`` if an object is missing or has another size.
     """
     todo = list(entries)
-    folders = _make_folders(str(tree), (entry.path for entry in todo))
+    places = _make_folders(str(tree), (entry.path for entry in todo))
     copies = [copy for entry in todo if (copy := _place(entry, f"{tree}/{entry.path}", objects))]
-    for folder in folders:
-        _disk.chmod(folder, _FOLDER_MODE)
-    _disk.flush([*copies, *folders])
+    for place in places:
+        _disk.chmod(place, _FOLDER_MODE)
+    _disk.flush([*copies, *places])
 
 
 def replace(tree: Path, entry: FileEntry, objects: Objects, staging: Path) -> None:
@@ -40,13 +40,32 @@ def replace(tree: Path, entry: FileEntry, objects: Objects, staging: Path) -> No
     _place(entry, str(temporary), objects)
     _disk.fsync(str(temporary))
     with _unlocked(tree, destination.parent):
+        if is_folder(destination):
+            discard(destination)
         _disk.rename(str(temporary), str(destination))
 
 
 def remove(tree: Path, path: str) -> None:
-    """Remove, durably, a file that does not belong to a tree."""
-    with _unlocked(tree, (tree / path).parent):
-        _disk.unlink(str(tree / path))
+    """Remove, durably, a file or folder that does not belong to a tree."""
+    place = tree / path
+    if not os.path.lexists(place):  # it went with its folder
+        return
+    with _unlocked(tree, place.parent):
+        if is_folder(place):
+            discard(place)
+        else:
+            _disk.unlink(str(place))
+
+
+def protect(tree: Path, path: str) -> None:
+    """Make a folder of a tree read-only again, durably."""
+    _disk.chmod(str(tree / path), _FOLDER_MODE)
+    _disk.fsync(str(tree / path))
+
+
+def is_folder(place: Path) -> bool:
+    """Whether there is a folder, not a link to one."""
+    return place.is_dir() and not place.is_symlink()
 
 
 def discard(tree: Path | str) -> None:
@@ -74,6 +93,18 @@ def shape_problems(tree: Path, entries: Iterable[FileEntry]) -> Iterator[tuple[s
         elif problem := _misshapen(found, entry):
             yield path, problem
     yield from ((path, "the file is missing") for path in expected)
+
+
+def folder_problems(tree: Path, entries: Iterable[FileEntry]) -> Iterator[tuple[str, str]]:
+    """``(path, what is wrong)`` of folders; that of the tree is ``.``."""
+    expected = folders(entry.path for entry in entries)
+    for place, _, _ in os.walk(tree):
+        path = os.path.relpath(place, tree)
+        mode = S_IMODE(os.stat(place).st_mode)  # noqa: PTH116 - as os.walk gives it
+        if path not in expected:
+            yield path, "the folder does not belong to the snapshot"
+        elif mode != _FOLDER_MODE:
+            yield path, f"the folder has mode {mode:o} instead of {_FOLDER_MODE:o}"
 
 
 def content_problem(tree: Path, entry: FileEntry, objects: Objects) -> str | None:
@@ -109,12 +140,16 @@ def _unlocked(tree: Path, folder: Path) -> Iterator[None]:
 
 def _make_folders(tree: str, paths: Iterable[str]) -> list[str]:
     """All folders of the tree, deepest last."""
+    places = [tree, *(f"{tree}/{folder}" for folder in sorted(folders(paths)) if folder != ".")]
+    for place in places:
+        _disk.mkdir(place)
+    return places
+
+
+def folders(paths: Iterable[str]) -> set[str]:
+    """The folders that files at these paths lie in, at any depth; that of the tree is ``.``."""
     direct = {path.rpartition("/")[0] for path in paths}
-    below = {folder for path in direct for folder in (path, *_parents(path))}
-    folders = [tree, *(f"{tree}/{folder}" for folder in sorted(below) if folder)]
-    for folder in folders:
-        _disk.mkdir(folder)
-    return folders
+    return {folder or "." for path in direct for folder in (path, *_parents(path))} | {"."}
 
 
 def _parents(path: str) -> Iterator[str]:

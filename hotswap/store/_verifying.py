@@ -13,12 +13,17 @@ from hotswap.store._holds import is_name as is_hold
 from hotswap.store._layout import NEW, OLD, Layout
 from hotswap.store._manifests import Record
 from hotswap.store._objects import is_name as is_object
+from hotswap.store._refusals import names_in
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 _ID = re.compile(r"[0-9a-f]{64}")
-_FOREIGN = "the file does not belong to the store"
+_FOREIGN = "it does not belong to the store: move it away"
+_PARTS = {"objects", "trees", "manifests", "holds", "generations", "run", "cache", "tmp"}
+_FILES = {"owner.json", "unfinished.json", "lock", "collecting"}
+_FOR_PEOPLE = (".", "README")
+_CACHED = re.compile(r"digests\.jsonl|[\w.-]+-\d+\.jsonl|closure")
 
 
 class Verifier:
@@ -53,7 +58,10 @@ class Verifier:
             with self._layout.manifests.looked_at(identity):
                 record = self._layout.manifests.load(identity)
                 self._note(record)
-                yield from self._checks.everything(record)
+                found = list(self._checks.folders(record))
+                for damages in self._checks.everything(record):
+                    yield [*damages, *found]
+                    found = []
         except UnknownSnapshotError:
             return
         except StoreError as problem:
@@ -79,9 +87,19 @@ class Verifier:
         return found
 
     def _strays(self) -> Iterator[Damage]:
+        yield from self._stray_names()
         yield from self._stray_manifests()
         yield from self._stray_trees()
         yield from self._stray_objects()
+
+    def _stray_names(self) -> Iterator[Damage]:
+        """At the top and in the cache."""
+        for name in names_in(self._layout.root):
+            if name not in _PARTS | _FILES and not name.startswith(_FOR_PEOPLE):
+                yield Damage("", name, _FOREIGN)
+        for name in names_in(self._layout.cache):
+            if not _CACHED.fullmatch(name):
+                yield Damage("", f"cache/{name}", _FOREIGN)
 
     def _stray_manifests(self) -> Iterator[Damage]:
         manifests, holds = self._layout.manifests, self._layout.holds
@@ -94,15 +112,14 @@ class Verifier:
         )
 
     def _stray_trees(self) -> Iterator[Damage]:
-        if not self._layout.trees.is_dir():
-            return
-        for tree in sorted(self._layout.trees.iterdir()):
-            if tree.name.startswith((NEW, OLD)) or self._layout.manifests.path(tree.name).exists():
+        known = set(self._layout.manifests.ids())
+        for name in names_in(self._layout.trees):
+            if name in known or name.startswith((NEW, OLD)):
                 continue
-            if _ID.fullmatch(tree.name):
-                yield Damage(tree.name, f"manifests/{tree.name}.json", "the manifest is missing, but there is a tree")
+            if _ID.fullmatch(name):
+                yield Damage(name, f"manifests/{name}.json", "the manifest is missing, but there is a tree")
             else:
-                yield Damage("", f"trees/{tree.name}", _FOREIGN)
+                yield Damage("", f"trees/{name}", _FOREIGN)
 
     def _stray_objects(self) -> Iterator[Damage]:
         for identity in self._layout.manifests.ids():

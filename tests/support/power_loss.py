@@ -19,8 +19,8 @@ from hotswap import _disk
 Event = tuple[Any, ...]
 """The name of a system call, the paths it works on, relative to the root, and its other arguments."""
 
-Image = dict[str, tuple[bytes, int] | None]
-"""Content and mode of each file, None for a folder, by path."""
+Image = dict[str, tuple[bytes, int] | int]
+"""Content and mode of each file, the mode alone of a folder, by path."""
 
 
 class Recorder:
@@ -125,13 +125,15 @@ class File:
 
 @dataclass(eq=False)
 class Folder:
-    """``safe`` are the names that are sure to be there."""
+    """``safe`` are the names that are sure to be there, ``safe_mode`` is the mode."""
 
     names: dict[str, File | Folder] = field(default_factory=dict)
     safe: dict[str, File | Folder] = field(default_factory=dict)
+    mode: int = 0o755
+    safe_mode: int = 0o755
 
     def flush(self) -> None:
-        self.safe = dict(self.names)
+        self.safe, self.safe_mode = dict(self.names), self.mode
 
 
 class ForgetfulDisk:
@@ -161,7 +163,7 @@ class ForgetfulDisk:
         def visit(folder: Folder, path: str) -> None:
             for name, node in (folder.names if keeps(path) else folder.safe).items():
                 below = f"{path}/{name}".lstrip("/")
-                found[below] = None if isinstance(node, Folder) else node.safe or (b"", node.mode)
+                found[below] = node.safe_mode if isinstance(node, Folder) else node.safe or (b"", node.mode)
                 if isinstance(node, Folder):
                     visit(node, below)
 
@@ -199,9 +201,7 @@ class ForgetfulDisk:
         file.data += data
 
     def _chmod(self, path: str, mode: int) -> None:
-        node = self._at(path)
-        if isinstance(node, File):
-            node.mode = mode
+        self._at(path).mode = mode
 
     def _mkdir(self, path: str) -> None:
         folder, name = self._folder_of(path)
@@ -234,7 +234,8 @@ def _load(root: Path) -> Folder:
 
     def visit(path: Path) -> File | Folder:
         if path.is_dir():
-            folder = Folder({one.name: visit(one) for one in path.iterdir()})
+            names = {one.name: visit(one) for one in path.iterdir()}
+            folder = Folder(names, mode=path.stat().st_mode & 0o777)
             folder.flush()
             return folder
         found = path.stat()
@@ -251,8 +252,11 @@ def write_image(image: Image, root: Path) -> None:
     """Make a disk like this below ``root``."""
     root.mkdir()
     for path, file in image.items():
-        if file is None:
+        if isinstance(file, int):
             (root / path).mkdir()
         else:
             (root / path).write_bytes(file[0])
             (root / path).chmod(file[1])
+    for path, mode in reversed(image.items()):
+        if isinstance(mode, int):
+            (root / path).chmod(mode)

@@ -168,8 +168,9 @@ def test_a_manifest_gets_its_name_when_everything_else_is_safe(root: Path, prepa
     assert [path for path in kept if path.startswith(f"store/holds/{identity}")], "the hold comes first"
 
 
-def found(path: Path) -> tuple[bytes, int] | None:
-    return None if path.is_dir() else (path.read_bytes(), path.stat().st_mode & 0o777)
+def found(path: Path) -> tuple[bytes, int] | int:
+    mode = path.stat().st_mode & 0o777
+    return mode if path.is_dir() else (path.read_bytes(), mode)
 
 
 def is_removal(event: Event) -> bool:

@@ -116,7 +116,7 @@ HANDING_OUT: dict[str, Callable[[Store, str], object]] = {
 def test_an_id_that_somebody_just_got_is_kept_for_a_while(store: Store, frozen: list[str], way: str) -> None:
     HANDING_OUT[way](store, frozen[0])
     told = reasons(store, retention=Retention(keep_last=0, keep_days=0))
-    assert told[frozen[0]] == "its id was handed out 0 seconds ago"
+    assert told[frozen[0]].startswith("its id was handed out 0 seconds ago, kept until ")
     age(store, frozen[0], datetime.now(UTC) - timedelta(hours=2))
     assert reasons(store, retention=Retention(keep_last=0, keep_days=0))[frozen[0]].startswith("last used 2 hours ago")
     assert store.list() == []
@@ -131,11 +131,12 @@ def test_looking_after_a_store_hands_out_nothing(
     assert store.list() == []
 
 
-def test_a_new_snapshot_is_kept_for_a_while(store: Store) -> None:
-    store.freeze(version(0), EMPTY)
-    assert list(reasons(store, retention=Retention(keep_last=0, keep_days=0)).values()) == [
-        "its id was handed out 0 seconds ago"
-    ]
+def test_a_new_snapshot_is_kept_for_a_while_and_the_reason_says_until_when(store: Store) -> None:
+    snapshot = store.freeze(version(0), EMPTY)
+    (reason,) = reasons(store, retention=Retention(keep_last=0, keep_days=0, grace_seconds=90)).values()
+    until = (store.root / "manifests" / f"{snapshot.id}.json").stat().st_mtime + 90
+    told = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    assert reason == f"its id was handed out 0 seconds ago, kept until {told}"
 
 
 def test_a_snapshot_in_use_is_kept_until_it_is_not(store: Store, frozen: list[str]) -> None:

@@ -50,8 +50,9 @@ def writable(kept: Store) -> Iterator[Callable[[str], Path]]:
 
 
 def found(kept: Store) -> list[tuple[str, str]]:
+    """All but the folders that ``writable`` unlocked."""
     (snapshot,) = kept.list()
-    damages = kept.verify(snapshot.short_id)
+    damages = [one for one in kept.verify(snapshot.short_id) if "the folder has mode 755" not in one.what]
     assert all(damage.snapshot == snapshot.id for damage in damages)
     return [(damage.path, damage.what) for damage in damages]
 
@@ -143,7 +144,7 @@ def test_a_foreign_file_is_named_wherever_it_lies(kept: Store) -> None:
         (kept.root / path).touch()
     damages = kept.verify()
     assert sorted(one.path for one in damages) == sorted(foreign)
-    assert {(one.snapshot, one.what) for one in damages} == {("", "the file does not belong to the store")}
+    assert {(one.snapshot, one.what) for one in damages} == {("", "it does not belong to the store: move it away")}
 
 
 def test_a_lost_manifest_is_named_because_its_tree_is_there(kept: Store) -> None:
@@ -254,7 +255,7 @@ def test_a_damaged_tree_is_mended_without_any_copy(kept: Store, writable: Callab
     writable("my_lab/furnace.py").unlink()
     writable("my_lab/native.so")
     damages = kept.verify()
-    assert len(damages) == 4
+    assert len(damages) == 5
     assert kept.repair(damages) == []
     assert (kept.verify(), debris(kept)) == ([], [])
     tree = kept.tree(kept.list()[0].id)
