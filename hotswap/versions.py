@@ -56,9 +56,12 @@ class Version:
         return answer["value"]
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, and, if no other one of the same snapshot is open, what it was forked from."""
         self._closed = True
         self._fleet.stop(self._name, _GRACE_SECONDS)
+        running = [each["snapshot"] for each in self._fleet.processes() if each["kind"] == "process"]
+        if self.snapshot not in running:
+            self._fleet.release(self.snapshot)
 
     def __enter__(self) -> Self:
         return self

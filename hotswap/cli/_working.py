@@ -84,7 +84,7 @@ def worker(
 @STORE
 @JSON
 def promote(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
-    """Make the snapshot with the id SNAPSHOT current, if it imports. This is how to roll back, too.
+    """Make the snapshot with the id SNAPSHOT current, if a worker can run it. This is how to roll back, too.
 
     New messages go to it at once; what runs goes on with the code it began with.
 
@@ -95,7 +95,7 @@ def promote(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
     found = store.open(snapshot)
     generations, current = _ledger(store, found.package)
     if current is None or current.snapshot != found.id:
-        _check_imports(store, found)
+        _check(store, found)
         current = _promote(store, generations, found, current, reason)
     if as_json:
         print_json(current.to_dict())
@@ -219,10 +219,13 @@ def _application(folder: Path, app: str | None) -> str:
     raise StoreError(f"Nothing is current in {folder} for {app}: {known}.")
 
 
-def _check_imports(store: Store, snapshot: Snapshot) -> None:
-    from hotswap.versions import open as open_version
+def _check(store: Store, snapshot: Snapshot) -> None:
+    from hotswap import drift
+    from hotswap.worker.live import check
 
-    open_version(snapshot.id, store.root).close()
+    if changes := drift.check(store, snapshot):
+        click.echo(f"warning: {drift.sentence(snapshot.id, changes)}", err=True)
+    check(store, snapshot.id)
 
 
 def _promote(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import secrets
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,6 +48,19 @@ def held_for(app: str) -> str:
     return f"worker {app}"
 
 
+def check(store: Store, snapshot: str) -> None:
+    """See that a worker would run the snapshot: start a template of it as a worker does, and end it again.
+
+    Raises DescribeError with what is wrong with its code.
+    """
+    with tempfile.TemporaryDirectory(prefix="hotswap-") as folder:
+        fleet = Fleet(store, Path(folder), secrets.token_hex(32), hook=_HOOK, preload=_PRELOAD)
+        try:
+            fleet.describe(snapshot)
+        finally:
+            fleet.close(end=True)
+
+
 class LiveVersions:
     """Starts, drains and ends the processes of ``app``. One at a time on a store: raises ProcessError for a second.
 
@@ -68,6 +82,7 @@ class LiveVersions:
         self._fleet = Fleet(store, self._run_dir, self._secret, hook=_HOOK, preload=_PRELOAD)
         self._arguments = {**asdict(settings), "store": str(store.root), "folder": str(Path.cwd())}
         self._adopted = False
+        self._interrupted = False
         self._running: set[str] = set()
         self._opened: set[str] = set()
         self._failures: dict[str, tuple[str, float]] = {}
@@ -111,6 +126,11 @@ class LiveVersions:
         self._broker.open(snapshot)
         self._running.add(snapshot)
 
+    def interrupt(self) -> None:
+        """Start nothing any more, and give up what is being started. Callable from a signal handler."""
+        self._interrupted = True
+        self._fleet.interrupt()
+
     def refuse(self, snapshot: str) -> None:
         """Forget a version that could not be started, unless it is needed, as far as the broker last told."""
         if snapshot not in self._running | self._opened:
@@ -151,7 +171,7 @@ class LiveVersions:
             self._failures.pop(snapshot, None)
         except HotswapError as problem:
             self._failures[snapshot] = (str(problem), time.monotonic() + _AGAIN_SECONDS)
-            if str(problem) != told:
+            if str(problem) != told and not self._interrupted:
                 self._on_failure(snapshot, str(problem))
 
     def _drain(self, snapshot: str) -> bool:

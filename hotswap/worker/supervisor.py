@@ -30,8 +30,15 @@ class _Event(Enum):
     STOP = auto()
 
 
+class _StoppedError(HotswapError):
+    """It was told to end."""
+
+
 class Supervisor:
-    """What ``hotswap worker`` runs. ``run`` returns after ``stop``, which any thread or signal handler may call."""
+    """What ``hotswap worker`` runs. ``run`` returns after ``stop``, which any thread or signal handler may call.
+
+    Code that is being started then is given up, and nothing is promoted any more.
+    """
 
     def __init__(
         self, code: Code, store: Store, generations: FileGenerations, live: LiveVersions, tell: Tell, *, follow: bool
@@ -48,9 +55,23 @@ class Supervisor:
         self._refusal = ""
         self._postponed: float | None = None
         self._starting = True
+        self._stopping = False
 
     def run(self) -> None:
         """Go on until stopped. Raises HotswapError when there is nothing that could run."""
+        try:
+            self._run()
+        except (HotswapError, OSError):
+            if not self._stopping:  # what was given up may fail in any way
+                raise
+
+    def stop(self) -> None:
+        """End ``run`` soon."""
+        self._stopping = True
+        self._events.put(_Event.STOP)
+        self._live.interrupt()
+
+    def _run(self) -> None:
         current = self._generations.current()
         self._live.adopt(current.snapshot if current else None)
         with ExitStack() as following:
@@ -65,10 +86,6 @@ class Supervisor:
                 if event is _Event.CHANGED or self._is_due():
                     self._take_or_tell()
                 self._settle()
-
-    def stop(self) -> None:
-        """End ``run`` soon."""
-        self._events.put(_Event.STOP)
 
     def _begin(self) -> None:
         """Without an earlier version to go on with, what is wrong with this one ends the worker."""
@@ -99,6 +116,7 @@ class Supervisor:
             self._take()
             self._refusal = ""
         except (HotswapError, OSError) as problem:
+            self._end_if_told()
             if not isinstance(problem, DescribeError | SourceError | StoreError):
                 self._postponed = time.monotonic() + _AGAIN_SECONDS
             if self._postponed is None or str(problem) != self._refusal:
@@ -133,6 +151,7 @@ class Supervisor:
         except HotswapError:
             self._live.refuse(snapshot.id)
             raise
+        self._end_if_told()
         origin = snapshot.origin
         reason = f"commit {origin.commit[:12]}" if origin.commit and not origin.dirty else "saved files"
         promoted = self._generations.promote(
@@ -153,6 +172,7 @@ class Supervisor:
             drained = self._live.settle(current.snapshot)
             self._trouble = ""
         except (HotswapError, OSError) as problem:  # what runs goes on, and the next round may succeed
+            self._end_if_told()
             if not self._trouble:
                 self._tell("trouble", reason=str(problem))
             self._trouble = str(problem) or type(problem).__name__
@@ -163,6 +183,10 @@ class Supervisor:
             self._tell_current(current)
         for snapshot in drained:
             self._tell("drained", snapshot=snapshot)
+
+    def _end_if_told(self) -> None:
+        if self._stopping:
+            raise _StoppedError("The worker was told to end.")
 
     def _tell_current(self, current: Generation, **facts: Any) -> None:
         self._seen = current

@@ -15,6 +15,8 @@ from dramatiq_app import TASKS, Project, Worker, message, running
 
 from hotswap.cli import main
 from hotswap.generations import FileGenerations
+from hotswap.source import TreeSource
+from hotswap.store import Store
 
 pytestmark = pytest.mark.system
 
@@ -44,8 +46,11 @@ def test_a_worker_that_is_told_to_end_lets_messages_finish_and_keeps_the_rest_fo
         long = project.send("work", gate)
         assert project.heard(long) == "begins one"
         waiting = project.send("report", "runs")
+        log = log_of(version_process(project))
         worker.program.send_signal(signal.SIGINT)
         worker.wait_for("stopping")
+        while "Shutting down" not in log.read_text():
+            assert worker.program.poll() is None
         project.open_gate(gate)
         assert worker.program.wait(20) == 0
         assert project.heard(long) == "ends one"
@@ -70,6 +75,31 @@ def test_a_message_that_does_not_end_in_time_is_run_again_by_its_own_version(pro
         project.open_gate(gate)
         assert project.heard(cut) == "ends one"
         worker.wait_for("drained")
+
+
+def test_a_worker_that_is_told_to_end_does_not_wait_for_code_that_imports(project: Project) -> None:
+    project.commit("one")
+    with running(project) as worker:
+        worker.wait_for("current")
+        before = len(project.processes())
+        project.write("two", TASKS + "\nimport threading\nthreading.Event().wait()\n")
+        project.git("commit", "-aqm", "two")
+        while len(project.processes()) == before:
+            assert worker.program.poll() is None
+        assert worker.stop(signal.SIGINT) == 0
+    current = FileGenerations(project.store, "bench_app").current()
+    assert current is not None
+    assert current.number == 1
+
+
+def test_code_that_the_worker_would_refuse_is_not_promoted_by_hand(project: Project) -> None:
+    project.write("none", "NAME = 1\n")
+    store = Store(project.store)
+    snapshot = store.freeze(TreeSource(project.package)).id
+    told = CliRunner().invoke(main, ["promote", snapshot[:12], "--store", str(project.store)])
+    assert told.exit_code == 2
+    assert "bench_app declares no actors" in told.stderr
+    assert FileGenerations(project.store, "bench_app").current() is None
 
 
 def test_a_killed_worker_leaves_messages_running_and_the_next_one_that_finds_the_broker_adopts_them(

@@ -36,11 +36,18 @@ class Played:
         self.started: list[str] = []
         self.refused: list[str] = []
         self.settles: list[Exception] = []
+        self.interrupted = threading.Event()
+        self.held_up = threading.Event()
+        self.held_up.set()
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
 
     def adopt(self, current: str | None) -> None:
         del current
 
     def start(self, snapshot: str) -> None:
+        assert self.held_up.wait(PATIENCE_SECONDS)
         problem = self.problems.pop(0) if self.problems else None
         if problem is not None:
             raise problem
@@ -135,6 +142,21 @@ def test_code_that_is_at_fault_is_not_tried_again(run: Run, live: Played) -> Non
     run.wait_for("trouble")
     run.wait_for("current", number=1)  # it has settled since
     assert live.started == []
+
+
+@pytest.mark.parametrize("problem", [None, ProcessError("given up"), ConnectionResetError("gone")], ids=str)
+def test_what_is_being_started_when_the_worker_is_told_to_end_is_interrupted_and_not_promoted(
+    run: Run, live: Played, problem: Exception | None
+) -> None:
+    live.problems = [problem]
+    live.held_up.clear()
+    run.thread.start()
+    run.supervisor.stop()
+    assert live.interrupted.is_set()
+    live.held_up.set()
+    run.thread.join(PATIENCE_SECONDS)
+    assert run.told.empty()
+    assert cast(Any, run.generations.current()).number == 1
 
 
 def test_a_fleet_that_stumbles_while_versions_settle_is_told_and_asked_again(run: Run, live: Played) -> None:
