@@ -54,6 +54,15 @@ class LabClient:
         """One experiment with its tasks and samples."""
         return self._document(self.get(f"experiments/{quote(experiment_id, safe='')}"))
 
+    def samples(self, version: str | None = None) -> list[Document]:
+        """The newest samples, or those that a code version had a part in."""
+        return list(self.get("samples", {"version": version}))
+
+    def blame(self, sample: str, *, since: bool = False) -> Document:
+        """The tasks that made a sample with their code; with ``since``, what of it has changed."""
+        query = {"since": "true" if since else None}
+        return self._document(self.get(f"samples/{quote(sample, safe='')}/blame", query))
+
     def task(self, task_id: str) -> Document:
         return self._document(self.get(f"tasks/{quote(task_id, safe='')}"))
 

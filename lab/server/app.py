@@ -60,7 +60,8 @@ def create_app(
         "tasks/{id}": lambda request: views.task(records, request.path_params["id"]),
         "devices": lambda _: views.devices(records),
         "positions": lambda _: views.positions(records),
-        "samples": lambda _: views.samples(records),
+        "samples": lambda request: backend.provenance.samples(request.query_params.get("version")),
+        "samples/{id}/blame": lambda request: backend.provenance.blame(_id(request), since=_asked(request, "since")),
         "versions": lambda _: views.versions(backend),
         "refreshes": lambda _: views.refreshes(records),
         "events": lambda request: views.events(records, request.query_params.get("after")),
@@ -149,6 +150,10 @@ def _refuse_constant(name: str) -> None:
 
 def _id(request: Request) -> str:
     return str(request.path_params["id"])
+
+
+def _asked(request: Request, name: str) -> bool:
+    return request.query_params.get(name, "") in ("1", "true")
 
 
 def _actor(body: Document) -> str:

@@ -64,7 +64,7 @@ class Assembly:
         store = self._store()
         collection = CollectionManager(self._ground.records, store, settings.config.snapshots)
         self.backend = Backend(
-            self._ground, surroundings, devices, self._refreshes(store), collection, others=[retirement]
+            self._ground, surroundings, devices, self._refreshes(store), collection, store, others=[retirement]
         )
         self.app = create_app(
             self.backend,

@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from hotswap.generations import Generation, Generations
 from hotswap.process import DeathWatch
+from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
 from lab.managers.bus import Bus, Manager
 from lab.managers.commands import Commands
@@ -19,6 +20,7 @@ from lab.managers.grants import Links
 from lab.managers.resources import ResourceManager
 from lab.managers.tasks import Send, TaskManager
 from lab.managers.workers import WorkerManager
+from lab.provenance import Provenance
 from lab.records import Document, Pin, Records
 from lab.refusals import ConflictError
 from lab.submission import check
@@ -92,6 +94,7 @@ class Backend:
         devices: Devices,
         refreshes: Refreshes,
         collection: Collection,
+        store: Store,
         others: Sequence[Manager] = (),
     ) -> None:
         self.records = records = ground.records
@@ -99,6 +102,7 @@ class Backend:
         self.devices = devices
         self.refreshes = refreshes
         self.collection = collection
+        self.provenance = Provenance(records, ground.catalog, ground.generations, store)
         self.processes = surroundings.processes
         self._catalog = catalog = ground.catalog
         self._bus = bus = ground.bus

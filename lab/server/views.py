@@ -124,24 +124,32 @@ def positions(records: Records) -> list[Document]:
     return [{**position, "sample": occupants.get(position["_id"])} for position in found]
 
 
-def samples(records: Records) -> list[Document]:
-    return list(records.database["samples"].find().limit(_LIMIT))
-
-
 def versions(backend: Backend) -> list[Document]:
-    """All generations, the newest first, with the state of their snapshots and how many tasks still need them."""
+    """All generations, the newest first: the state of their snapshots, how many tasks still need them, and the version
+    processes of each snapshot beside its newest generation.
+    """
     current = backend.generations.current()
     needed = {each["generation"]: len(each["tasks"]) for each in unfinished(backend.records, None)}
     states = {record.snapshot: record.state for record in backend.generations.states.all()}
+    processes = _by_snapshot(backend.processes())
     return [
         {
             **generation.to_dict(),
             "state": str(states.get(generation.snapshot, "")),
             "current": current is not None and generation.number == current.number,
             "unfinished_tasks": needed.get(generation.number, 0),
+            "processes": processes.pop(generation.snapshot, []),
         }
         for generation in backend.generations.history()
     ]
+
+
+def _by_snapshot(processes: list[Document]) -> dict[str, list[Document]]:
+    found: dict[str, list[Document]] = {}
+    for process in processes:
+        if process.get("snapshot"):
+            found.setdefault(process["snapshot"], []).append(process)
+    return found
 
 
 def refreshes(records: Records) -> list[Document]:

@@ -18,6 +18,7 @@ from pymongo.database import Database
 
 from hotswap import wire
 from hotswap.process import DeathWatch, Identity
+from hotswap.store import Store
 from lab.catalog import Definitions
 from lab.managers.links import DriverLinks
 from lab.records import (
@@ -146,8 +147,9 @@ class FakeCollection:
 class Lab:
     """The managers of one laboratory, and helpers that play everybody else."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], folder: Path) -> None:
         self.database = database
+        self._folder = folder
         self.driver = FakeDriver()
         self.sent: queue.Queue[tuple[str, str, int]] = queue.Queue()
         self.ensured: queue.Queue[str] = queue.Queue()
@@ -175,7 +177,10 @@ class Lab:
         )
         for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers"):
             self.ground.bus.subscribe(collection, self._changed.set)
-        self.new_backend = Backend(self.ground, surroundings, self.devices, FakeRefreshes(), FakeCollection())
+        collection = FakeCollection()
+        self.new_backend = Backend(
+            self.ground, surroundings, self.devices, FakeRefreshes(), collection, Store(self._folder)
+        )
 
     def start(self) -> None:
         self.backend = self.new_backend
@@ -394,7 +399,7 @@ def lab(mongo_uri: str, tmp_path: Path) -> Iterator[Lab]:
     """Managers that are built but not started, on an empty database."""
     name = f"managers_{os.getpid()}_{new_id()[-6:]}"
     with MongoClient[Document](mongo_uri, tz_aware=True) as client:
-        made = Lab(client[name])
+        made = Lab(client[name], tmp_path / "store")
         yield made
         made.close()
         client.drop_database(name)
