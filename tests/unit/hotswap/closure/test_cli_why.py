@@ -52,6 +52,31 @@ def test_an_unknown_class_is_refused_with_exit_code_2(ids: tuple[str, str]) -> N
     assert told.stderr.startswith("error: Neither version has the class my_lab.devices:Kiln")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my_lab.devices:Furnace.nothing",
+        "my_lab.devices:Furnace..limit",
+        "my_lab.devices:Furnace.",
+        ":Furnace",
+        "my_lab..devices:Furnace",
+        "my_lab.devices:",
+        "my_lab.devices",
+        "my_lab.nothing:Furnace",
+        "json:JSONDecoder",
+    ],
+)
+def test_a_name_that_leads_nowhere_is_refused_in_one_sentence(ids: tuple[str, str], name: str) -> None:
+    told = _why(*ids, name, code=2).stderr.strip()
+    assert told.startswith("error: ")
+    assert told.endswith(".")
+    assert "\n" not in told
+
+
+def test_what_a_class_has_may_be_asked_for(ids: tuple[str, str]) -> None:
+    _why(*ids, "my_lab.devices:Furnace.limit", code=1)
+
+
 def test_facts_are_printed_as_json(ids: tuple[str, str]) -> None:
     facts = json.loads(_why(*ids, FURNACE, "--json", code=1).stdout)
     assert facts["changed"] is True

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
+
+from hotswap.closure import Verdict
+
+Judge = Callable[[Mapping[str, str]], Verdict]
+Run = Callable[[Mapping[str, str]], object]
 
 READER = "from .tool import items\nclass Dev:\n    def run(self):\n        return {shown}\n"
 LIST = "items = []\n"
@@ -49,7 +56,7 @@ SIBLINGS = {
 
 
 @pytest.mark.parametrize("name", SIBLINGS)
-def test_what_a_sibling_does_by_the_way_counts(judge, run, name: str) -> None:
+def test_what_a_sibling_does_by_the_way_counts(judge: Judge, run: Run, name: str) -> None:
     before, after = ({path: text.replace("@@", n) for path, text in SIBLINGS[name].items()} for n in "12")
     assert run(before) != run(after)
     assert judge(before).digest != judge(after).digest, judge(after).why
