@@ -8,6 +8,7 @@ from lab.cli._code import collect, plan, refresh, rollback, versions
 from lab.cli._common import Group
 from lab.cli._devices import devices, emergency_stop, pause, release
 from lab.cli._running import init, launch, stop
+from lab.cli._samples import blame, samples
 from lab.cli._work import cancel, experiments, retry, status, submit, tasks
 
 
@@ -33,6 +34,8 @@ for _command in (
     status,
     tasks,
     experiments,
+    samples,
+    blame,
     devices,
     versions,
     plan,

@@ -14,7 +14,9 @@ from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts
 @as_json
 @in_lab
 def versions(folder: Path | None, as_json: bool) -> None:
-    """List code versions: generations, their commits, and how many tasks still need each.
+    """List code versions and who still needs them.
+
+    Each generation with its commit, its state, and how many tasks need it.
 
     \b
     Example:
@@ -30,7 +32,9 @@ def versions(folder: Path | None, as_json: bool) -> None:
 @as_json
 @in_lab
 def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
-    """Tell what a refresh to REV would change, drain and break; changes nothing.
+    """Tell what a refresh to REV would change and wait for.
+
+    Also what it would break. Nothing is changed.
 
     \b
     Examples:
@@ -67,7 +71,9 @@ def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
 @as_json
 @in_lab
 def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
-    """Make the code of an earlier GENERATION current again, as a new generation.
+    """Make the code of an earlier GENERATION current again.
+
+    It becomes a new generation. Running tasks keep theirs.
 
     \b
     Example:
@@ -83,9 +89,9 @@ def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
 @as_json
 @in_lab
 def collect(folder: Path | None, dry_run: bool, as_json: bool) -> None:
-    """Remove code versions that nothing refers to; the lab does so by itself once a day.
+    """Remove code versions that nothing refers to.
 
-    Code that tasks ran is kept, unless lab.toml has a [snapshots] keep_days.
+    The lab does so by itself once a day. Code that tasks ran is kept, unless lab.toml has a [snapshots] keep_days.
 
     \b
     Example:

@@ -13,7 +13,7 @@ from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts, 
 @as_json
 @in_lab
 def devices(folder: Path | None, as_json: bool) -> None:
-    """List devices: state, driver version, holder, how often connected.
+    """List devices: state, driver, holder, times connected.
 
     \b
     Example:
@@ -29,7 +29,9 @@ def devices(folder: Path | None, as_json: bool) -> None:
 @as_json
 @in_lab
 def pause(folder: Path | None, device: str, as_json: bool) -> None:
-    """Grant DEVICE to nobody until it is released; a task that holds it keeps it.
+    """Grant DEVICE to nobody until it is released.
+
+    A task that holds it keeps it.
 
     \b
     Example:
@@ -44,7 +46,9 @@ def pause(folder: Path | None, device: str, as_json: bool) -> None:
 @as_json
 @in_lab
 def release(folder: Path | None, device: str, as_json: bool) -> None:
-    """End the pause of DEVICE; connect it again after an emergency stop or an error.
+    """End the pause of DEVICE, or connect it again.
+
+    After an emergency stop or an error it is connected again.
 
     \b
     Example:
@@ -59,7 +63,9 @@ def release(folder: Path | None, device: str, as_json: bool) -> None:
 @as_json
 @in_lab
 def emergency_stop(folder: Path | None, device: str, as_json: bool) -> None:
-    """Stop DEVICE at once, whatever it is doing, and pause it. Calls of the task that uses it are refused from then on.
+    """Stop DEVICE at once, whatever it is doing; pause it.
+
+    Calls of the task that uses it are refused from then on.
 
     \b
     Example:

@@ -37,7 +37,9 @@ def init(folder: Path, package: str | None, auto_refresh: bool, as_json: bool) -
 @click.option("-d", "--detach", is_flag=True, help="Return once it runs.")
 @in_lab
 def launch(folder: Path | None, detach: bool) -> None:
-    """Start database, broker, managers, drivers and workers, and keep them running.
+    """Start the lab and keep it running.
+
+    That is database, broker, managers, drivers and workers.
 
     \b
     Examples:

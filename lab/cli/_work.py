@@ -16,7 +16,10 @@ from lab.cli._common import UsageError, as_json, client_of, config_of, console, 
 @as_json
 @in_lab
 def submit(folder: Path | None, file: Any, as_json: bool) -> None:
-    """Submit the experiment in FILE, JSON; `-` reads standard input.
+    """Submit the experiment in FILE.
+
+    FILE is JSON; `-` reads standard input.
+
 
     \b
     Examples:
@@ -62,7 +65,9 @@ def status(folder: Path | None, experiment: str | None, as_json: bool) -> None:
 @as_json
 @in_lab
 def tasks(folder: Path | None, task: str | None, wanted: str | None, experiment: str | None, as_json: bool) -> None:
-    """List tasks, the newest first, or show everything about one TASK.
+    """List tasks, the newest first, or tell of one TASK.
+
+    Everything about it is in its JSON.
 
     \b
     Examples:
@@ -73,7 +78,7 @@ def tasks(folder: Path | None, task: str | None, wanted: str | None, experiment:
 
     client = client_of(config_of(folder))
     if task is not None:
-        print_facts(as_json, client.task(task), display.show_facts)
+        print_facts(as_json, client.task(task), display.show_task)
         return
     query = {"status": status_of(wanted), "experiment": experiment}
     print_facts(as_json, client.get("tasks", query), display.show_tasks)
@@ -123,7 +128,9 @@ def cancel(folder: Path | None, task_or_experiment: str, as_json: bool) -> None:
 @as_json
 @in_lab
 def retry(folder: Path | None, task: str, as_json: bool) -> None:
-    """Run a LOST or failed TASK again from its start, with the code it is pinned to.
+    """Run a LOST or failed TASK again from its start.
+
+    It runs the code it is pinned to.
 
     \b
     Example:

@@ -309,3 +309,19 @@ def test_every_command_has_help_with_an_example() -> None:
         shown = CliRunner().invoke(main, [name, "--help"]).output
         assert "Example" in shown, name
         assert f"lab {name}" in shown, name
+
+
+def test_samples_and_blame_ask_for_what_was_named(running: Path, fake: FakeLab) -> None:
+    since = {"current": VERSION, "tasks": [], "drivers": [], "files": []}
+    facts = {"sample": {"id": "1", "name": "s 1", "position": None}, "tasks": [], "versions": [], "since": since}
+    fake.answers["GET /api/samples/s%201/blame?since=true"] = (200, facts)
+    fake.answers["GET /api/samples?version=3f9a"] = (200, [])
+    assert json.loads(lab(running, "blame", "s 1", "--since", "--json").output) == facts
+    assert "is outside the laboratory" in lab(running, "blame", "s 1", "--since").output
+    assert lab(running, "samples", "--version", "3f9a").output == "no samples\n"
+
+
+def test_a_sample_that_does_not_exist_is_told_in_a_sentence(running: Path, fake: FakeLab) -> None:
+    fake.answers["GET /api/samples/s9/blame"] = (404, {"error": "There is no sample 's9'; `lab samples` lists them."})
+    result = lab(running, "blame", "s9")
+    assert (result.exit_code, result.output) == (2, "lab: There is no sample 's9'; `lab samples` lists them.\n")

@@ -1,0 +1,22 @@
+"""What people see of the facts: rich tables and plain sentences."""
+
+from __future__ import annotations
+
+from lab.display._code import show_collection, show_plan, show_refresh, show_versions
+from lab.display._laboratory import show_devices, show_processes, show_status
+from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
+
+__all__ = [
+    "show_blame",
+    "show_collection",
+    "show_devices",
+    "show_experiments",
+    "show_plan",
+    "show_processes",
+    "show_refresh",
+    "show_samples",
+    "show_status",
+    "show_task",
+    "show_tasks",
+    "show_versions",
+]

@@ -1,0 +1,60 @@
+"""The laboratory at a glance: its code, its devices, its processes."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from lab.display._tables import Column, Document, brief, first_line, show, version
+
+
+def show_status(console: Console, status: Document) -> None:
+    console.print(f"[bold]{status['lab']}[/] runs {version(status)}, auto_refresh {_switch(status['auto_refresh'])}")
+    refresh = status.get("refresh")
+    if refresh and refresh["outcome"] == "rejected":
+        console.print(f"[red]newest code rejected:[/] {escape(refresh['error'])}")
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(status["tasks"].items())) or "none"
+    console.print(f"tasks: {counts}")
+    columns: list[Column] = [
+        ("code version", version),
+        ("", lambda each: "current" if each["current"] else "older"),
+        ("unfinished tasks", lambda each: ", ".join(f"{task['type']} {task['status']}" for task in each["tasks"])),
+    ]
+    show(console, "", status["versions"], columns)
+    show_devices(console, status["devices"])
+    show_processes(console, status.get("processes", []))
+
+
+def show_devices(console: Console, devices: list[Document]) -> None:
+    columns: list[Column] = [
+        ("device", lambda device: device["id"]),
+        ("state", lambda device: "paused" if device["paused"] else device["state"]),
+        ("driver", lambda device: brief(device["binding"])),
+        ("held by", lambda device: device["holder"] or ""),
+        ("connects", lambda device: device["connects"]),
+    ]
+    show(console, "devices", devices, columns, lambda device: first_line(device["error"] or device["message"]))
+
+
+def show_processes(console: Console, processes: list[Document]) -> None:
+    """Those of which there is something to say: they wait, have died, or were started the slow way."""
+    columns: list[Column] = [
+        ("process", lambda process: process["name"]),
+        ("state", lambda process: process["state"]),
+    ]
+    show(console, "processes", [each for each in processes if remark(each)], columns, remark)
+
+
+def remark(process: Document) -> str:
+    """Why a version process does not simply run; empty if it does."""
+    state, why = process.get("state", "running"), process.get("why")
+    said = [f"{state}, {why}" if why and state != "running" else f"started again: {why}" if why else ""]
+    if not why and state != "running":
+        said.append(state)
+    if spawned := process.get("spawned_because"):
+        said.append(f"spawned, not forked, because {' and '.join(spawned)}")
+    return "; ".join(filter(None, said))
+
+
+def _switch(value: bool) -> str:
+    return "on" if value else "off"

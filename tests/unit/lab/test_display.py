@@ -1,0 +1,186 @@
+"""What people see of the facts, on a terminal of 80 columns unless a test says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from lab import display
+from lab.cli import main
+
+TASK_ID = "665f0c3b9a7e4d1f2a3b4c5d"
+PIN: dict[str, Any] = {
+    "snapshot": "3f9a81cc02d7" + "0" * 52,
+    "generation": 12,
+    "commit": "c0ffee01" + "0" * 32,
+    "dirty": True,
+    "environment": "e" * 64,
+}
+STARTED, ENDED = "2020-01-02T03:04:05+00:00", "2020-01-02T04:04:05+00:00"
+
+
+def shown(show: Any, facts: Any, width: int = 80) -> list[str]:
+    """The lines that are printed."""
+    console = Console(width=width, highlight=False, force_terminal=False)
+    with console.capture() as captured:
+        show(console, facts)
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def device(name: str, **changes: Any) -> dict[str, Any]:
+    free = {"id": name, "state": "free", "paused": False, "binding": PIN, "holder": None, "connects": 1}
+    return {**free, "error": None, "message": "", **changes}
+
+
+def process(**changes: Any) -> dict[str, Any]:
+    running = {"name": "worker-3f9a81cc02d7", "state": "running", "why": None, "spawned_because": []}
+    return {**running, **changes}
+
+
+def task(**changes: Any) -> dict[str, Any]:
+    plain = {"id": TASK_ID, "type": "Heating", "status": "RUNNING", "pin": PIN, "started_at": STARTED}
+    return {**plain, "error": None, "reason": None, "message": "", **changes}
+
+
+def test_a_device_takes_one_line_though_a_task_holds_it() -> None:
+    devices = [device("powder_doser", state="granted", holder=TASK_ID, connects=10), device("furnace_1")]
+    _, _, doser, furnace = shown(display.show_devices, devices)
+    assert doser.split() == ["powder_doser", "granted", "12", "c0ffee01", TASK_ID, "10"]
+    assert furnace.split() == ["furnace_1", "free", "12", "c0ffee01", "1"]
+
+
+def test_what_a_device_says_is_beside_it_where_there_is_room_and_else_below() -> None:
+    says = [device("furnace_1", message="heating to 900 °C, 412 °C now, 3 of 12 hours")]
+    assert shown(display.show_devices, says)[-1] == "furnace_1: heating to 900 °C, 412 °C now, 3 of 12 hours"
+    assert (
+        shown(display.show_devices, says, 160)[-1]
+        .split("1 ", 2)[-1]
+        .endswith("heating to 900 °C, 412 °C now, 3 of 12 hours")
+    )
+    assert len(shown(display.show_devices, says, 160)) == 3
+
+
+def test_a_task_is_told_in_a_few_lines_that_fit() -> None:
+    attempt = {"attempt": 1, "outcome": "LOST", "worker": "w", "started_at": STARTED, "ended_at": ENDED, **PIN}
+    request = {"wants": [{"name": "my_lab.devices:Furnace"}], "status": "FULFILLED", "waits_for": None}
+    facts = task(
+        experiment="e1",
+        parent=None,
+        samples=["s1"],
+        parameters={"temperature_c": 900, "minutes": 5},
+        attempts=[attempt],
+        subtasks=[task(type="Moving", status="COMPLETED")],
+        requests=[{**request, "_id": "r1", "grant": {"devices": [{"fence": 3}]}}],
+        result=None,
+    )
+    lines = shown(display.show_task, facts)
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 10
+    told = "\n".join(lines)
+    for expected in (TASK_ID, "temperature_c: 900, minutes: 5", "Moving COMPLETED", "1: LOST", "3f9a81cc02d7"):
+        assert expected in told
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"state": "queued", "why": "it waits for 120 MB"}, "queued, it waits for 120 MB"),
+        ({"state": "restarting", "why": "killed by signal 9"}, "restarting, killed by signal 9"),
+        ({"state": "restarting"}, "restarting"),
+        ({"why": "killed by signal 9"}, "started again: killed by signal 9"),
+        ({"spawned_because": ["my_lab.x left a thread"]}, "spawned, not forked, because my_lab.x left a thread"),
+    ],
+)
+def test_a_process_that_does_not_simply_run_says_why(facts: dict[str, Any], expected: str) -> None:
+    odd = process(**facts)
+    said = shown(display.show_processes, [odd, process(name="plain")], 160)
+    assert expected in said[-1]
+    assert not [line for line in said if "plain" in line]
+    generation = {
+        **PIN,
+        "number": 12,
+        "state": "current",
+        "current": True,
+        "unfinished_tasks": 0,
+        "actor": "ann",
+        "reason": "commit",
+        "activated_at": STARTED,
+        "processes": [odd, process(name="plain")],
+    }
+    assert f"worker-3f9a81cc02d7 is {expected}" in " ".join(shown(display.show_versions, [generation]))
+
+
+def test_a_lab_whose_processes_simply_run_says_nothing_of_them() -> None:
+    assert shown(display.show_processes, [process()]) == []
+
+
+MADE: dict[str, Any] = {
+    "task": TASK_ID,
+    "type": "Heating",
+    "parent": None,
+    "parameters": {"temperature_c": 900},
+    "attempt": 1,
+    "outcome": "COMPLETED",
+    "started_at": STARTED,
+    "author": "Ann <ann@example.org>",
+    "message": "Heat",
+    **PIN,
+}
+BLAME: dict[str, Any] = {
+    "sample": {"id": "s" * 24, "name": "quartz-7", "position": "storage/1", "experiment": "e"},
+    "tasks": [MADE, {**MADE, "type": "Moving", "parent": TASK_ID}],
+    "versions": [{**PIN, "collected": None}],
+}
+
+
+def test_blame_tells_code_version_commit_author_and_parameters_of_each_task() -> None:
+    lines = shown(display.show_blame, BLAME)
+    assert lines[0] == f"quartz-7 ({'s' * 24}) is in storage/1"
+    (heating,) = (line for line in lines if line.startswith("Heating  "))
+    for expected in ("COMPLETED", "3f9a81cc02d7", "c0ffee01, dirty", "Ann"):
+        assert expected in heating
+    assert "Heating: temperature_c: 900" in lines
+    assert any(line.startswith("  Moving") for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+def test_blame_says_when_code_is_collected_and_when_there_is_none() -> None:
+    gone = {**BLAME, "versions": [{**PIN, "collected": "Code version 3f9a was collected."}]}
+    assert shown(display.show_blame, gone)[-1] == "Code version 3f9a was collected."
+    nothing = {**BLAME, "tasks": [], "versions": []}
+    assert shown(display.show_blame, nothing)[-1] == "No task has had it yet, so no code has made it."
+
+
+def test_blame_names_what_has_changed_since() -> None:
+    changed = {"what": "changed", "snapshot": PIN["snapshot"], "generation": 12}
+    since = {
+        "current": {**PIN, "generation": 15, "dirty": False},
+        "tasks": [{"type": "Heating", "class": "my_lab.tasks:Heating", **changed}],
+        "drivers": [{"device": "furnace_1", "class": "my_lab.devices:Furnace", **changed, "what": "removed"}],
+        "files": [{"generation": 12, "added": [], "removed": [], "changed": ["my_lab/ramps.py"], "environment": []}],
+    }
+    assert shown(display.show_blame, {**BLAME, "since": since}, 120)[-4:] == [
+        "Changed up to what is current, generation 15 (commit c0ffee01):",
+        "  task Heating (my_lab.tasks:Heating) changed since generation 12",
+        "  driver of furnace_1 (my_lab.devices:Furnace) removed since generation 12",
+        "  files changed since generation 12: my_lab/ramps.py",
+    ]
+    unchanged = {**since, "tasks": [], "drivers": []}
+    assert (
+        "No code that made quartz-7 behaves differently" in shown(display.show_blame, {**BLAME, "since": unchanged})[-2]
+    )
+
+
+def test_samples_are_listed_with_the_versions_that_made_them() -> None:
+    sample = {"id": "s" * 24, "name": "quartz-7", "position": "storage/1", "made_by": [MADE, MADE]}
+    assert shown(display.show_samples, [sample])[-1].split() == ["s" * 24, "quartz-7", "storage/1", "12", "c0ffee01"]
+    assert shown(display.show_samples, []) == ["no samples"]
+
+
+def test_no_summary_of_a_command_is_cut() -> None:
+    listed = CliRunner().invoke(main, ["--help"], env={"COLUMNS": "80"}).output.partition("Commands:")[2]
+    assert len(listed.split("\n")) > len(main.commands)
+    assert "..." not in listed
