@@ -21,11 +21,12 @@ from hotswap.closure._known import (
     LOGGING_METHODS,
     PURE_BUILTINS,
     SHARED_MAKERS,
+    UFUNCS,
     UNUSED_BY,
     dynamic_import,
     pure,
 )
-from hotswap.closure._operators import ANY, consuming, operations, unbound
+from hotswap.closure._operators import ANY, ARITHMETIC, consuming, operations, unbound
 from hotswap.closure._scope import Scope
 from hotswap.closure._walk import bound_names, chain, root
 from hotswap.closure._wrappers import Function
@@ -46,14 +47,16 @@ class Executed:
     """Reads the effects of nodes that run together.
 
     ``local`` are the names the code binds itself (empty at module level), ``fresh`` those of them that only ever hold
-    new containers, ``new`` those that only hold results of its own, ``everything`` all module-level names the code
-    mentions: what a local name may stand for. ``own`` is the name of the object that methods work on.
+    new containers, ``new`` those that only hold results of its own, some of them ``computed`` by operators,
+    ``everything`` all module-level names the code mentions: what a local name may stand for. ``own`` is the name of
+    the object that methods work on.
     """
 
     scope: Scope
     local: frozenset[str] = frozenset()
     fresh: frozenset[str] = frozenset()
     new: frozenset[str] = frozenset()
+    computed: frozenset[str] = frozenset()
     everything: frozenset[str] = frozenset()
     own: str = ""
     found: list[Effect] = field(default_factory=list)
@@ -107,8 +110,10 @@ class Executed:
 
     def _statement(self, node: ast.AST) -> None:
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
-            if node.target.id not in self.new:
-                self._add("store", node, names=self._reach(node.target) | self.scope.names_in(node.target))
+            if node.target.id not in self.new or node.target.id in self.computed:
+                names = self._reach(node.target) | self.scope.names_in(node.target)
+                arithmetic = ARITHMETIC if node.target.id in self.computed else frozenset[str]()
+                self._add("store", node, names=names, methods=arithmetic)
         elif isinstance(node, ast.Global | ast.Nonlocal):
             self._add("store", node, names=frozenset(filter(self.scope.binds, node.names)))
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.BinOp | ast.Compare):
@@ -158,7 +163,10 @@ class Executed:
             if pure(full) or full in SHARED_MAKERS:
                 handed = [*node.args, *(key.value for key in node.keywords)]
                 called_back = full not in KEEPING_FUNCTIONS and any(map(self._may_run, handed))
-                return not called_back and not any(key.arg in {"out", None} for key in node.keywords)
+                written = any(key.arg in {"out", None} for key in node.keywords) or (
+                    full in UFUNCS and len(node.args) > 1
+                )
+                return not called_back and not written
         return isinstance(node.func, ast.Attribute) and self._harmless_method(node.func)
 
     def _harmless_method(self, function: ast.Attribute) -> bool:
@@ -292,11 +300,12 @@ class Executed:
         value: bool = True,
         put: frozenset[str] = frozenset(),
         curried: bool = False,
+        methods: frozenset[str] = frozenset(),
     ) -> None:
         texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
         strings = frozenset(text for text in texts if isinstance(text, str))
         line = getattr(node, "lineno", 0)
-        self.found.append(Effect(kind, line, callee, names, subject, value, strings, put=put, curried=curried))
+        self.found.append(Effect(kind, line, callee, names, subject, value, strings, methods, put=put, curried=curried))
 
 
 def plain_decorator(decorator: ast.expr, scope: Scope) -> bool:
@@ -352,9 +361,9 @@ def fresh_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
     return _bound_only(nodes, lambda value: isinstance(value, _FRESH))
 
 
-def new_names(nodes: Iterable[ast.AST]) -> frozenset[str]:
+def new_names(nodes: Iterable[ast.AST], *, computed: bool = True) -> frozenset[str]:
     """Names that these nodes bind to results of their own only: what they change in place nobody else has."""
-    return _bound_only(nodes, _is_new)
+    return _bound_only(nodes, lambda value: _is_new(value) and (computed or not _computed(value)))
 
 
 def own_name(nodes: Iterable[ast.AST], methods: Iterable[ast.AST]) -> str:
@@ -368,6 +377,13 @@ def own_name(nodes: Iterable[ast.AST], methods: Iterable[ast.AST]) -> str:
 
 def _is_new(value: ast.AST | None) -> bool:
     return isinstance(value, _NEW) or (isinstance(value, ast.Call) and chain(value.func) in _MAKERS)
+
+
+def _computed(value: ast.AST | None) -> bool:
+    """True for the result of an operator, which a class of the tree may decide."""
+    if not isinstance(value, ast.BinOp | ast.UnaryOp | ast.Compare):
+        return False
+    return any(isinstance(part, ast.Name) for part in ast.walk(value))
 
 
 def _bound_only(nodes: Iterable[ast.AST], accepts: Callable[[ast.AST | None], bool]) -> frozenset[str]:

@@ -113,6 +113,11 @@ UNUSED_BY = words(
 EVALUATING = frozenset({"typing.get_type_hints", "typing_extensions.get_type_hints"})
 """Functions that run annotations, which may name anything that their module names."""
 
+UFUNCS = words(
+    "numpy.sqrt numpy.exp numpy.log numpy.sin numpy.cos numpy.deg2rad numpy.rad2deg numpy.sum numpy.prod numpy.mean"
+)
+"""Functions that write to what they are given after the first argument."""
+
 LOGGING_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 
 LOGGED_BY = frozenset({"emit", "filter", "format", "formatMessage", "handle", "formatTime"})
@@ -132,6 +137,9 @@ CONTAINER_METHODS = words(
     setdefault sort update"""
 )
 """Methods that change the container they are called on and nothing else."""
+
+CHANGING_METHODS = CONTAINER_METHODS | words("__next__ __setitem__ put put_nowait send set write writelines")
+"""Methods that change what they are called on, and may be handed over without being called."""
 
 INHERITED_METHODS = words(
     """model_validate model_validate_json model_construct model_json_schema model_dump model_dump_json model_copy mro

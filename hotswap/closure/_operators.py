@@ -29,6 +29,9 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
     ast.BitOr: "or",
     ast.BitXor: "xor",
 }
+ARITHMETIC = frozenset(f"__{side}{name}__" for name in _ARITHMETIC.values() for side in ("", "r"))
+"""Methods whose result is new, unless they hand out what others have."""
+
 _TEXTS = frozenset({"__str__", "__repr__", "__format__"})
 _TRUTH = frozenset({"__bool__", "__len__"})
 _LOOP = frozenset({"__iter__", "__next__", "__getitem__", "__len__"})
@@ -109,7 +112,7 @@ def _operator(node: ast.BinOp | ast.AugAssign | ast.UnaryOp | ast.Compare | ast.
 
 def _arithmetic(operator: ast.operator) -> frozenset[str]:
     name = _ARITHMETIC[type(operator)]
-    texts = _TEXTS if isinstance(operator, ast.Mod) else frozenset[str]()
+    texts = _TEXTS | {"__getitem__", "__missing__"} if isinstance(operator, ast.Mod) else frozenset[str]()
     return frozenset({f"__{name}__", f"__r{name}__", f"__i{name}__"}) | texts
 
 

@@ -26,7 +26,7 @@ from hotswap.closure._known import HOOKS, SHARED_MAKERS
 from hotswap.closure._operators import called_unnamed, method_names
 from hotswap.closure._places import Places
 from hotswap.closure._scope import Scope
-from hotswap.closure._state import Values, bindings, changes_itself, kept, returned, union
+from hotswap.closure._state import changes_itself, hands_out, kept, returned, union, variables
 from hotswap.closure._text import detail_of, models
 from hotswap.closure._typing import without_type_checking
 from hotswap.closure._walk import at_import, at_module_level, bound_names, chain, chains, root
@@ -157,10 +157,12 @@ def _names_class(node: ast.AST) -> bool:
 def _effects(tree: ast.Module, registering: list[ast.stmt], scope: Scope) -> tuple[Effect, ...]:
     nodes = list(at_import(tree.body))
     fresh, new = fresh_names(nodes), new_names(nodes)
+    computed = new - new_names(nodes, computed=False)
     found: list[Effect] = []
     for statement in (*tree.body, *registering):
         inside = _without_registered(list(at_import([statement])), scope)
-        found.extend(_in_statement(statement, Executed(scope, fresh=fresh, new=new).read(inside), scope))
+        reader = Executed(scope, fresh=fresh, new=new, computed=computed)
+        found.extend(_in_statement(statement, reader.read(inside), scope))
     return tuple(found)
 
 
@@ -223,7 +225,7 @@ def _made_bases(node: ast.ClassDef, scope: Scope) -> list[Effect]:
 
 def _acts(part: ast.AST, scope: Scope) -> bool:
     """True when a method may do something, also by other methods of its class; an assigned one may do anything."""
-    if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) or changes_itself(part):
+    if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) or changes_itself(part) or hands_out(part):
         return True
     calls = (node for node in ast.walk(part) if isinstance(node, ast.Call))
     return any(root(chain(call.func)) in {"self", "cls"} for call in calls) or bool(
@@ -237,9 +239,10 @@ def _body_of(body: list[ast.AST], node: ast.AST, scope: Scope, *, method: bool =
     parents = [part for part in (node, *inside) if isinstance(part, ast.ClassDef)]
     methods = [*(part for parent in parents for part in parent.body), *([node] if method else [])]
     fresh, new, own = fresh_names(inside), new_names(inside), own_name(inside, methods)
+    computed = new - new_names(inside, computed=False)
     effects: list[Effect] = []
     for depth, nodes in enumerate(_levels(body, node, scope)):
-        reader = Executed(scope, local=local, fresh=fresh, new=new, everything=names, own=own)
+        reader = Executed(scope, local=local, fresh=fresh, new=new, computed=computed, everything=names, own=own)
         effects += (replace(effect, depth=depth) if depth else effect for effect in reader.read(nodes))
     return Definition(names, (), tuple(effects))
 
@@ -277,12 +280,10 @@ def _variables(tree: ast.Module, scope: Scope) -> dict[str, Variable]:
     found: dict[str, Variable] = {}
     fresh = fresh_names(at_import(tree.body))
     statements = list(_statements(tree.body))
-    bound = bindings(list(at_import(statements)))
-    values = Values(scope)
-    held = {name: union(map(values.held, expressions)) for name, expressions in bound.items()}
+    held = variables(list(at_import(statements)), tree, scope)
     for statement in statements:
         names = scope.names_in(statement)
-        for name in {root(dotted) for dotted in names} & bound.keys():
+        for name in {root(dotted) for dotted in names} & held.keys():
             before = found.get(name)
             maker = "[]" if name in fresh else _maker(statement, name, before, scope)
             found[name] = Variable((before.names if before else frozenset()) | names, maker, held[name])

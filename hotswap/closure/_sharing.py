@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hotswap.closure._facts import Definition, Held, Variable
-from hotswap.closure._known import plain, plain_base
+from hotswap.closure._known import CHANGING_METHODS, plain, plain_base
 from hotswap.closure._tree import Found, Member, Modules
 
 _CALLED_METHODS = frozenset({"get", "copy", "items", "keys", "values"})
@@ -49,7 +49,17 @@ class Sharing:
 
     def handed(self, module: str, names: Iterable[str]) -> set[tuple[str, str]]:
         """The functions and classes that whoever is given these names may call."""
-        found = set[tuple[str, str]]()
+        members = self._given(module, names)
+        return {(member.module, member.name) for member in members if self.modules.definition(member)}
+
+    def bound(self, module: str, names: Iterable[str]) -> frozenset[str]:
+        """The modules of objects that change when somebody calls their methods, which are among these names."""
+        members = self._given(module, names)
+        return frozenset(member.module for member in members if not CHANGING_METHODS.isdisjoint(member.rest[-1:]))
+
+    def _given(self, module: str, names: Iterable[str]) -> set[Member]:
+        """What these names, and the variables among them, stand for."""
+        found = set[Member]()
         seen = set[tuple[str, str]]()
         waiting = [(module, name) for name in names]
         while waiting:
@@ -58,8 +68,7 @@ class Sharing:
                 continue
             seen.add(place)
             for member in self.modules.lookup(*place).members:
-                if self.modules.definition(member):
-                    found.add((member.module, member.name))
+                found.add(member)
                 variable = self._variable(member)
                 if variable:
                     waiting += [(member.module, name) for name in variable.held.names | variable.held.made]

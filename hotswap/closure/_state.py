@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hotswap.closure._facts import Held
 from hotswap.closure._known import CONTAINER_METHODS, HARMLESS_METHODS, ITERATORS, words
+from hotswap.closure._operators import ARITHMETIC
 from hotswap.closure._scope import Scope
 from hotswap.closure._walk import bound_names, chain, root
 from hotswap.closure._wrappers import Function
@@ -141,7 +142,45 @@ def returned(node: Function | ast.Lambda, scope: Scope) -> Held:
     if isinstance(node, ast.AsyncFunctionDef) or any(isinstance(part, ast.Yield | ast.YieldFrom) for part in nodes):
         return union([_STATE, Held(made=scope.names_in(node))])
     values = Values(scope, _parameters(node) | bindings(nodes))
-    return union(values.held(part.value) for part in nodes if isinstance(part, ast.Return) and part.value)
+    results = (part.value for part in nodes if isinstance(part, ast.Return) and part.value)
+    put = (
+        value for part in nodes for target, value in _bound(part) if isinstance(target, ast.Attribute | ast.Subscript)
+    )
+    return union(values.held(value) for value in (*results, *put))
+
+
+def variables(nodes: list[ast.AST], tree: ast.Module, scope: Scope) -> dict[str, Held]:
+    """What the variables of a module may hold, by statements that run at import or in functions that declare them."""
+    plain = Values(scope)
+    found = {name: union(map(plain.held, values)) for name, values in bindings(nodes).items()}
+    for node in nodes:
+        for argument, held in _filled(node, plain):
+            if argument in found:
+                found[argument] = union([found[argument], held])
+    for function in ast.walk(tree):
+        if isinstance(function, Function):
+            for name, held in _declared(function, scope):
+                if name in found:
+                    found[name] = union([found[name], held])
+    return found
+
+
+def _filled(node: ast.AST, values: Values) -> Iterator[tuple[str, Held]]:
+    """Variables that a call whose result nobody uses may put something into."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    if isinstance(call, ast.Call) and chain(call.func):
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        held = union([Held(made=values.scope.names_in(call.func)), *map(values.held, given)])
+        yield from ((argument.id, held) for argument in given if isinstance(argument, ast.Name))
+
+
+def _declared(function: Function, scope: Scope) -> Iterator[tuple[str, Held]]:
+    nodes = list(_own(function))
+    names = {name for node in nodes if isinstance(node, ast.Global) for name in node.names}
+    if names:
+        bound = bindings(nodes)
+        values = Values(scope, _parameters(function) | {name: bound[name] for name in bound.keys() - names})
+        yield from ((name, union(map(values.held, bound.get(name, [])))) for name in sorted(names))
 
 
 def kept(node: ast.ClassDef, scope: Scope) -> Held:
@@ -162,12 +201,22 @@ def _attributes(nodes: Iterable[ast.AST], values: Values) -> Held:
     )
 
 
+def hands_out(method: ast.AST) -> bool:
+    """True for arithmetic whose result is something that others may have too."""
+    if not isinstance(method, Function) or method.name not in ARITHMETIC:
+        return False
+    results = (part.value for part in _own(method) if isinstance(part, ast.Return))
+    return any(isinstance(value, ast.Name | ast.Attribute | ast.Subscript) for value in results)
+
+
 def changes_itself(method: ast.AST) -> bool:
     """True for a method, called without being named, that stores in its object or uses up what that holds."""
     if not isinstance(method, Function) or method.name in {"__init__", "__new__", "__post_init__", "__set_name__"}:
         return False
     if not method.name.startswith("__") and not method.decorator_list:
         return False
+    if any("cache" in chain(each) for each in method.decorator_list):
+        return True
     nodes = list(_own(method))
     stores = (node for node in nodes if isinstance(node, ast.Attribute | ast.Subscript))
     used = [node.iter for node in nodes if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension)]

@@ -87,15 +87,21 @@ class Touches:
     def _operation(self, module: str, effect: Effect) -> Touch:
         """An object that a name leads to has a class that the name leads to, unless others put the object there."""
         reached = self._deep(module, effect.names)
-        anywhere = not reached.isdisjoint(self._stirred)
-        near = {key for key in self._unnamed(effect) if anywhere or key[0] in reached or key[0] == module}
-        near |= self._logged(effect)
+        near = self._near(module, effect) | self._logged(effect)
         used = self._used(module, effect.consumed | (effect.names if near else frozenset()))
         called = union(self._definition(key) for key in near)
         if not called.dirty:
             return used
         world = frozenset({effect}) if called.world else frozenset[Effect]()
         return used | Touch(called.modules | reached, world, called.everything, dirty=True)
+
+    def _near(self, module: str, effect: Effect) -> set[tuple[str, str]]:
+        """The classes whose methods an operation may call."""
+        reached = self._deep(module, effect.names)
+        every = self._unnamed(effect)
+        if effect.kind == "operate" and not reached.isdisjoint(self._stirred):
+            return every
+        return {key for key in every if key[0] in reached or key[0] == module}
 
     def _used(self, module: str, names: Iterable[str]) -> Touch:
         """Objects with a state that is used up, with the code that runs when they are."""
@@ -161,6 +167,9 @@ class Touches:
         return self._call(module, effect, callee)
 
     def _store(self, module: str, effect: Effect) -> Touch:
+        """A result of arithmetic is new unless a class hands out what others have."""
+        if effect.methods and not self._near(module, effect):
+            return NOTHING
         found = self.graph.modules.lookup(module, effect.callee) if effect.callee else Found()
         worldly = bool(found.external) or self._reaches_world(module, effect.names)
         world = frozenset({effect}) if worldly else frozenset[Effect]()
@@ -193,10 +202,11 @@ class Touches:
     def _handed(self, module: str, effect: Effect) -> Touch:
         """What a library may change by calling what it is given."""
         called = union(self._definition(key) for key in self._sharing.handed(module, effect.names))
+        bound = self._sharing.bound(module, effect.names)
         if not called.dirty:
-            return NOTHING
+            return Touch(bound, dirty=bool(bound))
         world = frozenset({effect}) if called.world else frozenset[Effect]()
-        return Touch(called.modules | self._deep(module, effect.names), world, called.everything, dirty=True)
+        return Touch(bound | called.modules | self._deep(module, effect.names), world, called.everything, dirty=True)
 
     def _call(self, module: str, effect: Effect, callee: Found) -> Touch:
         names = effect.names | ({effect.subject} - {""})
@@ -299,6 +309,8 @@ class Touches:
                     touch |= Touch(shared.modules, dirty=bool(shared.modules), consumes=effect.consumes)
                 elif effect.kind == "hand":
                     calls |= self._sharing.handed(module, effect.names)
+                    bound = self._sharing.bound(module, effect.names)
+                    touch |= Touch(bound, dirty=bool(bound))
                     passed |= effect.names
                 else:
                     touch |= self._effect(module, effect)
