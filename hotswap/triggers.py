@@ -1,4 +1,4 @@
-"""What starts a refresh by itself: a commit on the watched branch, or a settled save in the package's directory.
+"""What starts a refresh by itself: a commit on the watched branch, here or at a remote, or a settled save.
 
 A git hook tells of a commit within milliseconds; the watched refs tell of it where no hook is installed, or where a
 fetch, a reset or another program moved the branch.
@@ -18,7 +18,8 @@ import watchfiles
 from watchfiles.main import FileChange
 
 from hotswap._gitpython import git
-from hotswap.errors import HotswapError
+from hotswap.errors import HotswapError, SourceError
+from hotswap.source import fetch
 
 _logger = logging.getLogger(__name__)
 
@@ -154,13 +155,17 @@ class CommitTrigger(_Trigger):
     """Calls ``on_commit(id)`` once for each new tip of ``branch``, or of what is checked out when it is None.
 
     The tip at construction is taken as known. What a rebase checks out on its way is no tip: only where it ends
-    counts. ``repo`` is a working tree, linked ones included; TriggerError when it is none.
+    counts. With ``remote`` it is the branch as that remote was last seen. ``repo`` is a working tree, linked ones
+    included; TriggerError when it is none.
     """
 
-    def __init__(self, repo: Path, branch: str | None, on_commit: Callable[[str], None]) -> None:
+    def __init__(
+        self, repo: Path, branch: str | None, on_commit: Callable[[str], None], *, remote: str | None = None
+    ) -> None:
         super().__init__(f"commit trigger for {repo}", _is_no_lock)
         self._repo = _open(repo)
-        self._ref = f"refs/heads/{branch}" if branch else "HEAD"
+        kind = f"remotes/{remote}" if remote else "heads"
+        self._ref = f"refs/{kind}/{branch}" if branch else "HEAD"
         self._on_commit = on_commit
         common = Path(self._repo.common_dir)
         self._has_files = not (common / "reftable").is_dir()
@@ -198,6 +203,42 @@ class CommitTrigger(_Trigger):
             return str(self._repo.git.rev_parse("--verify", "--quiet", self._ref))
         except (ValueError, git.exc.GitCommandError):
             return None
+
+
+class RemoteTrigger:
+    """Calls ``on_commit(id)`` once for each new tip of ``branch`` of ``remote``, which is fetched every ``interval`` s.
+
+    A remote that does not answer is asked again; the log says so once. Raises TriggerError as ``CommitTrigger`` does.
+    """
+
+    def __init__(self, repo: Path, remote: str, branch: str, on_commit: Callable[[str], None], interval: float) -> None:
+        self._watching = CommitTrigger(repo, branch, on_commit, remote=remote)
+        self._asked = (repo, remote, branch)
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"fetch {remote}/{branch}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to fetch, the first time at once."""
+        self._watching.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; no call is made after the return. A fetch that is under way is not waited for."""
+        self._stop.set()
+        self._watching.stop()
+
+    def _run(self) -> None:
+        failing = False
+        while not self._stop.is_set():
+            try:
+                fetch(*self._asked)
+                failing = False
+            except SourceError as error:
+                if not failing:
+                    _logger.warning("%s It is tried again every %g s.", error, self._interval)
+                failing = True
+            self._stop.wait(self._interval)
 
 
 class SaveTrigger(_Trigger):

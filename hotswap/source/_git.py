@@ -93,12 +93,17 @@ def _done(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] |
     """What git prints and warns of, or None when ``folder`` is not in a working tree, or there is no git at all."""
     if shutil.which("git") is None:
         return None
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment["LC_ALL"] = "C"  # the reasons below are compared
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False)
+    done = ask(folder, *arguments)
     if done.returncode == 0:
         return done
     reason = done.stderr.decode("utf-8", "replace").strip()
     if any(sign in reason for sign in _OUTSIDE):
         return None
     raise SourceError(f"git cannot read {folder}: {reason.splitlines()[0] if reason else 'it gives no reason'}.")
+
+
+def ask(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """What git answers in ``folder``, whatever its exit status is."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["LC_ALL"] = "C"  # the reasons are compared
+    return subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hotswap.triggers import CommitTrigger, SaveTrigger, install_hook
+from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger, install_hook
 
 pytestmark = pytest.mark.system
 
@@ -173,6 +173,42 @@ def test_a_linked_working_tree_is_watched(
     watch_commits(branch=None, path=linked)
     commit(repo)
     assert commit(linked) == told.next()
+
+
+@pytest.fixture
+def clone(repo: Path, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "-q", str(repo), "clone")
+    return tmp_path / "clone"
+
+
+def test_what_others_push_is_told_and_the_working_tree_stays(repo: Path, clone: Path, told: Recorder) -> None:
+    before = git(clone, "rev-parse", "HEAD")
+    trigger = RemoteTrigger(clone, "origin", "main", told, 0.1)
+    trigger.start()
+    commit(clone)
+    pushed = commit(repo)
+    assert told.next() == pushed
+    git(repo, "commit", "-q", "--amend", "--allow-empty", "-m", "rewritten")
+    assert told.next() == git(repo, "rev-parse", "main")
+    assert told.none_within(0.3)
+    trigger.stop()
+    assert git(clone, "rev-parse", "HEAD~1") == before
+
+
+def test_a_remote_that_does_not_answer_is_asked_until_it_does(
+    repo: Path, clone: Path, told: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = repo.with_name("away")
+    repo.rename(away)
+    trigger = RemoteTrigger(clone, "origin", "main", told, 0.1)
+    trigger.start()
+    wait_for(lambda: "origin/main cannot be fetched" in caplog.text)
+    pushed = commit(away)
+    assert told.none_within(0.3)
+    away.rename(repo)
+    assert told.next() == pushed
+    trigger.stop()
+    assert caplog.text.count("cannot be fetched") == 1
 
 
 def test_a_commit_is_told_within_milliseconds(
