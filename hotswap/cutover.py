@@ -1,4 +1,4 @@
-"""A refresh, step by step: detect, freeze, describe, plan, warm up, promote. Each step is persisted as it is reached.
+"""A refresh, step by step: detect, freeze, allow, describe, plan, warm up, promote; each is persisted as it is reached.
 
 It knows the application only as a participant that prepares a snapshot and is told when one is current. Nothing that
 runs is touched before the promotion, so a refresh that fails or is cut off by a crash leaves everything as it was.
@@ -17,7 +17,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from hotswap.errors import DescribeError, GenerationMovedError, HotswapError, UnreachableError
-from hotswap.generations import Generation, Generations, SnapshotState
+from hotswap.generations import Generation, Generations, SnapshotState, UnknownGenerationError
 from hotswap.snapshot import Snapshot
 
 Document = dict[str, Any]
@@ -30,6 +30,7 @@ class Step(StrEnum):
 
     DETECTED = "detected"
     FROZEN = "frozen"
+    ALLOWED = "allowed"
     DESCRIBED = "described"
     PLANNED = "planned"
     READY = "ready"
@@ -51,6 +52,9 @@ class Participant(Protocol):
 
     def freeze(self, rev: str | None) -> Snapshot:
         """Freeze what is at ``rev``, or whatever is newest."""
+
+    def allow(self, snapshot: Snapshot) -> None:
+        """Return if the snapshot may go live as far as its origin tells. Nothing of it has run yet."""
 
     def describe(self, snapshot: Snapshot) -> None:
         """Import and describe the snapshot. Raises DescribeError."""
@@ -99,9 +103,40 @@ class Pipeline:
         self._generations = generations
         self._participant = participant
 
-    def recover(self) -> None:
-        """Close what a crash left open: nothing but the promotion itself changes anything, and that is atomic."""
-        self._refreshes.update_many({"outcome": None}, {"$set": {"outcome": str(Outcome.INTERRUPTED)}})
+    def recover(self) -> list[str]:
+        """Close what a crash left open; returns the snapshots that were prepared in vain.
+
+        Nothing but the promotion itself changes anything, and that is atomic: it happened or it did not.
+        """
+        left: list[Document] = list(self._refreshes.find({"outcome": None}))
+        return [snapshot for document in left if (snapshot := self._close(document)) is not None]
+
+    def _close(self, document: Document) -> str | None:
+        generation = self._promoted_by(document)
+        if generation is None:
+            error = "The managers ended before this refresh did; nothing was changed: refresh again."
+            change: Document = {"outcome": str(Outcome.INTERRUPTED), "error": error}
+        else:
+            change = {"outcome": str(Outcome.LIVE), "generation": generation.number}
+            self._participant.promoted(generation)
+        self._refreshes.update_one({"_id": document["_id"]}, {"$set": change})
+        return document.get("snapshot") if generation is None else None
+
+    def _promoted_by(self, document: Document) -> Generation | None:
+        """The generation that a refresh was about to make, if it came to that."""
+        if "follows" not in document:
+            return None
+        try:
+            made = self._generations.get((document["follows"] or 0) + 1)
+        except UnknownGenerationError:
+            return None
+        return made if made.snapshot == document["snapshot"] else None
+
+    def supersede(self, refresh: Refresh) -> Document:
+        """Close a refresh that a newer one took the place of before it began."""
+        refresh.outcome = Outcome.SUPERSEDED
+        self._save(refresh)
+        return refresh.to_document()
 
     def run(self, refresh: Refresh, superseded: Callable[[], bool] = lambda: False) -> Document:
         """Take a refresh to its end; returns the document that was persisted.
@@ -149,6 +184,8 @@ class Pipeline:
         if self._is_current(snapshot):
             return Outcome.UNCHANGED
         self._generations.states.record(snapshot.id, self._staged(snapshot), package=snapshot.package)
+        self._participant.allow(snapshot)
+        self._reach(refresh, Step.ALLOWED, began)
         self._participant.describe(snapshot)
         self._reach(refresh, Step.DESCRIBED, began)
         refresh.facts["plan"] = self._participant.plan(snapshot)
@@ -166,6 +203,7 @@ class Pipeline:
             current = self._generations.current()
             if current is None:
                 raise HotswapError("There is no generation yet to roll back from; commit working code first.")
+            self._intend(refresh, self._generations.get(number).snapshot, current)
             try:
                 generation = self._generations.roll_back(
                     number, expected=current.number, actor=refresh.actor, reason=refresh.trigger
@@ -179,6 +217,7 @@ class Pipeline:
 
     def _promote(self, refresh: Refresh, snapshot: Snapshot) -> Generation:
         current = self._generations.current()
+        self._intend(refresh, snapshot.id, current)
         return self._generations.promote(
             snapshot.id,
             expected=current.number if current else None,
@@ -188,6 +227,11 @@ class Pipeline:
             actor=refresh.actor,
             reason=refresh.trigger,
         )
+
+    def _intend(self, refresh: Refresh, snapshot: str, current: Generation | None) -> None:
+        """Say which generation it is about to follow, so that after a crash it can be told whether it did."""
+        refresh.facts.update(snapshot=snapshot, follows=current.number if current else None)
+        self._save(refresh)
 
     def _announce(self, refresh: Refresh, generation: Generation, began: float) -> None:
         refresh.facts.update(generation=generation.number, snapshot=generation.snapshot)

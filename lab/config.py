@@ -90,10 +90,27 @@ class Refresh(_Section):
 
 
 class Code(_Section):
-    """``[code]``: what is frozen beside the lab package; paths are absolute once loaded."""
+    """``[code]``: what is frozen beside the lab package; paths are absolute once loaded.
+
+    With ``remote`` the watched branch is that repository's, asked every ``fetch_interval`` seconds.
+    """
 
     local: bool = True
     extra: tuple[Path, ...] = ()
+    remote: str | None = Field(default=None, min_length=1)
+    fetch_interval: float = Field(default=30.0, ge=1)
+
+
+class Policy(_Section):
+    """``[policy]``: which code may go live; paths are absolute once loaded.
+
+    ``allow_dirty`` None means in simulation only. ``allowed_signers`` is a file as git's gpg.ssh.allowedSignersFile.
+    """
+
+    allow_dirty: bool | None = None
+    branches: tuple[str, ...] = ()
+    signed: bool = False
+    allowed_signers: Path | None = None
 
 
 class Snapshots(_Section):
@@ -115,6 +132,22 @@ class LabConfig(_Section):
     refresh: Refresh = Field(default_factory=Refresh)
     code: Code = Field(default_factory=Code)
     snapshots: Snapshots = Field(default_factory=Snapshots)
+    policy: Policy = Field(default_factory=Policy)
+
+    @model_validator(mode="after")
+    def _remote_needs_a_branch(self) -> LabConfig:
+        if self.code.remote is not None and (self.general.branch is None or self.general.trigger == "save"):
+            raise ValueError(
+                f"code.remote is {self.code.remote!r}, but which branch of it to take is not said: "
+                'set branch in [general], with trigger = "commit"'
+            )
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """The settings that decide which code runs and how, as plain data: no address, no secret."""
+        general = {key: getattr(self.general, key) for key in ("simulation", "trigger", "branch", "cutover")}
+        policy = self.policy.model_dump(mode="json")
+        return {"general": general, "code": self.code.model_dump(mode="json"), "policy": policy}
 
     @property
     def path(self) -> Path:
@@ -152,6 +185,7 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ
         raise ConfigError(f"{file}: general must be a table: write it as [general]")
     _fill_general(file, general, environ)
     _place_extra(file, table.get("code"))
+    _place_signers(file, table.get("policy"))
     if "lab_dir" in table:
         raise ConfigError(f"{file}: there is no key 'lab_dir': remove it")
     try:
@@ -219,6 +253,17 @@ def _place_extra(file: Path, code: object) -> None:
                 raise ConfigError(f"{file}: code.extra names {path}, which does not exist: correct the path")
 
 
+def _place_signers(file: Path, policy: object) -> None:
+    if isinstance(policy, dict) and "allowed_signers" in policy:
+        signers = (file.parent / Path(str(policy["allowed_signers"])).expanduser()).resolve()
+        policy["allowed_signers"] = signers
+        if not signers.is_file():
+            raise ConfigError(
+                f"{file}: policy.allowed_signers names {signers}, which is no file: write one, a line per person with "
+                "an e-mail address and a public ssh key"
+            )
+
+
 def _only_package(file: Path) -> Path:
     found = sorted(each.parent for each in file.parent.glob("*/__init__.py") if each.parent.name != "tests")
     if len(found) == 1:
@@ -247,7 +292,7 @@ def _is_loopback(host: str) -> bool:
 
 def _sentence(file: Path, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"]) or "the settings"
     if first["type"] == "extra_forbidden":
         return f"{file}: there is no key {key!r}: correct or remove it"
     reason = str(first.get("ctx", {}).get("error", "")) or first["msg"][:1].lower() + first["msg"][1:]

@@ -22,7 +22,7 @@ from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
 from lab.managers.epoch import Epoch
 from lab.managers.links import DriverLinks
-from lab.managers.refresh import LabCode, LabParticipant, RefreshManager, RetirementManager
+from lab.managers.refresh import CodePolicy, LabCode, LabParticipant, RefreshManager, RetirementManager
 from lab.managers.worker_processes import ENTRY, WorkerProcesses, ask_to_retire
 from lab.records import Document
 from lab.server.app import create_app
@@ -103,7 +103,16 @@ class Assembly:
         config = self._settings.config
         code = LabCode(config, store)
         ground = self._ground
-        participant = LabParticipant(ground.records, ground.catalog, store, code, self._fleet, self._workers.ensure)
+        participant = LabParticipant(
+            ground.records,
+            ground.catalog,
+            store,
+            code,
+            self._fleet,
+            CodePolicy(config, code.repository()),
+            self._workers.ensure,
+            self._workers.retire,
+        )
         return RefreshManager(config, ground.records, code, participant)
 
     def _worker_processes(self) -> WorkerProcesses:

@@ -39,6 +39,9 @@ class Application:
         self._note("freeze")
         return self.next
 
+    def allow(self, snapshot: Snapshot) -> None:
+        self._note("allow")
+
     def describe(self, snapshot: Snapshot) -> None:
         self._note("describe")
 
@@ -81,7 +84,7 @@ def test_new_code_goes_live_after_every_step(
     pipeline: Pipeline, application: Application, generations: Generations, database: Database[dict[str, Any]]
 ) -> None:
     told = pipeline.run(refresh())
-    assert application.seen == ["freeze", "describe", "plan", "warm_up"]
+    assert application.seen == ["freeze", "allow", "describe", "plan", "warm_up"]
     assert (told["outcome"], told["generation"], application.live) == (Outcome.LIVE, 1, [1])
     current = generations.current()
     assert current is not None
@@ -89,7 +92,7 @@ def test_new_code_goes_live_after_every_step(
     kept = database["refreshes"].find_one({"_id": told["_id"]})
     assert kept is not None
     assert [step["step"] for step in kept["steps"]] == [
-        "detected", "frozen", "described", "planned", "ready", "promoted",
+        "detected", "frozen", "allowed", "described", "planned", "ready", "promoted",
     ]  # fmt: skip
 
 
@@ -100,7 +103,7 @@ def test_the_same_code_again_changes_nothing(pipeline: Pipeline, application: Ap
     assert (application.seen, application.live) == (["freeze"], [1])
 
 
-@pytest.mark.parametrize("step", ["freeze", "describe", "plan", "warm_up"])
+@pytest.mark.parametrize("step", ["freeze", "allow", "describe", "plan", "warm_up"])
 def test_a_failure_before_the_promotion_leaves_what_is_current(
     pipeline: Pipeline, application: Application, generations: Generations, step: str
 ) -> None:
@@ -138,23 +141,70 @@ def test_a_refresh_gives_way_to_a_newer_one(
     assert generations.current() is None
 
 
-def test_a_refresh_that_a_crash_cut_off_is_closed_as_interrupted(
-    pipeline: Pipeline, database: Database[dict[str, Any]], application: Application
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def crash(*_: object, **__: object) -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize("step", ["freeze", "allow", "describe", "plan", "warm_up"])
+def test_a_refresh_that_a_crash_cut_off_before_the_promotion_is_undone(
+    pipeline: Pipeline,
+    database: Database[dict[str, Any]],
+    application: Application,
+    generations: Generations,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
 ) -> None:
-    class Crash(BaseException):
-        pass
-
-    def crash(_snapshot: Snapshot) -> None:
-        raise Crash
-
-    application.warm_up = crash  # type: ignore[method-assign]
+    pipeline.run(refresh())
+    before = generations.current()
+    application.next = snapshot("b")
     cut_off = refresh()
-    with pytest.raises(Crash):
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(application, step, crash)
         pipeline.run(cut_off)
-    pipeline.recover()
+    assert pipeline.recover() == ([] if step == "freeze" else [snapshot("b").id])
     kept = database["refreshes"].find_one({"_id": cut_off.id})
     assert kept is not None
     assert kept["outcome"] == Outcome.INTERRUPTED
+    assert "refresh again" in kept["error"]
+    assert generations.current() == before
+    assert pipeline.run(refresh())["outcome"] == Outcome.LIVE
+
+
+def test_a_crash_before_the_pointer_moves_changes_nothing(
+    pipeline: Pipeline, database: Database[dict[str, Any]], generations: Generations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off = refresh()
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(generations, "promote", crash)
+        pipeline.run(cut_off)
+    assert pipeline.recover() == [snapshot("a").id]
+    kept = database["refreshes"].find_one({"_id": cut_off.id})
+    assert kept is not None
+    assert kept["outcome"] == Outcome.INTERRUPTED
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["refresh", "roll back"])
+def test_a_refresh_that_a_crash_cut_off_after_the_promotion_is_live(
+    pipeline: Pipeline,
+    database: Database[dict[str, Any]],
+    application: Application,
+    monkeypatch: pytest.MonkeyPatch,
+    back: bool,
+) -> None:
+    pipeline.run(refresh())
+    application.next = snapshot("b")
+    cut_off = refresh()
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(application, "promoted", crash)
+        pipeline.roll_back(cut_off, 1) if back else pipeline.run(cut_off)
+    assert pipeline.recover() == []
+    kept = database["refreshes"].find_one({"_id": cut_off.id})
+    assert kept is not None
+    assert (kept["outcome"], kept["generation"], application.live) == (Outcome.LIVE, 2, [1, 2])
 
 
 def test_rolling_back_is_a_new_generation_of_old_code(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hotswap.errors import SourceError
 from hotswap.snapshot import Snapshot
-from hotswap.source import GitSource, TreeSource, repository_around
+from hotswap.source import GitSource, TreeSource, fetch, repository_around
 from hotswap.store import Store
 from lab.config import LabConfig
 
@@ -28,7 +28,10 @@ class LabCode:
         return self._places
 
     def freeze(self, rev: str | None) -> Snapshot:
-        """Freeze ``rev``; without one the tip of the watched branch, or the saved files. Raises SourceError."""
+        """Freeze ``rev``; without one the tip of the watched branch, fetched if it is a remote's, or the saved files.
+
+        Raises SourceError.
+        """
         if rev is None and self._saves:
             return self._freeze_saved()
         top = self.repository()
@@ -38,12 +41,17 @@ class LabCode:
                     f"{self._package} is not in a git repository, so there is no {rev!r}; run `git init`."
                 )
             return self._freeze_saved()
-        with self._committed(top, rev or self._branch or "HEAD") as source:
+        with self._committed(top, rev or self._tip(top)) as source:
             return self._store.freeze(source)
 
     def repository(self) -> Path | None:
         """The top folder of the repository that the lab package is in; None when it is in none."""
         return repository_around(self._package)
+
+    def _tip(self, top: Path) -> str:
+        if self._code.remote is not None and self._branch is not None:
+            return fetch(top, self._code.remote, self._branch)
+        return self._branch or "HEAD"
 
     def _freeze_saved(self) -> Snapshot:
         source = TreeSource(self._package, extra=self._code.extra, local=self._code.local)

@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from hotswap.cutover import Outcome, Pipeline, Refresh
 from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generations
-from hotswap.triggers import CommitTrigger, SaveTrigger
+from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger
 from lab.config import LabConfig
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._participant import LabParticipant
@@ -23,6 +23,8 @@ _ROLLBACK: Final = "rollback"
 _AUTOMATIC: Final = ("commit", "save")
 _RETRY_SECONDS: Final = 1.0
 _NOT_LIVE: Final = (Outcome.REJECTED, Outcome.SUPERSEDED)
+
+Trigger = CommitTrigger | RemoteTrigger | SaveTrigger
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class RefreshManager:
         self._participant = participant
         self._generations = Generations(records.database)
         self._pipeline = Pipeline(records.refreshes, self._generations, participant)
-        self._triggers: list[CommitTrigger | SaveTrigger] = []
+        self._triggers: list[Trigger] = []
         self._changed = threading.Condition()
         self._waiting: _Ticket | None = None
         self._running = threading.Lock()
@@ -74,14 +76,15 @@ class RefreshManager:
 
         Without any generation yet, this returns when the first one is live, or rejected.
         """
-        self._pipeline.recover()
+        for snapshot in self._pipeline.recover():
+            self._participant.dismiss(snapshot)
         self._thread.start()
         if self._config.general.auto_refresh:
             self._watch()
         if self._generations.current() is None:
             self._first()
         elif self._config.general.auto_refresh and self._is_news():
-            self._enqueue(Refresh(actor="launch", trigger="launch"))
+            self._enqueue(self._refresh("launch", "launch"))
 
     def stop(self) -> None:
         for trigger in self._triggers:
@@ -94,12 +97,13 @@ class RefreshManager:
 
     def request(self, rev: str | None, actor: str, trigger: str) -> Document:
         """Refresh to ``rev``, or to whatever is newest; returns the persisted refresh with its outcome."""
-        return self._enqueue(Refresh(actor=actor, trigger=trigger, rev=rev)).wait()
+        return self._enqueue(self._refresh(actor, trigger, rev)).wait()
 
     def plan(self, rev: str | None) -> Document:
         """What a refresh to ``rev`` would do; nothing goes live. Raises HotswapError where it would be rejected."""
         with self._running:
             snapshot = self._participant.freeze(rev)
+            self._participant.allow(snapshot)
             self._participant.describe(snapshot)
             found = {"snapshot": snapshot.id, "commit": snapshot.origin.commit, "dirty": snapshot.origin.dirty}
             try:
@@ -112,7 +116,11 @@ class RefreshManager:
         snapshot = self._generations.get(generation).snapshot
         with self._running:
             self._participant.warm_up_known(snapshot)
-            return self._pipeline.roll_back(Refresh(actor=actor, trigger=_ROLLBACK), generation)
+            return self._pipeline.roll_back(self._refresh(actor, _ROLLBACK), generation)
+
+    def _refresh(self, actor: str, trigger: str, rev: str | None = None) -> Refresh:
+        """A refresh that says under which settings it runs: they are read at launch, and no snapshot has them."""
+        return Refresh(actor=actor, trigger=trigger, rev=rev, facts={"settings": self._config.told()})
 
     def _is_news(self) -> bool:
         """Whether the present code was not live before: what was rolled back must not come back with a restart."""
@@ -127,7 +135,7 @@ class RefreshManager:
 
     def _first(self) -> None:
         try:
-            self._enqueue(Refresh(actor="launch", trigger="launch")).wait()
+            self._enqueue(self._refresh("launch", "launch")).wait()
         except HotswapError as error:
             log.error("No code is live: %s", error)  # noqa: TRY400 - where it failed has been logged
 
@@ -146,17 +154,21 @@ class RefreshManager:
         if top is None:
             log.warning("%s is not in a git repository, so commits cannot refresh it.", self._config.general.package)
             return
-        self._add(CommitTrigger(top, self._config.general.branch, self._on_commit))
+        branch, code = self._config.general.branch, self._config.code
+        if code.remote is not None and branch is not None:
+            self._add(RemoteTrigger(top, code.remote, branch, self._on_commit, code.fetch_interval))
+        else:
+            self._add(CommitTrigger(top, branch, self._on_commit))
 
-    def _add(self, trigger: CommitTrigger | SaveTrigger) -> None:
+    def _add(self, trigger: Trigger) -> None:
         trigger.start()
         self._triggers.append(trigger)
 
     def _on_commit(self, commit: str) -> None:
-        self._enqueue(Refresh(actor=_TRIGGER_ACTOR, trigger="commit", rev=commit))
+        self._enqueue(self._refresh(_TRIGGER_ACTOR, "commit", commit))
 
     def _on_save(self) -> None:
-        self._enqueue(Refresh(actor=_TRIGGER_ACTOR, trigger="save"))
+        self._enqueue(self._refresh(_TRIGGER_ACTOR, "save"))
 
     def _enqueue(self, refresh: Refresh) -> _Ticket:
         """Make a refresh the next one; one that was waiting is superseded."""
@@ -165,9 +177,15 @@ class RefreshManager:
             passed_over, self._waiting = self._waiting, ticket
             self._changed.notify_all()
         if passed_over is not None:
-            passed_over.refresh.outcome = Outcome.SUPERSEDED
-            passed_over.finish(passed_over.refresh.to_document())
+            self._pass_over(passed_over)
         return ticket
+
+    def _pass_over(self, ticket: _Ticket) -> None:
+        try:
+            ticket.finish(self._pipeline.supersede(ticket.refresh))
+        except PyMongoError as error:
+            log.warning("That a newer refresh took the place of one could not be written down: %s", error)
+            ticket.finish(ticket.refresh.to_document())
 
     def _run(self) -> None:
         while (ticket := self._next()) is not None:

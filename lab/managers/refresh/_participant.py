@@ -12,6 +12,7 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._digests import Digests
 from lab.managers.refresh._plan import make_plan
+from lab.managers.refresh._policy import CodePolicy
 from lab.records import Document, Records
 
 
@@ -19,7 +20,6 @@ class Fleet(Protocol):
     """The part of ``hotswap.fleet.FleetClient`` that is used here."""
 
     def describe(self, snapshot: str) -> Document: ...
-    def release(self, snapshot: str) -> object: ...
 
 
 _NEEDED: Final = {SnapshotState.CURRENT, SnapshotState.DRAINING, SnapshotState.CLOSING}
@@ -35,18 +35,25 @@ class LabParticipant:
         store: Store,
         code: LabCode,
         fleet: Fleet,
+        policy: CodePolicy,
         ensure_worker: Callable[[str], None],
+        end_worker: Callable[[str], bool],
     ) -> None:
         self._records = records
         self._catalog = catalog
         self._store = store
         self._code = code
         self._fleet = fleet
+        self._policy = policy
         self._ensure_worker = ensure_worker
+        self._end_worker = end_worker
         self._generations = Generations(records.database)
 
     def freeze(self, rev: str | None) -> Snapshot:
         return self._code.freeze(rev)
+
+    def allow(self, snapshot: Snapshot) -> None:
+        self._policy.check(snapshot)
 
     def describe(self, snapshot: Snapshot) -> None:
         told = self._fleet.describe(snapshot.id)["told"]
@@ -75,9 +82,9 @@ class LabParticipant:
         self._ensure_worker(snapshot)
 
     def dismiss(self, snapshot: str) -> None:
-        """End the template of a snapshot that does not go live after all, unless it is or was live and still needed."""
+        """End what a snapshot that does not go live after all has running, unless it was live and is still needed."""
         if self._generations.states.state(snapshot) not in _NEEDED:
-            self._fleet.release(snapshot)
+            self._end_worker(snapshot)
 
     def promoted(self, generation: Generation) -> None:
         self._records.log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from hotswap.generations import Generations
 from hotswap.snapshot import FileEntry, Origin, Snapshot
 from hotswap.store import Store
 from lab.config import load
-from lab.managers.refresh import LabCode, RefreshManager
+from lab.managers.refresh import LabCode, PolicyError, RefreshManager
 from lab.records import Records
 
 pytestmark = pytest.mark.system
@@ -38,6 +39,9 @@ class Participant:
         content = (rev or "head").encode().hex().ljust(64, "0")[:64]
         entry = FileEntry("app/__init__.py", 0o644, 1, content)
         return Snapshot.of("app", (entry,), Environment("cp311", ()), Origin(commit=rev, dirty=False))
+
+    def allow(self, snapshot: Snapshot) -> None:
+        pass
 
     def describe(self, snapshot: Snapshot) -> None:
         self.described.append(str(snapshot.origin.commit))
@@ -119,7 +123,9 @@ def test_without_auto_refresh_a_restart_keeps_the_current_generation(
     assert participant.described == ["next"]
 
 
-def test_the_newest_of_those_that_wait_wins(manager: RefreshManager, participant: Participant) -> None:
+def test_the_newest_of_those_that_wait_wins(
+    manager: RefreshManager, participant: Participant, records: Records
+) -> None:
     manager.start()
     with ThreadPoolExecutor(4) as pool:
         running = pool.submit(manager.request, "slow", "ada", "test")
@@ -133,6 +139,8 @@ def test_the_newest_of_those_that_wait_wins(manager: RefreshManager, participant
         assert running.result(10)["outcome"] == Outcome.SUPERSEDED
         assert waiting[1].result(10)["outcome"] == Outcome.LIVE
     assert "b" not in participant.described
+    outcomes = [refresh["outcome"] for refresh in records.refreshes.find({"rev": {"$in": ["slow", "b", "c"]}})]
+    assert sorted(outcomes) == [Outcome.LIVE, Outcome.SUPERSEDED, Outcome.SUPERSEDED]
 
 
 def _until_waiting(manager: RefreshManager, rev: str) -> None:
@@ -147,6 +155,66 @@ def test_a_plan_makes_nothing_live(manager: RefreshManager, records: Records) ->
     before = Generations(records.database).current()
     assert manager.plan("next")["commit"] == "next"
     assert Generations(records.database).current() == before
+
+
+def test_a_burst_of_commits_ends_with_the_last_one_live(
+    tmp_path: Path, records: Records, participant: Participant
+) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=T", "-c", "user.email=t@t", *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    manager = _manager(tmp_path, records, participant, '[general]\nauto_refresh = true\nbranch = "main"\n')
+    manager.start()
+    with records.database["current_generation"].watch(max_await_time_ms=500) as changes:
+        for number in range(20):
+            git("commit", "-q", "--allow-empty", "-m", str(number))
+        last = git("rev-parse", "HEAD")
+        while (current := Generations(records.database).current()) is None or current.commit != last:
+            changes.try_next()
+    manager.stop()
+    told = list(records.refreshes.find({"trigger": "commit"}, sort=[("_id", 1)]))
+    assert {refresh["outcome"] for refresh in told} <= {Outcome.LIVE, Outcome.SUPERSEDED}
+    assert (told[-1]["rev"], told[-1]["outcome"]) == (last, Outcome.LIVE)
+
+
+def test_a_refresh_says_who_wanted_what_under_which_settings(manager: RefreshManager, records: Records) -> None:
+    manager.start()
+    told = manager.request("next", "ada", "test")
+    kept = records.refreshes.find_one({"_id": told["_id"]})
+    assert kept is not None
+    assert (kept["actor"], kept["trigger"], kept["rev"]) == ("ada", "test", "next")
+    assert (kept["commit"], kept["dirty"], kept["settings"]["general"]["simulation"]) == ("next", False, True)
+
+
+def test_code_that_policy_refuses_is_neither_planned_nor_live(
+    manager: RefreshManager, participant: Participant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager.start()
+
+    def refuse(snapshot: Snapshot) -> None:
+        raise PolicyError("not signed")
+
+    monkeypatch.setattr(participant, "allow", refuse)
+    told = manager.request("next", "ada", "test")
+    assert (told["outcome"], told["error"]) == (Outcome.REJECTED, "not signed")
+    with pytest.raises(PolicyError, match="not signed"):
+        manager.plan("next")
+    assert "next" not in participant.described
+
+
+def test_what_a_crash_left_running_is_ended_at_the_next_start(
+    tmp_path: Path, records: Records, participant: Participant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records.refreshes.insert_one({"_id": "1", "outcome": None, "snapshot": "a" * 64})
+    dismissed: list[str] = []
+    monkeypatch.setattr(participant, "dismiss", dismissed.append)
+    manager = _manager(tmp_path, records, participant)
+    manager.start()
+    manager.stop()
+    assert dismissed == ["a" * 64]
 
 
 def test_what_is_rejected_is_told_to_who_asked(manager: RefreshManager, participant: Participant) -> None:

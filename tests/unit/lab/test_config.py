@@ -181,3 +181,16 @@ def test_simulation_has_a_database_of_its_own(write: Write) -> None:
 def test_a_cutover_that_does_not_exist_is_refused(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"general\.cutover: input should be 'rolling'"):
         loaded(write('[general]\ncutover = "barrier"\n'))
+
+
+@pytest.mark.parametrize("general", ["", 'branch = "main"\ntrigger = "save"\n'])
+def test_a_remote_needs_a_branch_to_take_from_it(write: Write, general: str) -> None:
+    with pytest.raises(ConfigError, match=r"code.remote is 'origin', but which branch .*: set branch in \[general\]"):
+        loaded(write(f'[general]\n{general}[code]\nremote = "origin"\n'))
+
+
+def test_what_is_told_of_the_settings_has_no_address_and_no_secret(write: Write) -> None:
+    written = '[mongodb]\nuri = "mongodb://me:secret@host"\n[broker]\nurl = "redis://:secret@host"\n'
+    told = loaded(write(f'{written}[server]\nhost = "127.0.0.9"\n[code]\nextra = ["my_lab"]\n')).told()
+    assert not [word for word in ("secret", "host", "127.0.0.9") if word in str(told)]
+    assert (told["general"]["simulation"], told["code"]["local"]) == (True, True)

@@ -80,6 +80,22 @@ def test_the_settings_add_packages_and_leave_out_what_is_imported(folder: Path) 
     assert frozen(folder, settings) == expected
 
 
+def test_with_a_remote_the_newest_is_what_the_remote_has(folder: Path, tmp_path: Path) -> None:
+    settings = 'branch = "main"\n[code]\nremote = "origin"\n'
+    commit(folder)
+    subprocess.run(["git", "branch", "-M", "main"], cwd=folder, check=True)
+    subprocess.run(["git", "clone", "-q", str(folder), str(tmp_path / "clone")], check=True)
+    clone = code(tmp_path / "clone", settings)
+    before = clone.freeze(None)
+    make_package(folder, {"my_lab/new.py": ""})
+    commit(folder)
+    assert "my_lab/new.py" in {entry.path for entry in clone.freeze(None).files}
+    folder.rename(tmp_path / "away")
+    with pytest.raises(SourceError, match=r"origin/main cannot be fetched \(.*\): see that `git fetch` works without"):
+        clone.freeze(None)
+    assert clone.freeze(before.origin.commit).id == before.id
+
+
 def test_a_package_outside_of_the_repository_cannot_be_added_to_a_commit(folder: Path) -> None:
     make_package(folder.parent, {"elsewhere.py": ""})
     commit(folder)

@@ -1,0 +1,61 @@
+"""Policy on code: what must hold for a snapshot before any of it runs in this laboratory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hotswap.errors import HotswapError
+from hotswap.snapshot import Snapshot
+from hotswap.source import is_on_branch, signature_objection
+from lab.config import LabConfig
+
+
+class PolicyError(HotswapError):
+    """The laboratory does not take this code."""
+
+
+class CodePolicy:
+    """``[policy]`` of lab.toml; ``repository`` is where the commits are, None where the lab package is in none."""
+
+    def __init__(self, config: LabConfig, repository: Path | None) -> None:
+        policy = config.policy
+        self._repository = repository
+        self._signers = policy.allowed_signers
+        self._branches = policy.branches
+        self._wants_signature = policy.signed or policy.allowed_signers is not None
+        self._allows_dirty = config.general.simulation if policy.allow_dirty is None else policy.allow_dirty
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Raises PolicyError, which says what to do."""
+        if snapshot.origin.dirty:
+            self._check_edits(snapshot.short_id)
+        if self._branches or self._wants_signature:
+            self._check_commit(snapshot.origin.commit)
+
+    def _check_edits(self, version: str) -> None:
+        if not self._allows_dirty:
+            raise PolicyError(
+                f"Code version {version} has edits that no commit has, which this laboratory does not take: commit "
+                "them, or set allow_dirty = true in [policy] of lab.toml."
+            )
+        if self._wants_signature:
+            raise PolicyError(
+                f"Code version {version} has edits that no commit has, so nobody signed them: commit them with "
+                "`git commit -S`."
+            )
+
+    def _check_commit(self, commit: str | None) -> None:
+        if self._repository is None or commit is None:
+            raise PolicyError(
+                "[policy] of lab.toml asks for commits, but the code comes from none: commit it with git first."
+            )
+        if self._branches and not is_on_branch(self._repository, commit, self._branches):
+            raise PolicyError(
+                f"Commit {commit[:12]} is on none of the branches that [policy] of lab.toml takes "
+                f"({', '.join(self._branches)}): merge it into one of them."
+            )
+        if self._wants_signature and (reason := signature_objection(self._repository, commit, self._signers)):
+            raise PolicyError(
+                f"Commit {commit[:12]} is refused because {reason}: sign it with `git commit --amend -S`, with a key "
+                "that this laboratory accepts."
+            )
