@@ -6,10 +6,10 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks import trees
 from benchmarks.figures import Figure, Reference, limit, median
@@ -34,14 +34,16 @@ def _small(n: int) -> list[Figure]:
         _outlive_racy_window()
         tree.freeze()
         unchanged = [_timed(tree.freeze) for _ in range(n)]
-        changed, by_git = zip(*(_after_change(tree) for _ in range(n)), strict=True)
+        changes = [_after_change(tree) for _ in range(n)]
         committed = _commits(tree, n)
-    git = f"git add -A && git write-tree after the same change, same run: {median(by_git):.3f} s"
-    budget = limit(_LIMIT_SECONDS, "s", f"{trees.FILES} files; {git}")
+    changed, by_git, by_links = (_seconds(costs) for costs in zip(*changes, strict=True))
+    beside = f"git add -A && git write-tree {median(by_git):.3f} s, cp -al of the frozen tree {median(by_links):.3f} s"
+    budget = limit(_LIMIT_SECONDS, "s", f"{trees.FILES} files; after the same change, same run: {beside}")
     return [
         Figure("freeze_cold", cold, "s", 1, Reference("git add -A of the same tree into a new repository", tree.added)),
         Figure("freeze_unchanged", median(unchanged), "s", n, limit(_LIMIT_SECONDS, "s", f"{trees.FILES} files")),
         Figure("freeze_one_change", median(changed), "s", n, budget),
+        _processor("freeze_one_change_processor", changes),
         Figure("freeze_one_commit", median(committed), "s", n, limit(_LIMIT_SECONDS, "s", "as above, of a commit")),
     ]
 
@@ -54,15 +56,32 @@ def _large(n: int) -> list[Figure]:
         _outlive_racy_window()
         tree.freeze()
         unchanged, by_git = zip(*((_timed(tree.freeze), _timed(tree.write_tree)) for _ in range(n)), strict=True)
-        changed, changed_by_git = zip(*(_after_change(tree) for _ in range(n)), strict=True)
+        changes = [_after_change(tree) for _ in range(n)]
+    changed, changed_by_git, _ = (_seconds(costs) for costs in zip(*changes, strict=True))
     return [
         Figure("freeze_200mb_cold", cold, "s", 1, Reference(f"{git}, into a new repository", tree.added)),
         Figure("freeze_200mb_unchanged", median(unchanged), "s", n, Reference(git, median(by_git))),
         Figure("freeze_200mb_one_change", median(changed), "s", n, Reference(git, median(changed_by_git))),
+        _processor("freeze_200mb_one_change_processor", changes),
         Figure(
             "verify_speed", verified, "MB/s", 1, Reference("merely reading the same files (higher is better)", read)
         ),
     ]
+
+
+class _Cost(NamedTuple):
+    """``processor`` is processor time, that of child processes included; both in seconds."""
+
+    seconds: float
+    processor: float
+
+
+class _Changed(NamedTuple):
+    """What it costs to freeze a change, what git needs for it, and what the links alone of the frozen tree cost."""
+
+    frozen: _Cost
+    by_git: _Cost
+    by_links: _Cost
 
 
 class _Tree:
@@ -96,6 +115,11 @@ class _Tree:
         self._git("add", "--all")
         self._git("write-tree")
 
+    def link(self) -> None:
+        """Link a whole frozen tree anew, as each freeze has to."""
+        tree = next((self.store.root / "trees").iterdir())
+        subprocess.run(["cp", "-al", tree, self._root.with_name(f"linked-{self._changes}")], check=True)
+
     def commit(self) -> None:
         self._git("add", "--all")
         author = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost")
@@ -111,10 +135,20 @@ def _tree(write: Callable[[Path], None]) -> Iterator[_Tree]:
         yield _Tree(Path(folder) / "repository", write)
 
 
-def _after_change(tree: _Tree) -> tuple[float, float]:
-    """Seconds to freeze, and seconds that git needs for the same change."""
+def _after_change(tree: _Tree) -> _Changed:
     tree.change()
-    return _timed(tree.freeze), _timed(tree.write_tree)
+    return _Changed(_cost(tree.freeze), _cost(tree.write_tree), _cost(tree.link))
+
+
+def _seconds(costs: Iterable[_Cost]) -> list[float]:
+    return [cost.seconds for cost in costs]
+
+
+def _processor(name: str, changes: Sequence[_Changed]) -> Figure:
+    """Processor time, which other work on the machine disturbs less, beside that of the links alone."""
+    frozen = median([one.frozen.processor for one in changes])
+    links = median([one.by_links.processor for one in changes])
+    return Figure(name, frozen, "s", len(changes), Reference("cp -al of the frozen tree, same run", links))
 
 
 def _commits(tree: _Tree, n: int) -> list[float]:
@@ -149,10 +183,14 @@ def _outlive_racy_window() -> None:
 
 
 def _timed(action: Callable[[], object]) -> float:
+    return _cost(action).seconds
+
+
+def _cost(action: Callable[[], object]) -> _Cost:
     os.sync()  # what others wrote must not be waited for here
-    began = time.perf_counter()
+    busy, began = sum(os.times()[:4]), time.perf_counter()
     action()
-    return time.perf_counter() - began
+    return _Cost(time.perf_counter() - began, sum(os.times()[:4]) - busy)
 
 
 BENCHMARK: Final = Benchmark(
@@ -161,10 +199,12 @@ BENCHMARK: Final = Benchmark(
         "freeze_cold",
         "freeze_unchanged",
         "freeze_one_change",
+        "freeze_one_change_processor",
         "freeze_one_commit",
         "freeze_200mb_cold",
         "freeze_200mb_unchanged",
         "freeze_200mb_one_change",
+        "freeze_200mb_one_change_processor",
         "verify_speed",
     ),
     run,
