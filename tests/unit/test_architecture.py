@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_private_modules_are_imported_by_their_own_package_only() -> None:
         if (owner := home(name)) is not None and module != owner and not module.startswith(f"{owner}.")
     ]
     assert foreign == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Also not for the sake of annotations."""
+    graph = {
+        module: {base for name in imports(module) if (base := name if name in MODULES else name.rpartition(".")[0])}
+        for module in MODULES
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_every_module_says_what_it_is() -> None:
