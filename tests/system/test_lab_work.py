@@ -76,6 +76,21 @@ def test_every_attempt_every_device_call_and_every_move_of_a_sample_names_its_co
     assert steps and all({name: step[name] for name in pin} == pin for step in steps)
 
 
+def test_a_sample_leads_to_its_tasks_and_their_code_and_the_code_to_its_samples(
+    lab: Laboratory, done: dict[str, Any]
+) -> None:
+    sample, pin = done["samples"][0], done["tasks"][0]["pin"]
+    told = json.loads(lab.cli("blame", sample["id"], "--since", "--json"))
+    tasks = [task for task in told["tasks"] if task["parent"] is None]
+    assert [task["task"] for task in tasks] == [task["id"] for task in done["tasks"]]
+    assert [task["parameters"] for task in tasks] == [task["parameters"] for task in done["tasks"]]
+    assert all({name: task[name] for name in pin} == pin and task["author"] for task in told["tasks"])
+    assert (told["since"]["tasks"], told["since"]["drivers"]) == ([], [])
+    made = json.loads(lab.cli("samples", "--version", pin["snapshot"][:12], "--json"))
+    assert {each["id"] for each in done["samples"]} <= {each["id"] for each in made}
+    assert "There is no sample 'nothing'" in lab.refused("blame", "nothing")
+
+
 def test_everything_is_given_back_at_the_end(lab: Laboratory, done: dict[str, Any]) -> None:
     tasks = [task["id"] for task in done["tasks"]]
     held = {"holder": {"$in": tasks}}

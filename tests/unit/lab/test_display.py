@@ -36,7 +36,7 @@ def device(name: str, **changes: Any) -> dict[str, Any]:
 
 
 def process(**changes: Any) -> dict[str, Any]:
-    running = {"name": "worker-3f9a81cc02d7", "state": "running", "why": None, "spawned_because": []}
+    running: dict[str, Any] = {"name": "worker-3f9a81cc02d7", "state": "running", "why": None, "spawned_because": []}
     return {**running, **changes}
 
 
