@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from distributions import Site, editable, make_package
 
+from hotswap import roots
 from hotswap.closure import Closure
 from hotswap.environment import Distribution, Environment
 from hotswap.errors import SourceError
@@ -289,3 +291,11 @@ def test_a_class_depends_on_the_local_packages_that_it_uses(
     before = digest()
     make_package(repo, {file: "def x():\n    return 2\n"})
     assert digest() != before
+
+
+def test_the_search_for_packages_knows_nothing_of_the_sources_that_use_it() -> None:
+    nodes = list(ast.walk(ast.parse(Path(roots.__file__).read_text())))
+    imported = {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    assert "hotswap.errors" in imported
+    assert not [name for name in imported if name.startswith(("hotswap.source", "hotswap.store"))]
