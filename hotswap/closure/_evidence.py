@@ -28,6 +28,7 @@ class Evidence:
             "scheme": self.plan.scheme,
             "modules": sorted(self.modules.items()),
             "links": sorted(self.plan.links),
+            "external": sorted(self.plan.external),
             "statements": self.plan.statements,
             "order": self.plan.order,
             "data": sorted(self.data.items()),

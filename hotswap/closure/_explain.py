@@ -148,6 +148,7 @@ class _Comparison:
         yield from self._of_modules()
         yield from self._of_data()
         yield from self._of_links()
+        yield from self._of_imports()
         yield from self._of_statements()
         yield from self._of_order()
 
@@ -199,6 +200,14 @@ class _Comparison:
             told = [_passed(link) for link in sorted(new - old) if link.startswith(f"{package}:")]
             path = self._trees[1].modules.paths.get(package, package)
             yield Cause(path, tuple(told) or ("it passes on less",), (Step(package, "package"),))
+
+    def _of_imports(self) -> Iterator[Cause]:
+        """Names of libraries that are names of the tree too, in one of both."""
+        old, new = (found.plan.external for found in self._found)
+        for name in sorted(old ^ new):
+            if any(name in tree.modules for tree in self._trees):
+                where = "outside" if name in new else "inside"
+                yield Cause("", (f"importing {name} leads {where} the snapshot now",))
 
     def _of_statements(self) -> Iterator[Cause]:
         old, new = (set(found.plan.statements) for found in self._found)

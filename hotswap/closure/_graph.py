@@ -157,18 +157,33 @@ class Graph:
     def _named_in_text(self, module: str) -> Found:
         """Modules named by dotted strings, as configuration and mocks do."""
         found = Found()
-        for text in self.modules.facts(module).strings:
+        strings = self.modules.facts(module).strings
+        for text in strings:
             if text.endswith(".py"):
-                found.modules.update(
-                    name for name, path in self.modules.paths.items() if f"/{path}".endswith(f"/{text}")
-                )
+                ends = (name for name, path in self.modules.paths.items() if f"/{path}".endswith(f"/{text}"))
+                found.modules.update(ends)
             elif _DOTTED.fullmatch(text) and text.partition(".")[0] in self.modules:
                 name = text.partition(":")[0]
                 while name and name not in self.modules.paths:
                     name = name.rpartition(".")[0]
                 if name and not self.modules.is_package(name):
                     found.modules.add(name)
+        if "-m" in strings:
+            found.modules.update(self._run_by_name(strings))
+        if "-c" in strings and self._starts_python(module):
+            found.doubts.add(Doubt(f"{module} runs text in a Python of its own", deep=True))
         return found
+
+    def _run_by_name(self, strings: frozenset[str]) -> Iterator[str]:
+        """Modules that ``python -m`` may run, from whatever folder."""
+        for name in self.modules.paths:
+            run = name.removesuffix(".__main__")
+            if any(f".{run}".endswith(f".{text}") for text in strings):
+                yield name
+
+    def _starts_python(self, module: str) -> bool:
+        facts = self.modules.facts(module)
+        return "sys.executable" in facts.chains or any("python" in text for text in facts.strings)
 
 
 def libraries(external: Iterable[str]) -> frozenset[str]:
@@ -179,7 +194,9 @@ def libraries(external: Iterable[str]) -> frozenset[str]:
 def _changes_search(facts: Facts) -> bool:
     """True for a module that may change where modules are searched."""
     searched = any(f"{dotted}.".startswith(("sys.path.", "site.")) for dotted in facts.chains)
-    script = any(text.endswith(".py") for text in facts.strings)  # Python searches its folder when it runs it
+    script = any(
+        text.endswith(".py") or text == "-m" for text in facts.strings
+    )  # Python searches its folder when it runs it
     changing = {"sys.path", "site.addsitedir", *(["subprocess"] if script else [])}
     return searched or any(entry.dotted in changing or entry.module in changing for entry in facts.imports)
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from hotswap.closure._facts import Facts
 from hotswap.closure._parse import digest, parse
 
-_FORMAT = 7
+_FORMAT = 8
 _LARGEST = 8192
 _log = logging.getLogger(__name__)
 _adapter = TypeAdapter(Facts)

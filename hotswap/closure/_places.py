@@ -29,7 +29,8 @@ _STEPS = _SAME | _ABOVE | _BELOW | _BESIDE
 _CLIMBS = frozenset({"parent", "parents", "with_name", "with_suffix", "with_stem"})
 _PARTS = frozenset({"name", "stem", "suffix", "suffixes"})
 _LISTS = frozenset({"iterdir", "glob", "iglob", "rglob", "listdir", "scandir", "walk"})
-_FINDS_MODULES = frozenset({"iter_modules", "find_loader", "get_loader"})
+_FINDS_MODULES = frozenset({"iter_modules", "find_loader", "get_loader", "contents"})
+_RUN = ("subprocess.", "shutil.", "filecmp.", "tarfile.", "compileall.", "os.popen", "os.system", "os.exec", "os.spawn")
 _BY_PATTERN = frozenset({"glob", "iglob", "rglob"})
 _TEXT_METHODS = frozenset(
     {"replace", "removesuffix", "rsplit", "split", "partition", "rpartition", "format", "as_posix"}
@@ -75,7 +76,11 @@ class Places:
             return
         if not isinstance(node, ast.Name | ast.Attribute):
             return
-        last = _last(node)
+        last = self._word(node)
+        if last in _FINDS_MODULES:
+            self.reads |= {"location", "names"}
+        elif last in _LISTS and not self._is_called(node):
+            self.reads.add("listing")
         if last in _FILES:
             self._start(node, "own" if isinstance(node, ast.Name) else "sources")
         elif last in _FOLDERS:
@@ -86,24 +91,48 @@ class Places:
             self._climb(node)
 
     def _call(self, node: ast.Call) -> None:
-        last = _last(node.func)
-        if last == "contents":
-            self.reads.add("names")
+        last = self._word(node.func)
         if last == "files":
             self._start(node, "data")
         elif last in _TELLING_FILES:
             self._start(node, "sources")
-        elif last in {"dirname", "splitext"} and node.args:
+        elif self._reworks(node, last):
             self._climb(node)
         if last in OPENERS and self._opens_undecided(node):
             self.reads.add("data")
         if last in _LISTS:
             self._list(node)
-        if last in _FINDS_MODULES:
-            self.reads |= {"location", "names"}
         if self._asks_resource(node):
             named = all(isinstance(part, ast.Constant) for part in node.args)
             self.reads |= {"location"} if named else {"location", "data"}
+
+    def _word(self, node: ast.AST) -> str:
+        """The last part of what a name stands for, whatever an import calls it here."""
+        return self.scope.full_name(chain(node)).rpartition(".")[2] or _last(node)
+
+    def _is_called(self, node: ast.AST) -> bool:
+        parent = self._parents.get(id(node))
+        return isinstance(parent, ast.Call) and parent.func is node
+
+    def _reworks(self, call: ast.Call, last: str) -> bool:
+        """True for a call that makes another path of one it may have been given."""
+        if last in {"dirname", "splitext"} or self.scope.full_name(chain(call.func)) == "os.path.split":
+            return bool(call.args)
+        if last not in {"replace", "removesuffix"} or not isinstance(call.func, ast.Attribute) or not call.args:
+            return False
+        text, old = call.func.value, call.args[0]
+        known = isinstance(old, ast.Constant) and not any(
+            letter.isalnum() or letter == "/" for letter in str(old.value)
+        )
+        return isinstance(text, ast.Call) and _last(text.func) in {"str", "fspath", "as_posix"} and not known
+
+    def _runs(self, node: ast.AST | None) -> bool:
+        """True where a whole folder may be handed to another program, or copied."""
+        while node is not None and not isinstance(node, ast.stmt):
+            if isinstance(node, ast.Call) and self.scope.full_name(chain(node.func)).startswith(_RUN):
+                return True
+            node = self._parents.get(id(node))
+        return False
 
     def _asks_resource(self, node: ast.Call) -> bool:
         full = self.scope.full_name(chain(node.func))
@@ -111,7 +140,7 @@ class Places:
 
     def _list(self, call: ast.Call) -> None:
         """Listing a folder tells the names of what is in it; a constant pattern says which."""
-        last = _last(call.func)
+        last = self._word(call.func)
         if last in _BY_PATTERN:
             self.reads.add("patterns" if call.args and self._decided(call.args[0]) else "listing")
         else:
@@ -176,7 +205,7 @@ class Places:
             if isinstance(parent, ast.Expr) or _takes_part(parent) or self._lists_pattern(parent, current):
                 return True, kind, set()
             if not _is_step(parent, current):
-                return False, _read_by(parent, kind), set()
+                return False, "sources" if self._runs(parent) else _read_by(parent, kind), set()
             if self._decided(parent) and not self._goes_on(parent):
                 return not self._reshaped(self._parents.get(id(parent))), "data", set()
             kind = "data" if _moves(parent) else kind

@@ -36,7 +36,7 @@ class Scope:
         first, _, rest = dotted.partition(".")
         entries = self.imports.get(first, ())
         names = {entry.dotted for entry in entries if entry.level == 0}
-        if first in self.own or len(names) != 1 or any(entry.level for entry in entries):
+        if not first or first in self.own or len(names) != 1 or any(entry.level for entry in entries):
             return ""
         return ".".join(part for part in (*names, rest) if part)
 

@@ -11,9 +11,10 @@ from hotswap.closure._known import SOURCE_ATTRIBUTES, words
 _LINES = SOURCE_ATTRIBUTES | {"linecache", "get_source", "getframeinfo", "tokenize", "co_linetable", "co_lnotab"}
 _DOCSTRINGS = words(
     """__doc__ getdoc docopt use_attribute_docstrings co_consts getmembers getmembers_static classify_class_attrs
-    json_schema model_json_schema models_json_schema schema schema_json GenerateJsonSchema"""
+    getattr_static globals locals json_schema model_json_schema models_json_schema schema schema_json
+    GenerateJsonSchema"""
 )
-_DOCUMENTING = words("click typer fire docopt pydoc doctest cmd plac defopt fastapi cyclopts")
+_DOCUMENTING = words("unittest click typer fire docopt pydoc doctest cmd plac defopt fastapi cyclopts")
 _LINE_LIBRARIES = words("cloudpickle dill marshal dis")
 _MODELS = words("pydantic pydantic_settings pydantic_xml sqlmodel beanie odmantic")
 
@@ -50,12 +51,15 @@ def _hands_out_code(node: ast.AST) -> bool:
 
 
 def _lists_class(node: ast.AST) -> bool:
-    """True where all that a class has, its docstring too, is listed; an object has none of its own."""
+    """True where anything that a class has, its docstring too, may be asked for; an object has none of its own."""
     if isinstance(node, ast.Attribute):
         return node.attr == "__dict__" and not _is_self(node.value)
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
         return False
-    return node.func.id == "help" or (node.func.id == "vars" and bool(node.args) and not _is_self(node.args[0]))
+    if node.func.id in {"vars", "getattr"} and node.args and _is_self(node.args[0]):
+        return False
+    computed = node.func.id == "getattr" and len(node.args) > 1 and not isinstance(node.args[1], ast.Constant)
+    return node.func.id in {"help", "vars"} or computed
 
 
 def _is_self(node: ast.AST) -> bool:
