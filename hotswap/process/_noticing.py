@@ -50,10 +50,11 @@ class Noticing:
             _after_each_module(ExtensionFileLoader, self._execute),
         ):
             yield
-        if self._found():
+        self.reasons = self._found() if _KNOWN else ["this operating system does not tell what a fork would break"]
+        if self.reasons and _KNOWN:
             gc.collect()  # what nobody can reach any more is no reason
             _let_threads_end()
-        self.reasons = self._found() if _KNOWN else ["this operating system does not tell what a fork would break"]
+            self.reasons = self._found()
 
     def _execute(self, module: ModuleType, execute: Callable[[], None]) -> None:
         if not str(getattr(module, "__file__", None) or "").startswith(self._within):
@@ -204,23 +205,23 @@ def _address(name: Any) -> str:
 
 def _generators() -> Iterator[str]:
     """Every random generator made since the last freeze that has a seed and is not reseeded after a fork."""
-    kinds, legacy = _kinds(), sys.modules.get("numpy.random.mtrand")
+    objects = gc.get_objects()
+    kinds = tuple(kind for kind in set(map(type, objects)) if _draws(kind))
+    if not kinds:
+        return
+    legacy = sys.modules.get("numpy.random.mtrand")
     reseeded = [getattr(random, "_inst", None), getattr(legacy, "_rand", None)]
-    found = [
-        each
-        for each in gc.get_objects()
-        if issubclass(type(each), kinds)
-        and not issubclass(type(each), random.SystemRandom)
-        and not any(each is one for one in reseeded)
-    ]
+    found = [each for each in objects if type(each) in kinds and not any(each is one for one in reseeded)]
     names = _names() if found else {}
     for each in found:
         yield names.get(id(each), f"the import keeps a random generator of {type(each).__module__}")
 
 
-def _kinds() -> tuple[type, ...]:
+def _draws(kind: type) -> bool:
+    """Whether such objects draw numbers from a seed."""
     numpy = sys.modules.get("numpy.random")
-    return (random.Random, *((numpy.Generator, numpy.RandomState) if numpy else ()))
+    kinds = (random.Random, *((numpy.Generator, numpy.RandomState) if numpy else ()))
+    return issubclass(kind, kinds) and not issubclass(kind, random.SystemRandom)
 
 
 def _names() -> dict[int, str]:
