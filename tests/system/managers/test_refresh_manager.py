@@ -180,6 +180,18 @@ def test_a_burst_of_commits_ends_with_the_last_one_live(
     assert (told[-1]["rev"], told[-1]["outcome"]) == (last, Outcome.LIVE)
 
 
+def test_a_save_beside_the_lab_package_is_taken_too(tmp_path: Path, records: Records, participant: Participant) -> None:
+    (tmp_path / "units.py").touch()
+    settings = '[general]\nauto_refresh = true\ntrigger = "save"\n[code]\nextra = ["units.py"]\n'
+    manager = _manager(tmp_path, records, participant, settings)
+    manager.start()
+    with records.refreshes.watch(max_await_time_ms=500) as changes:
+        (tmp_path / "units.py").write_text("KELVIN = 273.15\n")
+        while records.refreshes.find_one({"trigger": "save", "outcome": Outcome.UNCHANGED}) is None:
+            changes.try_next()
+    manager.stop()
+
+
 def test_a_refresh_says_who_wanted_what_under_which_settings(manager: RefreshManager, records: Records) -> None:
     manager.start()
     told = manager.request("next", "ada", "test")
