@@ -65,6 +65,11 @@ PLACES = {
         "str(known{i}).replace('known', 'data{i}')",
         f"{_PATHS}known{{i}} = Path(__file__).with_name('known.txt')\n",
     ),
+    "a helper that makes text of a path": _parsed(
+        "beside{i}(known{i})",
+        f"{_PATHS}from {{tool}} import beside{{i}}\nknown{{i}} = Path(__file__).with_name('known.txt')\n",
+        "def beside{i}(path):\n    return str(path).replace('known', 'data{i}')\n",
+    ),
     "the file of a class": _parsed(
         f"Path(inspect.getfile(type(self))).parent / {_FILE}",
         f"{_PATHS}import inspect\n",
@@ -110,6 +115,12 @@ NAMES = {
         "all{i}(Path(__file__).parent)",
         _PATHS + "from {tool} import all{i}\n",
         "def all{i}(folder):\n    return [path.name for path in folder.iterdir()]\n",
+    ),
+    "all in a folder, by another name": _listed(
+        "names{i}(os.path.dirname(__file__))", "import os\nfrom os import listdir as names{i}\n"
+    ),
+    "all in a folder, by a library": _listed(
+        "filecmp.dircmp(os.path.dirname(__file__), '/').left_list", "import filecmp\nimport os\n"
     ),
     "modules in a folder": _listed(
         "found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)])", _PATHS + "import pkgutil\n"

@@ -46,6 +46,17 @@ COUNTS = {
         "job.py": "import beside\nprint(beside.rate)\n",
         "beside.py": "rate = @@\n",
     },
+    "a module that is run by its name": {
+        "dev.py": "import os, subprocess, sys\nclass Dev:\n    def run(self):\n"
+        "        run = [sys.executable, '-m', 'job']\n"
+        "        return subprocess.run(run, cwd=os.path.dirname(__file__), check=True)\n",
+        "job.py": "print(@@)\n",
+    },
+    "text that another Python runs": {
+        "dev.py": "import subprocess, sys\nclass Dev:\n    def run(self):\n"
+        "        return subprocess.run([sys.executable, '-c', 'from p.job import rate'], check=True)\n",
+        "job.py": "rate = @@\n",
+    },
     "the version of the lab": {
         "dev.py": ASKS,
         "../our_lab-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: our-lab\nVersion: 1.@@\n",
@@ -139,3 +150,8 @@ def test_the_names_of_modules_count_without_their_text(judge: Judge) -> None:
 def test_a_file_that_is_read_as_data_is_told(judge: Judge) -> None:
     found = judge({"dev.py": HERE + "class Dev:\n    def run(self): return (HERE / 'b.py').read_text()\n", "b.py": ""})
     assert found.files == ("p/b.py", "p/dev.py")
+
+
+def test_a_package_that_appears_counts(judge: Judge) -> None:
+    files = {"dev.py": "try:\n    import p.extra\nexcept ImportError:\n    pass\nclass Dev:\n    pass\n"}
+    assert judge(files).digest != judge(files | {"extra/__init__.py": ""}).digest
