@@ -153,6 +153,7 @@ class Lab:
         self.driver = FakeDriver()
         self.sent: queue.Queue[tuple[str, str, int]] = queue.Queue()
         self.ensured: queue.Queue[str] = queue.Queue()
+        self.processes: list[Document] = [{"name": "worker"}]
         self.stopped = threading.Event()
         self._changed = threading.Event()
         self._watch = DeathWatch()
@@ -172,7 +173,7 @@ class Lab:
             watch=self._watch,
             end_workers=lambda: None,
             ensure_worker=self.ensured.put,
-            processes=lambda: [{"name": "worker"}],
+            processes=lambda: self.processes,
             shutdown=self.stopped.set,
         )
         for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers"):

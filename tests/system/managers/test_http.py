@@ -140,6 +140,30 @@ def test_positions_tell_their_sample(client: LabClient, lab: Lab) -> None:
     }
 
 
+def test_a_sample_is_blamed_by_name_or_id_and_a_version_gives_its_samples(client: LabClient, lab: Lab) -> None:
+    client.submit({"name": "x", "samples": [{"name": "s"}], "tasks": [{**TASK, "samples": ["s"]}]})
+    task_id = lab.run()
+    blame = client.blame("s", since=True)
+    (made,) = blame["tasks"]
+    assert (made["task"], made["parameters"], made["outcome"]) == (task_id, {"minutes": 1}, "RUNNING")
+    assert (made["snapshot"], made["commit"], made["dirty"]) == (NEW, "commit of 1111", False)
+    assert client.blame(blame["sample"]["id"])["tasks"] == [made]
+    assert "since" not in client.blame("s")
+    assert [sample["name"] for sample in client.samples(NEW[:8])] == ["s"]
+    assert "There is no sample" in refused(404, client.blame, "nothing")
+    assert "No task ran" in refused(404, client.samples, "2")
+    client.submit({"name": "y", "samples": [{"name": "s"}], "tasks": [TASK]})
+    assert "2 samples are called 's'" in refused(409, client.blame, "s")
+
+
+def test_a_version_tells_of_its_processes_beside_its_newest_generation(client: LabClient, lab: Lab) -> None:
+    lab.processes.append({"name": "worker-1", "snapshot": NEW, "state": "queued", "why": "it waits for memory"})
+    lab.promote(OLD)
+    lab.promote(NEW)
+    told = [[each["name"] for each in version["processes"]] for version in client.get("versions")]
+    assert told == [["worker-1"], [], []]
+
+
 def test_tasks_are_cancelled_and_retried(client: LabClient, lab: Lab) -> None:
     experiment = client.submit({"name": "x", "tasks": [TASK, {**TASK, "prev_tasks": [0]}]})
     task_id = lab.run()
