@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lab.display._laboratory import remark
+from lab.display._laboratory import remarks
 from lab.display._tables import Column, Document, commit_of, show, time, version
 
 
@@ -26,8 +26,7 @@ def show_versions(console: Console, versions: list[Document]) -> None:
 
 
 def _remarks(generation: Document) -> str:
-    processes = generation.get("processes", [])
-    return "; ".join(f"{each['name']} is {said}" for each in processes if (said := remark(each)))
+    return "; ".join(f"{names}: {said}" for said, names in remarks(generation.get("processes", [])).items())
 
 
 def show_refresh(console: Console, refresh: Document) -> None:

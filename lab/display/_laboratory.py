@@ -38,14 +38,25 @@ def show_devices(console: Console, devices: list[Document]) -> None:
 
 def show_processes(console: Console, processes: list[Document]) -> None:
     """Those of which there is something to say: they wait, have died, or were started the slow way."""
-    columns: list[Column] = [
-        ("process", lambda process: process["name"]),
-        ("state", lambda process: process["state"]),
-    ]
-    show(console, "processes", [each for each in processes if remark(each)], columns, remark)
+    rows = [{"names": names, "remark": said} for said, names in remarks(processes).items()]
+    columns: list[Column] = [("process", lambda row: row["names"])]
+    show(console, "processes", rows, columns, lambda row: str(row["remark"]))
 
 
-def remark(process: Document) -> str:
+def remarks(processes: list[Document]) -> dict[str, str]:
+    """What is to be said of version processes -> of which."""
+    alike: dict[str, list[str]] = {}
+    for process in processes:
+        if said := _remark(process):
+            alike.setdefault(said, []).append(process["name"])
+    return {said: _in_short(sorted(names, reverse=True)) for said, names in alike.items()}  # workers before drivers
+
+
+def _in_short(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _remark(process: Document) -> str:
     """Why a version process does not simply run; empty if it does."""
     state, why = process.get("state", "running"), process.get("why")
     said = [f"{state}, {why}" if why and state != "running" else f"started again: {why}" if why else ""]

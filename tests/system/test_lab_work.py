@@ -60,7 +60,7 @@ def test_samples_end_where_the_last_task_says(done: dict[str, Any]) -> None:
     assert all(place.startswith("storage/") for place in places.values())
 
 
-def test_every_attempt_every_device_call_and_every_move_of_a_sample_names_its_code(lab: Laboratory, done: dict[str, Any]) -> None:
+def test_every_attempt_device_call_and_move_of_a_sample_names_its_code(lab: Laboratory, done: dict[str, Any]) -> None:
     pin = done["tasks"][0]["pin"]
     generation = next(each for each in lab.client.get("versions") if each["number"] == pin["generation"])
     assert all(task["pin"] == pin for task in done["tasks"])

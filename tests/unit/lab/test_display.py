@@ -110,7 +110,14 @@ def test_a_process_that_does_not_simply_run_says_why(facts: dict[str, Any], expe
         "activated_at": STARTED,
         "processes": [odd, process(name="plain")],
     }
-    assert f"worker-3f9a81cc02d7 is {expected}" in " ".join(shown(display.show_versions, [generation]))
+    assert f"worker-3f9a81cc02d7: {expected}" in " ".join(shown(display.show_versions, [generation]))
+
+
+def test_what_is_alike_of_many_processes_is_said_once() -> None:
+    left = ["my_lab.x left a thread"]
+    alike = [process(name=name, spawned_because=left) for name in ("driver-arm", "worker-1", "driver-xrd")]
+    _, _, line = shown(display.show_processes, alike, 120)
+    assert line == "worker-1 and 2 more  spawned, not forked, because my_lab.x left a thread"
 
 
 def test_a_lab_whose_processes_simply_run_says_nothing_of_them() -> None:
