@@ -62,6 +62,26 @@ class BaseDevice(ABC):
         _log.warning("device %s has no emergency stop of its own: nothing was stopped", self.name)
         self.set_message("emergency stop: this driver defines none, nothing was stopped")
 
+    def export_state(self) -> Any:
+        """What the next driver has to know to go on where this one ends, as plain data; None when that is nothing.
+
+        Called before `disconnect` when the device gets the driver of another code version.
+        """
+        return None
+
+    def import_state(self, state: Any) -> None:  # noqa: B027 - a driver without state has nothing to do here
+        """Take over what the driver before exported; called after `connect`, perhaps twice, and moves no hardware.
+
+        ``state`` may come from an older or a newer version of the driver.
+        """
+
+    def verify_state(self, state: Any) -> bool:  # noqa: ARG002 - nothing was exported, so that nothing can differ
+        """Read back from the hardware whether it still is as ``state`` says; called after `import_state`.
+
+        When it is not, or this raises, the driver before is connected again.
+        """
+        return True
+
     def set_message(self, message: str) -> None:
         """Show ``message`` beside the device on the dashboard."""
         self._message = message

@@ -27,12 +27,15 @@ class DriverServer:
     def handlers(self) -> dict[str, Callable[..., Any]]:
         """What the wire offers; see ``Slot`` for the meaning and the errors of each."""
         return {
-            "connect": lambda device: self._slot(device).connect(),
+            "connect": lambda device, stops=None: self._slot(device).connect(stops),
             "disconnect": lambda device: self._slot(device).disconnect(),
             "grant": self._grant,
             "revoke": lambda device, fence: self._slot(device).revoke(fence),
             "call": lambda device, **call: self._slot(device).call(Call(**call)),
-            "emergency_stop": lambda device: self._slot(device).emergency_stop(),
+            "export_state": lambda device: self._slot(device).export_state(),
+            "import_state": lambda device, state: self._slot(device).import_state(state),
+            "verify_state": lambda device, state: self._slot(device).verify_state(state),
+            "emergency_stop": lambda device, stops=0: self._slot(device).emergency_stop(stops),
             "status": lambda device: self._slot(device).status(),
         }
 

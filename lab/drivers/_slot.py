@@ -6,20 +6,24 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from lab.definitions import BaseDevice, build_device
 from lab.drivers._faults import CallFailed
+from lab.drivers._state import exported_state, imported_state, verified_state
 from lab.errors import DeviceError, FenceError
 from lab.plain import to_plain
 from lab.records import Document, now
 
 log = logging.getLogger(__name__)
 
-_NOT_CALLABLE: Final = frozenset({"connect", "disconnect", "set_message"})
+_NOT_CALLABLE: Final = frozenset(
+    {"connect", "disconnect", "set_message", "export_state", "import_state", "verify_state"}
+)
 _AT_ONCE: Final = "emergency_stop"
 _ACKNOWLEDGE: Final = 0.2
 
@@ -52,6 +56,7 @@ class Slot:
         self._device: BaseDevice | None = None
         self._open = False
         self._stopped = False
+        self._stops = 0
         self._turn = threading.Lock()
         self._state = threading.Lock()
         self._granted: int | None = None
@@ -63,22 +68,42 @@ class Slot:
         """Whether the device is there to be called; not yet while it is connecting."""
         return self._open
 
-    def connect(self) -> None:
-        """Build the device and open its connection; nothing happens when it is open. Raises CallFailed."""
+    def connect(self, stops: int | None = None) -> None:
+        """Build the device and open its connection; nothing happens when it is open.
+
+        ``stops`` is how many emergency stops the caller knows of. Raises DeviceError when there was another one
+        since, CallFailed when the driver raised.
+        """
         with self._turn:
             if self._open:
                 return
-            self._stopped = False
-            try:
-                # Known before it is connected: connecting may move hardware, which can be stopped then, too.
-                self._device = build_device(self.name)
-                self._listen(self._device)
-                self._device.connect()
-            except BaseException as error:  # whatever a driver raises is told to who asked, and ends nothing here
-                self._device = None
-                raise CallFailed(error, self._tree) from error
+            with self._failing_alone():
+                device = build_device(self.name)
+                self._listen(device)
+            self._enter(device, stops)
+            with self._failing_alone():
+                device.connect()
             self._open = True
         log.info("Device %s is connected.", self.name)
+
+    @contextmanager
+    def _failing_alone(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:  # whatever a driver raises is told to who asked, and ends nothing here
+            self._device = None
+            raise CallFailed(error, self._tree) from error
+
+    def _enter(self, device: BaseDevice, stops: int | None) -> None:
+        """Known before it is connected: connecting may move hardware, which can be stopped then, too."""
+        with self._state:
+            if stops is not None and stops < self._stops:
+                raise DeviceError(
+                    f"Device {self.name} was stopped in an emergency, so it was not connected; "
+                    f"`lab release {self.name}` connects it."
+                )
+            self._stopped = False
+            self._device = device
 
     def disconnect(self) -> None:
         """Close the connection and forget the device, even when closing fails. Raises CallFailed."""
@@ -126,17 +151,37 @@ class Slot:
             finally:
                 self._busy = False
 
-    def emergency_stop(self) -> bool:
+    def export_state(self) -> Any:
+        """What the next driver has to know, plain and small; None for nothing. Raises DeviceError, CallFailed."""
+        with self._turn:
+            return exported_state(self._connected(), self._tree)
+
+    def import_state(self, state: Any) -> None:
+        """Have the device take over what the driver before exported. Raises DeviceError, CallFailed."""
+        with self._turn:
+            self._refuse_stopped("import_state")
+            imported_state(self._connected(), state, self._tree)
+
+    def verify_state(self, state: Any) -> None:
+        """Have the device read back what it took over. Raises DeviceError when it differs, CallFailed."""
+        with self._turn:
+            self._refuse_stopped("verify_state")
+            verified_state(self._connected(), state, self._tree)
+
+    def emergency_stop(self, stops: int = 0) -> bool:
         """Stop the device at once, whatever it is doing; whether that is done already or still going on.
 
-        From now on no call is executed, until the device is disconnected and connected again.
+        From now on no call is executed, until the device is disconnected and connected again, by somebody who knows
+        of this stop: the one with the number ``stops``.
 
         Raises DeviceError when it is neither connected nor connecting, CallFailed when the driver's method raised.
         """
-        device = self._device
-        if device is None:
-            raise self._absent()
-        self._stopped = True
+        with self._state:
+            self._stops = max(self._stops, stops)
+            device = self._device
+            if device is None:
+                raise self._absent()
+            self._stopped = True
         stopping = _Stopping(device)
         stopping.start()
         stopping.join(_ACKNOWLEDGE)
@@ -149,6 +194,7 @@ class Slot:
         return {
             "connected": self._open,
             "running": device is not None and self._open and (self._busy or self._is_running(device)),
+            "stopped": self._stopped,
             "fence": self._granted,
             "message": "" if device is None else device.message,
         }
@@ -175,9 +221,13 @@ class Slot:
                 f"{self.name}.{call.method} was refused: the device is not granted to task {call.task} any more; "
                 "call devices only inside the `with` block that requested them."
             )
-        if self._stopped and call.method != _AT_ONCE:
+        if call.method != _AT_ONCE:
+            self._refuse_stopped(call.method)
+
+    def _refuse_stopped(self, method: str) -> None:
+        if self._stopped:
             raise DeviceError(
-                f"{self.name}.{call.method} was refused: the device was stopped in an emergency; "
+                f"{self.name}.{method} was refused: the device was stopped in an emergency; "
                 f"`lab release {self.name}` ends that."
             )
 

@@ -9,6 +9,7 @@ import pytest
 
 from lab.definitions import BaseDevice, SamplePosition
 from lab.drivers import _slot
+from lab.drivers._faults import CallFailed
 from lab.drivers._slot import Call, Slot
 from lab.errors import DeviceError
 
@@ -109,3 +110,24 @@ def test_a_stopped_device_serves_its_holder_after_a_new_connection(connected: Sl
     connected.disconnect()
     connected.connect()
     assert connected.call(reach(1)) == "reached"
+
+
+def test_a_device_that_was_stopped_before_it_was_connected_is_not_connected(slot: Slot, arm: Arm) -> None:
+    arm.homed.set()
+    with pytest.raises(DeviceError, match="not connected"):
+        slot.emergency_stop(stops=1)
+    with pytest.raises(DeviceError, match="was stopped in an emergency, so it was not connected"):
+        slot.connect(stops=0)
+    slot.connect(stops=1)
+    assert slot.connected
+
+
+def test_a_stopped_device_takes_no_state_over(connected: Slot) -> None:
+    connected.emergency_stop()
+    with pytest.raises(DeviceError, match=r"arm\.import_state was refused"):
+        connected.import_state({})
+
+
+def test_the_hooks_of_the_hand_over_are_not_for_tasks(connected: Slot) -> None:
+    with pytest.raises(CallFailed, match=r"Arm\.import_state is not for tasks to call"):
+        connected.call(reach(1, "import_state"))
