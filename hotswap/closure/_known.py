@@ -56,7 +56,7 @@ IMPURE_FUNCTIONS = words(
     """re.sub re.subn re.purge types.new_class types.DynamicClassAttribute struct.pack_into collections.defaultdict
     itertools.accumulate itertools.dropwhile itertools.filterfalse itertools.groupby itertools.starmap
     itertools.takewhile abc.ABCMeta enum.EnumMeta enum.EnumType typing.get_type_hints
-    typing_extensions.get_type_hints dataclasses.replace"""
+    typing_extensions.get_type_hints"""
 )
 """Those of ``PURE_LIBRARY`` that call what they are given, or change it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from closure_constructs import EXTRA, GET_CLASS, OWN, PATCH, Construct
 from closure_files import FILES
+from closure_streams import USED
 
 
 def _patched(act: str, tool: str = "", names: str = "") -> Construct:
@@ -246,4 +247,4 @@ OPERATORS = {
     ),
 }
 
-CONSTRUCTS = OWN | PATCHING | OPERATORS | FILES
+CONSTRUCTS = OWN | PATCHING | OPERATORS | FILES | USED
