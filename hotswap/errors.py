@@ -11,6 +11,10 @@ class SourceError(HotswapError):
     """What should be frozen cannot be frozen."""
 
 
+class MovedError(SourceError):
+    """What should be frozen changed meanwhile; the same request may succeed later."""
+
+
 class ArchiveError(SourceError):
     """An archive cannot be written, or is not what it should be."""
 

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from hotswap import _names
 from hotswap.digest import stat_key
-from hotswap.errors import SourceError
+from hotswap.errors import MovedError
 from hotswap.limits import Limits
 from hotswap.source import _git, _rules
 
@@ -100,9 +100,9 @@ def aside(action: Callable[[], T]) -> Future[T]:
         pool.shutdown(wait=False)
 
 
-def moved(path: str) -> SourceError:
+def moved(path: str) -> MovedError:
     """The error for a file that is not as it was found."""
-    return SourceError(f"{path} changed while it was being frozen: freeze again when nothing is being saved.")
+    return MovedError(f"{path} changed while it was being frozen: freeze again when nothing is being saved.")
 
 
 def _walk(root: str) -> Iterator[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from hotswap.errors import SourceError
+from hotswap.errors import MovedError, SourceError
 from hotswap.snapshot import Snapshot
 from hotswap.source import GitSource, TreeSource, fetch, repository_around
 from hotswap.store import Store
 from lab.config import LabConfig
+
+_TRIES: Final = 10
 
 
 class LabCode:
@@ -20,6 +25,7 @@ class LabCode:
         self._branch = config.general.branch
         self._code = config.code
         self._store = store
+        self._rest = config.refresh.debounce_ms / 1000
         self._places = (self._package, *self._code.extra)
 
     @property
@@ -46,7 +52,8 @@ class LabCode:
 
     def repository(self) -> Path | None:
         """The top folder of the repository that the lab package is in; None when it is in none."""
-        return repository_around(self._package)
+        # The folder is looked at only where it is: what a person did to it says nothing about the commits.
+        return repository_around(self._package if self._package.is_dir() else self._package.parent)
 
     def _tip(self, top: Path) -> str:
         if self._code.remote is not None and self._branch is not None:
@@ -54,6 +61,14 @@ class LabCode:
         return self._branch or "HEAD"
 
     def _freeze_saved(self) -> Snapshot:
+        """The saved files as they are when nobody saves; the last try tells which did not rest."""
+        for _ in range(_TRIES - 1):
+            with suppress(MovedError):
+                return self._freeze_once()
+            time.sleep(self._rest)
+        return self._freeze_once()
+
+    def _freeze_once(self) -> Snapshot:
         source = TreeSource(self._package, extra=self._code.extra, local=self._code.local)
         try:
             return self._store.freeze(source)

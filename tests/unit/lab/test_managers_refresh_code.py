@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from distributions import make_package
 
-from hotswap.errors import SourceError
+from hotswap.errors import MovedError, SourceError
+from hotswap.source import TreeSource
 from hotswap.store import Store
 from lab.config import ConfigError, load
 from lab.managers.refresh import LabCode
@@ -62,6 +64,36 @@ def test_the_saved_code_tells_where_it_is_even_if_it_cannot_be_frozen(folder: Pa
     with pytest.raises(SourceError, match="symbolic link"):
         saved.freeze(None)
     assert folder / "my_lab" in saved.places
+
+
+def test_files_that_are_saved_while_they_are_frozen_are_frozen_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = code(folder, 'trigger = "save"\n[refresh]\ndebounce_ms = 1\n')
+    check, edits = TreeSource.check, iter(["half = ", "half = 1"])
+
+    def check_after_a_save(source: TreeSource) -> None:
+        for content in islice(edits, 1):
+            (folder / "units.py").write_text(content)
+        check(source)
+
+    monkeypatch.setattr(TreeSource, "check", check_after_a_save)
+    snapshot = saved.freeze(None)
+    assert next(entry.size for entry in snapshot.files if entry.path == "units.py") == len("half = 1")
+
+
+def test_files_that_never_rest_are_refused_by_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = code(folder, 'trigger = "save"\n[refresh]\ndebounce_ms = 1\n')
+    check = TreeSource.check
+
+    def check_after_a_save(source: TreeSource) -> None:
+        with (folder / "units.py").open("a") as file:
+            file.write("# more\n")
+        check(source)
+
+    monkeypatch.setattr(TreeSource, "check", check_after_a_save)
+    with pytest.raises(MovedError, match=r"units.py changed while it was being frozen: freeze again when nothing"):
+        saved.freeze(None)
 
 
 def test_a_commit_has_the_helpers_of_that_commit(folder: Path) -> None:
