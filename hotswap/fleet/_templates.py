@@ -18,6 +18,7 @@ from hotswap.fleet._endings import in_words
 from hotswap.fleet._locks import Locks
 from hotswap.fleet._memory import TEMPLATE
 from hotswap.fleet._parents import START_SECONDS, Parent, connect, plain, run_of, start_zygote
+from hotswap.process import crashes
 from hotswap.process.context import UNCLAIMED_SECONDS, Birth
 from hotswap.process.rlimits import Limits
 from hotswap.process.runs import Run, Runs
@@ -31,6 +32,9 @@ _MARGIN_SECONDS: Final = 2.0
 """A template stops an import at its limit by itself, and says where; this much later it is taken to be stuck."""
 
 _DEATH_SECONDS: Final = 1.0
+_LAST_WORDS: Final = {"lines": 200, "most": 1 << 16}
+"""How much of a log may tell where the import was when it ended the process."""
+
 _ZYGOTE: Final = "zygote"
 
 log = logging.getLogger(__name__)
@@ -222,8 +226,9 @@ class Templates:
             "unclaimed_seconds": UNCLAIMED_SECONDS,
         }
         birth = self.birth(template_name(snapshot), snapshot, TEMPLATE, arguments)
+        log_start = self._runs.log_size(birth.name)
         with self._lock(_ZYGOTE):
-            run = run_of("template", birth, self._forked_from_zygote(birth))
+            run = run_of("template", birth, self._forked_from_zygote(birth), log_start)
         self._watch(run)
         return run
 
@@ -277,8 +282,13 @@ class Templates:
         with self._lock(_ZYGOTE):
             code = self._zygote.exit_code(run.identity.pid) if self._zygote is not None else None
         how = "" if code is None else f" ({in_words(code)})"
+        words = "\n".join(self._runs.last_words(run, **_LAST_WORDS))
+        path, line = crashes.place(words, self._store.root / "trees" / snapshot) or (None, None)
+        where = f" in {path}, line {line}" if path else ""
         return DescribeError(
-            f"Version {snapshot[:12]} ended its process while it was imported{how}; see {run.name}.log."
+            f"Version {snapshot[:12]} ended its process while it was imported{how}{where}; see {run.name}.log.",
+            path,
+            line,
         )
 
 

@@ -20,7 +20,7 @@ from typing import Any, Final, NoReturn
 from hotswap import wire
 from hotswap.describe import ask_in_fork, import_package
 from hotswap.errors import DescribeError, ProcessError
-from hotswap.process import hygiene
+from hotswap.process import crashes, hygiene
 from hotswap.process._noticing import Noticing, children
 from hotswap.process.context import Birth, live
 from hotswap.process.identity import Identity
@@ -162,7 +162,7 @@ class _Template:
             gc.enable()
 
     def _import_watched(self) -> None:
-        with hygiene.undone(), self._noticed.watching(), self._limits.imposed():
+        with hygiene.undone(), crashes.told(), self._noticed.watching(), self._limits.imposed():
             self._modules = import_package(self._birth.package, Path(self._birth.tree))
 
     def handlers(self) -> dict[str, wire.Handler]:

@@ -79,6 +79,20 @@ def test_parts_of_a_namespace_package_that_lie_elsewhere_are_not_imported(
         ("raise ValueError('Why.')", "described does not import: ValueError in described/a.py, line 1: Why."),
         ("raise ValueError", "described does not import: ValueError in described/a.py, line 1: no reason given."),
         ("raise SystemExit(3)", "described does not import: SystemExit in described/a.py, line 1: 3."),
+        (
+            "raise ValueError('One\\n  two.')",
+            "described does not import: ValueError in described/a.py, line 1: One two.",
+        ),
+        (
+            "\n1\0",
+            "described does not import: SyntaxError in described/a.py, line 2: "
+            "source code string cannot contain null bytes.",
+        ),
+        (
+            "from described import b",
+            "described does not import: ImportError in described/a.py, line 1: "
+            "cannot import name 'b' from 'described' (described/__init__.py).",
+        ),
     ],
 )
 def test_what_does_not_import_is_told_with_file_and_line(load: Load, text: str, told: str) -> None:
