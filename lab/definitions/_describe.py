@@ -9,8 +9,8 @@ from typing import Any
 from hotswap.errors import DescribeError
 
 from ._device import BaseDevice
-from ._location import Location, raised_at
-from ._parameters import parameter_model
+from ._location import Location, defined_at, raised_at
+from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
 from ._registry import DeviceRecord, TaskRecord, registry
 
@@ -20,9 +20,12 @@ _NETWORK_PARAMETERS = frozenset({"address", "host", "hostname", "ip", "ip_addres
 
 
 def load(package: str) -> None:
-    """Import a lab package, recording the devices it constructs."""
+    """Import a lab package, recording the devices it constructs. Raises `DescribeError` if it has no ``__init__``."""
     with registry.recording():
-        importlib.import_module(package)
+        module = importlib.import_module(package)
+    if module.__file__ is None:
+        path = f"{package}/__init__.py"
+        raise DescribeError(f"{path} is missing: register devices and tasks there", path)
 
 
 def build_device(name: str) -> BaseDevice:
@@ -72,9 +75,9 @@ def _describe_device(record: DeviceRecord, package: str) -> dict[str, Any]:
 
 def _describe_task(record: TaskRecord) -> dict[str, Any]:
     try:
-        schema = parameter_model(record.cls).model_json_schema()
+        schema = parameter_schema(record.cls)
     except DescribeError as error:
-        raise _blame(record.where, str(error)) from error
+        raise _blame(defined_at(record.cls.__init__) or record.where, str(error)) from error
     return {"class": _reference(record.cls), "schema": schema, "where": str(record.where)}
 
 
@@ -88,7 +91,7 @@ def _construct(record: DeviceRecord, package: str) -> tuple[BaseDevice, list[Sam
         positions = list(device.sample_positions)
     except Exception as error:  # a lab author's code may raise anything
         where = raised_at(error, package) or record.where
-        reason = f"{type(error).__name__}: {error}"
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(".")
         raise _blame(
             where,
             f"device {record.name!r} (registered at {record.where}) cannot be constructed: {reason}; correct its class",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 _OWN_PACKAGE = __name__.rpartition(".")[0]
 
@@ -40,8 +43,23 @@ def raised_at(error: BaseException, package: str) -> Location | None:
     return found
 
 
+def defined_at(function: Callable[..., object]) -> Location | None:
+    """Return where a function begins, or None for one that no file of a package defines."""
+    original: Any = inspect.unwrap(function)
+    code = getattr(original, "__code__", None)
+    if code is None:
+        return None
+    path = _relative(code.co_filename, original.__globals__)
+    return None if path is None else Location(path, code.co_firstlineno)
+
+
 def _location(frame: FrameType, line: int) -> Location:
-    path = Path(frame.f_code.co_filename)
-    package = sys.modules.get(frame.f_globals.get("__name__", "").partition(".")[0])
-    root = Path(getattr(package, "__file__", None) or path).parent.parent
-    return Location(path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path), line)
+    file = frame.f_code.co_filename
+    return Location(_relative(file, frame.f_globals) or file, line)
+
+
+def _relative(file: str, names: Mapping[str, Any]) -> str | None:
+    """The path of a file from the folder that the package with these globals is in; None if it is elsewhere."""
+    package = sys.modules.get(names.get("__name__", "").partition(".")[0])
+    root = Path(getattr(package, "__file__", None) or file).parent.parent
+    return Path(file).relative_to(root).as_posix() if Path(file).is_relative_to(root) else None

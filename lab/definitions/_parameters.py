@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticSerializationError, to_jsonable_python
 
 from hotswap.errors import DescribeError, HotswapError
 
@@ -44,12 +44,26 @@ def parameter_model(cls: type[BaseTask]) -> type[BaseModel]:
         )
         model.model_json_schema()
     except (NameError, AttributeError, TypeError, PydanticUserError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". ")[0]
         raise DescribeError(
             f"the parameters of task {cls.__name__} cannot be described ({reason}): "
             "annotate __init__ with types that JSON can carry"
         ) from error
     return model
+
+
+def parameter_schema(cls: type[BaseTask]) -> dict[str, Any]:
+    """Return the JSON schema of the parameters that ``cls.__init__`` takes.
+
+    Raises `DescribeError` as `parameter_model` does, and for a default that JSON cannot carry.
+    """
+    for each in inspect.signature(cls.__init__).parameters.values():
+        if each.default is not inspect.Parameter.empty and not _carried(each.default):
+            raise DescribeError(
+                f"parameter {each.name!r} of task {cls.__name__} has a default of type {type(each.default).__name__}, "
+                "which JSON cannot carry: make it None, and let __init__ put the real one in its place"
+            )
+    return parameter_model(cls).model_json_schema()
 
 
 def check_parameters(cls: type[BaseTask], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,6 +100,14 @@ def _fields(cls: type[BaseTask]) -> dict[str, Any]:
         for each in parameters
         if each.kind in _NAMED
     }
+
+
+def _carried(value: object) -> bool:
+    try:
+        to_jsonable_python(value)
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 def _default(parameter: inspect.Parameter) -> Any:

@@ -153,7 +153,7 @@ def _check_class(cls: object, base: type, function: str) -> None:
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise DescribeError(f"{function}() was given {cls!r}: give it a subclass of {base.__name__}")
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
-        raise DescribeError(f"{cls.__name__} lacks {', '.join(missing)}: define them before registering it")
+        raise DescribeError(f"{cls.__name__} lacks {', '.join(missing)}: define what is missing before registering it")
     if "<locals>" in cls.__qualname__:
         raise DescribeError(f"{cls.__name__} is defined inside a function: move it to the top of its module")
 

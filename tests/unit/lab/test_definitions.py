@@ -291,7 +291,23 @@ def test_a_parameter_that_json_cannot_carry_is_refused_at_describing(write: Writ
     task = task.replace("Path", "io.BytesIO")
     error = refusal(write("add_task(Heating)", task=task), describe)
     assert "the parameters of task Heating cannot be described" in str(error)
-    assert (error.path, error.line) == ("written_lab/__init__.py", 5)
+    assert (error.path, error.line) == ("written_lab/heating.py", 6)
+
+
+def test_a_default_that_json_cannot_carry_is_refused_by_name(write: Write) -> None:
+    error = refusal(write("add_task(Heating)", task=TASK.replace("= 60", "= object()")), describe)
+    assert "parameter 'minutes' of task Heating has a default of type object" in str(error)
+    assert (error.path, error.line) == ("written_lab/heating.py", 5)
+
+
+def test_a_package_without_init_is_refused(write: Write, tmp_path: Path) -> None:
+    package = write()
+    (tmp_path / package / "__init__.py").unlink()
+    error = refusal(package)
+    assert (str(error).partition(":")[0], error.path) == (
+        "written_lab/__init__.py is missing",
+        "written_lab/__init__.py",
+    )
 
 
 def test_an_unknown_device_is_named_with_the_known_ones(write: Write) -> None:
