@@ -53,6 +53,12 @@ def freeze_either(request: pytest.FixtureRequest, tmp_path: Path, store: Store) 
     return Freezer(store, tmp_path / "source", THREAD if request.param == "spawned" else "")
 
 
+@pytest.fixture(params=["forked", pytest.param("spawned", marks=pytest.mark.long)])
+def freeze_either_at_length(request: pytest.FixtureRequest, tmp_path: Path, store: Store) -> Freezer:
+    """As ``freeze_either``, for what a fleet does alike for both: spawned ones are for the long run."""
+    return Freezer(store, tmp_path / "source", THREAD if request.param == "spawned" else "")
+
+
 @pytest.fixture
 def start_fleet(tmp_path: Path, store: Store) -> Iterator[StartFleet]:
     """Starts a fleet of this test alone, and again the next one; the last one ends everything."""

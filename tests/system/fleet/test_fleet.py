@@ -71,8 +71,8 @@ def test_a_process_that_fails_to_start_says_why(fleet: Fleet, freeze_either: Fre
         fleet.ensure("one", freeze_either(1), ENTRY, {"fail": True})
 
 
-def test_ensuring_twice_gives_the_same_process(fleet: Fleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
+def test_ensuring_twice_gives_the_same_process(fleet: Fleet, freeze_either_at_length: Freeze) -> None:
+    snapshot = freeze_either_at_length(1)
     assert fleet.ensure("one", snapshot, ENTRY, {}) == fleet.ensure("one", snapshot, ENTRY, {})
 
 
@@ -88,8 +88,8 @@ def _successor(fleet: Fleet, started: Started, snapshot: str) -> Started:
     return fleet.ensure(started.name, snapshot, ENTRY, {})
 
 
-def test_a_killed_process_is_started_again(fleet: Fleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
+def test_a_killed_process_is_started_again(fleet: Fleet, freeze_either_at_length: Freeze) -> None:
+    snapshot = freeze_either_at_length(1)
     started = fleet.ensure("one", snapshot, ENTRY, {})
     started.identity.kill()
     again = _successor(fleet, started, snapshot)
@@ -115,8 +115,10 @@ def test_the_next_fleet_adopts_what_runs(start_fleet: StartFleet, freeze_either:
     assert start_fleet().ensure("one", snapshot, ENTRY, {}) == started
 
 
-def test_the_next_fleet_starts_again_what_died_meanwhile(start_fleet: StartFleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
+def test_the_next_fleet_starts_again_what_died_meanwhile(
+    start_fleet: StartFleet, freeze_either_at_length: Freeze
+) -> None:
+    snapshot = freeze_either_at_length(1)
     first = start_fleet()
     started = first.ensure("one", snapshot, ENTRY, {"kept": 1})
     first.close()
@@ -126,17 +128,17 @@ def test_the_next_fleet_starts_again_what_died_meanwhile(start_fleet: StartFleet
     assert ask(again, "arguments") == {"kept": 1}
 
 
-def test_an_unclaimed_idle_process_ends_by_itself(start_fleet: StartFleet, freeze_either: Freeze) -> None:
+def test_an_unclaimed_idle_process_ends_by_itself(start_fleet: StartFleet, freeze_either_at_length: Freeze) -> None:
     first = start_fleet()
-    started = first.ensure("one", freeze_either(1), ENTRY, {"unclaimed": 0.2})
+    started = first.ensure("one", freeze_either_at_length(1), ENTRY, {"unclaimed": 0.2})
     assert started.identity.alive()
     first.close()
     assert started.identity.wait(10)
     start_fleet()
 
 
-def test_no_zombie_is_left_by_processes_that_ended(fleet: Fleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
+def test_no_zombie_is_left_by_processes_that_ended(fleet: Fleet, freeze_either_at_length: Freeze) -> None:
+    snapshot = freeze_either_at_length(1)
     pids = [fleet.ensure(f"p{i}", snapshot, ENTRY, {}).identity.pid for i in range(3)]
     for i in range(3):
         fleet.stop(f"p{i}", grace=10)
@@ -144,8 +146,8 @@ def test_no_zombie_is_left_by_processes_that_ended(fleet: Fleet, freeze_either: 
     assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
 
-def test_after_a_kill_the_next_process_of_that_name_is_another(fleet: Fleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
+def test_after_a_kill_the_next_process_of_that_name_is_another(fleet: Fleet, freeze_either_at_length: Freeze) -> None:
+    snapshot = freeze_either_at_length(1)
     killed = fleet.ensure("one", snapshot, ENTRY, {})
     fleet.kill("one")
     assert not killed.identity.alive()
@@ -153,9 +155,9 @@ def test_after_a_kill_the_next_process_of_that_name_is_another(fleet: Fleet, fre
 
 
 def test_a_template_that_was_too_slow_once_serves_again(
-    tmp_path: Path, store: Store, freeze: Freeze, start_fleet: StartFleet
+    tmp_path: Path, store: Store, freeze: Freeze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_fleet()
+    monkeypatch.setattr("hotswap.fleet._templates._MARGIN_SECONDS", 0.0)
     hurried = Fleet(store, tmp_path / "run2", "s", limits=Limits(seconds=1.0))
     snapshot = freeze(1)
     hurried.ensure("one", snapshot, ENTRY, {})
@@ -171,10 +173,10 @@ def test_a_template_that_was_too_slow_once_serves_again(
 
 
 def test_a_process_that_died_is_started_again_from_the_template_that_runs(
-    start_fleet: StartFleet, freeze_either: Freeze
+    start_fleet: StartFleet, freeze_either_at_length: Freeze
 ) -> None:
     first = start_fleet()
-    started = first.ensure("one", freeze_either(1), ENTRY, {})
+    started = first.ensure("one", freeze_either_at_length(1), ENTRY, {})
     before = parents(first)
     first.close()
     started.identity.kill()

@@ -152,9 +152,9 @@ def test_a_killed_owner_leaves_its_processes_at_work_for_the_next_fleet(
 
 
 def test_all_that_is_needed_to_find_a_process_is_on_record(
-    start_fleet: StartFleet, store: Store, freeze_either: Freeze, tmp_path: Path
+    start_fleet: StartFleet, store: Store, freeze_either_at_length: Freeze, tmp_path: Path
 ) -> None:
-    snapshot = freeze_either(1)
+    snapshot = freeze_either_at_length(1)
     with _owner(store, tmp_path / "run", snapshot) as (owner, instances):
         owner.kill()
         owner.wait()

@@ -42,7 +42,12 @@ def test_the_limit_that_an_import_passes_is_told_with_file_and_line(
     [
         ("def told(package):\n    return {'y': len(bytearray(1 << 30))}\n", Limits(memory_mb=600), "600 MB of memory"),
         ("def told(package):\n    while True:\n        pass\n", Limits(seconds=0.5), "0.5 s of time"),
-        ("def told(package):\n    while True:\n        pass\n", Limits(cpu_seconds=1), "1 s of processor time"),
+        pytest.param(
+            "def told(package):\n    while True:\n        pass\n",
+            Limits(cpu_seconds=1),
+            "1 s of processor time",
+            marks=pytest.mark.long,
+        ),
         (
             "def told(package):\n    return {'y': [open(__file__) for _ in range(99)]}\n",
             Limits(open_files=64),
@@ -67,6 +72,6 @@ def test_native_code_that_cannot_be_interrupted_is_ended(
         start_fleet(limits=Limits(seconds=0.3)).describe(freeze(1, stuck=stuck))
 
 
-def test_work_may_use_more_than_an_import(start_fleet: StartFleet, freeze_either: Freeze) -> None:
+def test_work_may_use_more_than_an_import(start_fleet: StartFleet, freeze_either_at_length: Freeze) -> None:
     fleet = start_fleet(limits=Limits(memory_mb=400, open_files=64))
-    assert ask(fleet.ensure("one", freeze_either(1), ENTRY, {"mb": 450}), "ballast") == 450 << 20
+    assert ask(fleet.ensure("one", freeze_either_at_length(1), ENTRY, {"mb": 450}), "ballast") == 450 << 20

@@ -63,9 +63,9 @@ def test_what_does_not_start_does_not_keep_the_others_from_it(fleet: Fleet, free
 
 
 def test_what_is_no_longer_wanted_ends_after_its_work(
-    fleet: Fleet, freeze_either: Freeze, work: Work, finish: Callable[[], None]
+    fleet: Fleet, freeze_either_at_length: Freeze, work: Work, finish: Callable[[], None]
 ) -> None:
-    started = work(fleet, freeze_either(1))
+    started = work(fleet, freeze_either_at_length(1))
     fleet.reconcile([])
     assert started.identity.alive()
     assert [each["state"] for each in _named(fleet, "one")] == ["ending"]
@@ -93,8 +93,8 @@ def test_a_drained_process_that_is_stopped_is_ended(fleet: Fleet, freeze: Freeze
     assert _named(fleet, "one") == []
 
 
-def test_stopping_an_instance_spares_its_successor(fleet: Fleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
+def test_stopping_an_instance_spares_its_successor(fleet: Fleet, freeze_either_at_length: Freeze) -> None:
+    snapshot = freeze_either_at_length(1)
     first = fleet.ensure("one", snapshot, ENTRY, {})
     first.identity.kill()
     assert first.identity.wait(10)
@@ -130,8 +130,8 @@ def main(context):
 """
 
 
-def test_why_a_process_crashed_is_told(fleet: Fleet, freeze_either: Freeze) -> None:
-    started = fleet.ensure("one", freeze_either(1, crashing=CRASHES), "sample_app.crashing:main", {})
+def test_why_a_process_crashed_is_told(fleet: Fleet, freeze_either_at_length: Freeze) -> None:
+    started = fleet.ensure("one", freeze_either_at_length(1, crashing=CRASHES), "sample_app.crashing:main", {})
     with pytest.raises(ConnectionError):
         ask(started, "crash")
     _wait_for(lambda: [each["why"] for each in _named(fleet, "one") if each["state"] == "running" and each["why"]])
