@@ -30,20 +30,20 @@ class Sharing:
     def of(self, module: str, names: Iterable[str]) -> Shared:
         """The objects with a state that these names of a module may lead to."""
         found, runs = set[str](), set[tuple[str, str]]()
-        seen = set[tuple[str, str]]()
-        waiting = [(module, name) for name in names]
+        seen = set[tuple[str, str, bool]]()
+        waiting = [(module, name, False) for name in names]
         while waiting:
             place = waiting.pop()
             if place in seen:
                 continue
             seen.add(place)
-            target = self.modules.lookup(*place)
+            target = self.modules.lookup(*place[:2])
             for member in target.members:
-                held = self._held(member)
-                if self._keeps(member):
+                held, inside = self._held(member), place[2] or bool(member.rest)
+                if self._keeps(member, inside=inside):
                     found.add(member.module)
                     runs |= self._generators(member, held)
-                waiting += [(member.module, name) for name in held.names | held.made]
+                waiting += [(member.module, name, inside) for name in held.names | held.made]
             waiting += self._all_of(target)
         return Shared(frozenset(found), frozenset(runs))
 
@@ -74,11 +74,11 @@ class Sharing:
                     waiting += [(member.module, name) for name in variable.held.names | variable.held.made]
         return found
 
-    def _all_of(self, target: Found) -> Iterator[tuple[str, str]]:
+    def _all_of(self, target: Found) -> Iterator[tuple[str, str, bool]]:
         """A module that is handed over as an object leads to all it has."""
         if not target.members and not target.external:
             for module in target.modules:
-                yield from ((module, name) for name in self.modules.facts(module).variables)
+                yield from ((module, name, False) for name in self.modules.facts(module).variables)
 
     def _held(self, member: Member) -> Held:
         part = self._variable(member) or self.modules.definition(member)
@@ -87,14 +87,15 @@ class Sharing:
     def _variable(self, member: Member) -> Variable | None:
         return self.modules.facts(member.module).variables.get(member.name)
 
-    def _keeps(self, member: Member) -> bool:
-        """True for a variable or an attribute of a class that may be, or hold, an object with a state."""
+    def _keeps(self, member: Member, *, inside: bool) -> bool:
+        """True for a variable, or something ``inside`` of a class, that may be, or hold, an object with a state."""
         variable = self._variable(member)
         if variable and self._stateful(member.module, variable.held):
             return True
         definition = self.modules.definition(member)
-        kept = definition is not None and (definition.cached or bool(member.rest))
-        return kept and definition is not None and self._stateful(member.module, definition.held)
+        if definition is None or not (definition.cached or inside):
+            return False
+        return self._stateful(member.module, definition.held)
 
     def _stateful(self, module: str, held: Held) -> bool:
         return held.state or any(self._made(module, called) for called in held.made)
