@@ -171,6 +171,13 @@ class LabConfig(_Section):
         """The name the lab package is imported under."""
         return self.general.package.name
 
+    def check_package(self) -> None:
+        """Raise `ConfigError` unless the lab package is there; a lab that runs goes on while somebody edits it."""
+        package = self.general.package
+        if not (package / "__init__.py").is_file():
+            file = self.lab_dir / FILE_NAME
+            raise ConfigError(f"{file}: general.package names {package}, which holds no __init__.py: correct the path")
+
 
 def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> LabConfig:
     """Load the settings from a file, from a folder or the nearest one above it (default: the current one).
@@ -237,8 +244,6 @@ def _fill_general(file: Path, general: dict[str, Any], environ: Mapping[str, str
 
 def _package(file: Path, given: object) -> Path:
     package = _only_package(file) if given is None else (file.parent / str(given)).resolve()
-    if not (package / "__init__.py").is_file():
-        raise ConfigError(f"{file}: general.package names {package}, which holds no __init__.py: correct the path")
     if package.name in RESERVED_PACKAGES or not package.name.isidentifier():
         raise ConfigError(f"{file}: a lab package cannot be called {package.name!r}: rename its folder")
     return package

@@ -48,7 +48,9 @@ def launch(folder: Path | None, detach: bool) -> None:
     """
     from lab.services import supervisor
 
-    supervisor.launch(config_of(folder), detach)
+    config = config_of(folder)
+    config.check_package()
+    supervisor.launch(config, detach)
 
 
 @click.command()

@@ -103,7 +103,6 @@ def test_a_given_state_dir_is_relative_to_the_lab(write: Write) -> None:
         ('[general]\ntrigger = "never"', "general.trigger: input should be 'commit' or 'save'"),
         ("[general]\ncolour = 1", "there is no key 'general.colour'"),
         ('[general]\nname = ""', "general.name: "),
-        ('[general]\npackage = "nowhere"', "holds no __init__.py"),
         ("[server]\nport = 70000", "server.port: "),
         ('[server]\nhost = "0.0.0.0"', "server: host '0.0.0.0' can be reached from other machines"),
         ("[worker]\ncapacity = 0", "worker.capacity: "),
@@ -117,6 +116,12 @@ def test_settings_that_cannot_be_used_are_refused_by_name(write: Write, text: st
     assert str(lab_dir / "lab.toml") in str(caught.value)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_lab_package_has_to_be_there_to_launch_and_not_to_ask(write: Write) -> None:
+    config = loaded(write('[general]\npackage = "nowhere"'))
+    with pytest.raises(ConfigError, match="holds no __init__"):
+        config.check_package()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])
