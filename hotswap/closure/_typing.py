@@ -13,9 +13,8 @@ _MODULES = frozenset({"typing", "typing_extensions"})
 
 def without_type_checking(tree: ast.Module) -> None:
     """Take what stands below ``if TYPE_CHECKING:`` out of a tree, where the name is that of ``typing`` and no other."""
-    if not any(isinstance(node, ast.If) and chain(node.test) for node in ast.walk(tree)):
-        return
-    names = _names(tree)
+    mentioned = any(_NAME in (getattr(node, "attr", ""), getattr(node, "name", "")) for node in ast.walk(tree))
+    names = _names(tree) if mentioned else set()
     if names:
         for node in ast.walk(tree):
             for key in ("body", "orelse", "finalbody"):
