@@ -119,7 +119,7 @@ class Collector:
         marks = _Marks(self._layout)
         if not marks.refresh():
             return
-        garbage = [digest for digest in self._layout.objects.digests() if digest not in marks]
+        garbage = sorted(digest for digest in self._layout.objects.digests() if digest not in marks)
         for start in range(0, len(garbage), _PIECE):
             with self._layout.writing():
                 if not marks.refresh():

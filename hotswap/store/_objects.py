@@ -27,9 +27,9 @@ class Objects:
         self._staged: set[str] = set()
 
     @property
-    def staged(self) -> frozenset[str]:
-        """What ``publish`` would add."""
-        return frozenset(self._staged)
+    def staged(self) -> tuple[str, ...]:
+        """What ``publish`` would add, each time in the same order: so a crash can be repeated."""
+        return tuple(sorted(self._staged))
 
     def path(self, digest: str) -> str:
         """Where the content is once it is published."""
@@ -52,12 +52,13 @@ class Objects:
 
     def publish(self) -> None:
         """Make what was staged durable, then visible."""
-        _disk.flush(f"{self._staging}/{digest}" for digest in self._staged)
-        folders = {f"{self.folder}/{digest[:2]}" for digest in self._staged}
+        staged = self.staged
+        _disk.flush(f"{self._staging}/{digest}" for digest in staged)
+        folders = dict.fromkeys(f"{self.folder}/{digest[:2]}" for digest in staged)
         for folder in folders:
             with suppress(FileExistsError):
                 _disk.mkdir(folder)
-        for digest in self._staged:
+        for digest in staged:
             _disk.rename(f"{self._staging}/{digest}", self.path(digest))
         if folders:
             _disk.flush([*folders, self.folder])

@@ -320,7 +320,7 @@ class Store:
     def _publish(self, record: Record, hold: str | None) -> None:
         """Make a snapshot exist: its objects and its tree first, its manifest last."""
         identity = record.snapshot.id
-        change = Change(identity, tuple(self._objects.staged), self._new_hold(identity, hold))
+        change = Change(identity, self._objects.staged, self._new_hold(identity, hold))
         with self._layout.unfinished.change(change):
             self._objects.publish()
             if hold is not None:
@@ -343,7 +343,7 @@ class Store:
     def _hand_out(self, snapshot: Snapshot, hold: str | None) -> None:
         """Of a snapshot that the store has."""
         if self._objects.staged:  # it had lost them
-            with self._layout.unfinished.change(Change(None, tuple(self._objects.staged))):
+            with self._layout.unfinished.change(Change(None, self._objects.staged)):
                 self._objects.publish()
         with self._manifests.used(snapshot.id):
             if hold is not None:
