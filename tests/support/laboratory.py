@@ -68,13 +68,15 @@ class Laboratory:
         self.code = ""
         self._environment = {**os.environ, "LAB_STATE_DIR": str(state), "LAB_PORT": "0"}
         self._client: MongoClient[Document] | None = None
+        self._database = ""
         self._codes = 0
 
     # -- making, launching, ending ---------------------------------------------------------------------------------
 
-    def create(self) -> None:
-        """Write the starter lab, with the task Holding added to it."""
+    def create(self, settings: str = "") -> None:
+        """Write the starter lab, with the task Holding added to it, and ``settings`` to its lab.toml."""
         self._lab("init", str(self.folder), "--auto-refresh", cwd=self.folder.parent)
+        self.write("lab.toml", (self.folder / "lab.toml").read_text() + settings)
         self.edit("my_lab/__init__.py", "add_task(Ending)", "add_task(Ending)\nadd_task(Holding)")
         self.edit("my_lab/__init__.py", "from .tasks import", "from .tasks.holding import Holding\nfrom .tasks import")
         self.write_code()
@@ -136,7 +138,8 @@ class Laboratory:
         """The lab's own database."""
         if self._client is None:
             self._client = MongoClient(self._facts("database")["url"], tz_aware=True)
-        return Records(self._client[load(self.folder, self._environment).database])
+            self._database = load(self.folder, self._environment).database
+        return Records(self._client[self._database])
 
     def identity(self, name: str) -> Identity:
         """The ``supervisor``, ``managers``, ``database`` or ``broker`` process."""
@@ -202,6 +205,10 @@ class Laboratory:
         self._git("add", "--all")
         self._git("commit", "--quiet", "--message=Change the lab")
         return self._git("rev-parse", "HEAD").strip()
+
+    def restore(self, commit: str) -> None:
+        """Have the files as a commit has them, to be committed anew."""
+        self._git("read-tree", "--reset", "-u", commit)
 
     def content(self, commit: str, path: str) -> str:
         """A file as a commit has it."""
@@ -288,10 +295,13 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(folder: Path) -> Iterator[Laboratory]:
-    """A laboratory launched below an empty folder; whatever happens, none of its processes outlives the block."""
+def laboratory(folder: Path, settings: str = "") -> Iterator[Laboratory]:
+    """A laboratory launched below an empty folder, with ``settings`` at the end of its lab.toml.
+
+    Whatever happens, none of its processes outlives the block.
+    """
     made = Laboratory(folder / "my_lab", folder / "state")
-    made.create()
+    made.create(settings)
     try:
         made.launch()
         yield made
