@@ -386,14 +386,15 @@ def test_a_snapshot_that_comes_back_with_other_byte_code_while_all_are_verified_
     assert kept.verify(progress=come_back) == []
 
 
-def test_repairing_leaves_nothing_of_a_damaged_snapshot_whose_freeze_did_not_end(kept: Store) -> None:
+def test_repairing_leaves_nothing_of_a_damaged_snapshot_whose_collection_did_not_end(kept: Store) -> None:
     def stop(name: str, do: Callable[[], object], arguments: tuple[object, ...]) -> object:
-        if name == "unlink" and str(arguments[0]).endswith("unfinished.json"):
-            raise KeyboardInterrupt  # the power goes when all is there, and before that is noted
+        if name == "unlink":
+            raise KeyboardInterrupt  # the power goes after it is noted what will go
         return do()
 
+    os.utime(kept.root / "manifests" / f"{kept.freeze(Held(CODE)).id}.json", (0, 0))
     with pytest.raises(KeyboardInterrupt), intercepted(stop):
-        kept.freeze(Held(CODE))
+        kept.collect(retention=Retention(keep_last=0, keep_days=0))
     again = Store(kept.root)
     lose(again, b"hello", change=True)
     assert again.repair(again.verify(), []) == []
