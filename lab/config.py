@@ -104,6 +104,7 @@ class Code(_Section):
 class Policy(_Section):
     """``[policy]``: which code may go live; paths are absolute once loaded.
 
+    ``removals`` is for devices and positions in use: "retire" takes them away once they are free.
     ``allow_dirty`` None means in simulation only. ``allowed_signers`` is a file as git's gpg.ssh.allowedSignersFile.
     """
 
@@ -111,6 +112,7 @@ class Policy(_Section):
     branches: tuple[str, ...] = ()
     signed: bool = False
     allowed_signers: Path | None = None
+    removals: Literal["retire", "refuse"] = "retire"
 
 
 class Snapshots(_Section):

@@ -53,6 +53,8 @@ def show_plan(console: Console, plan: Document) -> None:
     for device in plan["drain_set"]:
         when = f"when {device['task']} {device['holder']} releases it" if device["holder"] else "at once"
         table.add_row(Text("rebind", style="bold"), Text(f"{device['device']} {when}"))
+    for used in plan.get("removed_in_use", ()):
+        table.add_row(Text("retires later", style="bold"), Text(f"{used['name']}: {used['why']}"))
     for task in plan["queued"]:
         table.add_row(Text("held back", style="bold red"), Text(f"{task['type']} {task['task']}: {task['reason']}"))
     console.print(table if table.row_count else "Nothing changes.")

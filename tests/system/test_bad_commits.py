@@ -15,6 +15,9 @@ pytestmark = pytest.mark.system
 SETTINGS = """
 [refresh]
 template_timeout = 4.0
+
+[policy]
+removals = "refuse"
 """
 
 READING = '''\
@@ -88,6 +91,7 @@ def shared_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
         lab.edit("my_lab/__init__.py", "add_task(Ending)", "add_task(Ending)\nadd_task(Reading)")
         lab.edit("my_lab/__init__.py", "from .tasks.holding", "from .tasks.reading import Reading\nfrom .tasks.holding")
         lab.go_live()
+        store_a_sample(lab)
         gate = folder / "gate"
         task = lab.submit_one("Reading", {"furnace": "furnace_1", "gate": str(gate)})
         work = Work(lab, task, lab.client.status()["commit"])
@@ -95,6 +99,12 @@ def shared_work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
         yield work
         gate.touch()
         assert lab.result(work.task)["readings"]
+
+
+def store_a_sample(lab: Laboratory) -> None:
+    moving = {"type": "Moving", "parameters": {"destination": "storage"}, "samples": ["S1"]}
+    submitted = lab.client.submit({"name": "store", "samples": [{"name": "S1"}], "tasks": [moving]})
+    lab.result(str(lab.client.experiment(submitted)["tasks"][0]["id"]))
 
 
 @pytest.fixture
@@ -142,6 +152,10 @@ def constructing(statement: str, told: str) -> Bad:
     """A statement in the constructor of the balance."""
     old = "        self._errors"
     return Bad(lambda lab: lab.edit(BALANCE, old, f"        {statement}{WRONG}\n{old}"), told, BALANCE, WRONG)
+
+
+def taking_out(registration: str, told: str) -> Bad:
+    return Bad(lambda lab: lab.edit(LAB, registration, ""), told)
 
 
 def task_taking(parameter: str, told: str) -> Bad:
@@ -198,6 +212,13 @@ BAD = {
     "a parameter of an unknown class": task_taking("gate: 'Gate'", "name 'Gate' is not defined"),
     "a parameter that JSON cannot carry": task_taking("gate: type(Path)", "parameters of task Holding"),
     "a default that JSON cannot carry": task_taking("gate: Any = object()", "'gate' of task Holding has a default"),
+    "no furnace for the task that holds it": taking_out(
+        'add_device(Furnace, name="furnace_1", speed_up=SPEED_UP)', "furnace_1 (Reading "
+    ),
+    "no place for a sample that stands there": taking_out(
+        'add_standalone_sample_position(SamplePosition("storage", number=32, description="rack for finished samples"))',
+        "storage/1 (sample S1 stands there)",
+    ),
     "a link out of the package": Bad(
         lambda lab: (lab.folder / "my_lab/hosts").symlink_to("/etc/hosts"), "my_lab/hosts is a symbolic link"
     ),

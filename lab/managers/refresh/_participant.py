@@ -72,7 +72,9 @@ class LabParticipant:
     def plan(self, snapshot: Snapshot) -> Document:
         current = self._generations.current()
         before = (self._store.open(current.snapshot), self._catalog.get(current.snapshot)) if current else None
-        return make_plan(self._records, before, (snapshot, self._catalog.get(snapshot.id)))
+        plan = make_plan(self._records, before, (snapshot, self._catalog.get(snapshot.id)))
+        self._policy.check_plan(plan)
+        return plan
 
     def warm_up(self, snapshot: Snapshot) -> None:
         self._ensure_worker(snapshot.id)

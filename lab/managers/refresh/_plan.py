@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hotswap.compare import compare
 from hotswap.snapshot import Snapshot
 from lab.catalog import Definitions
+from lab.managers.refresh._removals import removed_in_use
 from lab.parameters import complaint
 from lab.records import DeviceState, Document, Records, TaskStatus
 
@@ -26,6 +27,7 @@ def make_plan(
         "devices": _changes(old_drivers, definitions.drivers),
         "drain_set": [_blocker(records, name) for name in drain_set],
         "queued": _unfit(records, definitions),
+        "removed_in_use": removed_in_use(records, old, definitions) if old else [],
     }
 
 

@@ -1,4 +1,4 @@
-"""Policy on code: what must hold for a snapshot before any of it runs in this laboratory."""
+"""Policy on code: what must hold for a snapshot before any of it runs in this laboratory, and before it goes live."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hotswap.errors import HotswapError
 from hotswap.snapshot import Snapshot
 from hotswap.source import is_on_branch, signature_objection
 from lab.config import LabConfig
+from lab.records import Document
 
 
 class PolicyError(HotswapError):
@@ -23,6 +24,7 @@ class CodePolicy:
         self._signers = policy.allowed_signers
         self._branches = policy.branches
         self._wants_signature = policy.signed or policy.allowed_signers is not None
+        self._keeps_used = policy.removals == "refuse"
         self._allows_dirty = config.general.simulation if policy.allow_dirty is None else policy.allow_dirty
 
     def check(self, snapshot: Snapshot) -> None:
@@ -31,6 +33,15 @@ class CodePolicy:
             self._check_edits(snapshot.short_id)
         if self._branches or self._wants_signature:
             self._check_commit(snapshot.origin.commit)
+
+    def check_plan(self, plan: Document) -> None:
+        """Raises PolicyError if the plan takes away what is in use, and this laboratory does not let that go."""
+        if self._keeps_used and (removed := plan["removed_in_use"]):
+            named = ", ".join(f"{each['name']} ({each['why']})" for each in removed)
+            raise PolicyError(
+                f"This code no longer has what is in use, which [policy] of lab.toml refuses: {named}; "
+                "refresh again when it is free, or put it back."
+            )
 
     def _check_edits(self, version: str) -> None:
         if not self._allows_dirty:

@@ -257,6 +257,7 @@ REFRESH = {
             {"device": "furnace_1", "holder": "t1", "task": "Heating"},
         ],
         "queued": [{"task": "t2", "type": "Dosing", "reason": "parameter 'mass' is missing"}],
+        "removed_in_use": [{"name": "table/1", "why": "sample S1 stands there"}],
     },
 }
 
@@ -272,6 +273,7 @@ def test_a_refresh_tells_what_it_changed(running: Path, fake: FakeLab) -> None:
         "arm at once",
         "furnace_1 when Heating t1 releases it",
         "Dosing t2: parameter 'mass' is missing",
+        "table/1: sample S1 stands there",
     ):
         assert expected in result.output
 
