@@ -184,11 +184,30 @@ class Binding(TypedDict):
     bound_at: datetime
 
 
+class HandOverStep(StrEnum):
+    """What is being done to a REBINDING device."""
+
+    EXPORTING = "exporting"
+    DISCONNECTING = "disconnecting"
+    CONNECTING = "connecting"
+    IMPORTING = "importing"
+    VERIFYING = "verifying"
+
+
+class HandOver(TypedDict):
+    """``state`` is what the old driver exported, None for nothing; the devices ``together`` move as one."""
+
+    step: str
+    state: Any
+    together: list[str]
+
+
 class Device(TypedDict):
     """``group`` names the share group: its devices share one driver process. ``fence`` counts grants and only grows.
 
-    ``rebind_to`` is the snapshot a REBINDING device is on its way to; ``failed_digest`` the driver that did not
-    connect, which is not tried again before somebody releases the device or the driver changes.
+    ``rebind_to`` is the snapshot a REBINDING device is on its way to, ``hand_over`` how far it has come;
+    ``failed_digest`` the driver that did not connect while ``failed_generation`` was current, which is not tried
+    again before somebody releases the device or a new generation is live. ``stops`` counts emergency stops.
     """
 
     _id: str
@@ -207,7 +226,10 @@ class Device(TypedDict):
     error: str | None
     stopped: NotRequired[bool]
     rebind_to: NotRequired[str | None]
+    hand_over: NotRequired[HandOver | None]
     failed_digest: NotRequired[str | None]
+    failed_generation: NotRequired[int]
+    stops: NotRequired[int]
 
 
 class Want(TypedDict):

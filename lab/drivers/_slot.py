@@ -193,6 +193,7 @@ class Slot:
         device = self._device
         return {
             "connected": self._open,
+            "present": device is not None,
             "running": device is not None and self._open and (self._busy or self._is_running(device)),
             "stopped": self._stopped,
             "fence": self._granted,

@@ -70,16 +70,24 @@ def next_step(devices: list[Device], situation: Situation) -> Step | None:
 
 def _restore(devices: list[Device], situation: Situation) -> Restore | None:
     for device in devices:
-        if _doubtful(device, situation):
+        if _doubtful(device, devices, situation):
             return Restore(device)
     return None
 
 
-def _doubtful(device: Device, situation: Situation) -> bool:
+def _doubtful(device: Device, devices: list[Device], situation: Situation) -> bool:
     if device["state"] == DeviceState.REBINDING:
-        return True  # only between two steps: whatever was under way has been interrupted
+        # Only between two steps: whatever was under way has been interrupted, or waits for the release after a stop.
+        return not _halted(device, devices)
     binding = device["binding"]
     return binding is not None and not situation.verified(binding["process"], device["_id"])
+
+
+def _halted(device: Device, devices: list[Device]) -> bool:
+    """Whether it, or one that moves with it, was stopped in an emergency while it was between two drivers."""
+    hand_over = device.get("hand_over")
+    together = [device["_id"]] if hand_over is None else hand_over["together"]
+    return any(each.get("stopped", False) for each in devices if each["_id"] in together)
 
 
 def _bind(devices: list[Device], situation: Situation) -> Bind | None:

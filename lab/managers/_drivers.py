@@ -159,8 +159,13 @@ class Drivers:
         log.warning("Driver process %s ended.", name)
         self._on_death(name)
 
+    def deaths(self, name: str) -> int:
+        """How often it has ended by itself within the last minute."""
+        since = time.monotonic() - _CRASH_WINDOW_SECONDS
+        with self._lock:
+            return sum(death > since for death in self._deaths.get(name, ()))
+
     def _pause(self, name: str) -> float:
         """Seconds to wait before starting it: none after a first crash, more and more if it goes on like that."""
-        since = time.monotonic() - _CRASH_WINDOW_SECONDS
-        recent = [death for death in self._deaths.get(name, ()) if death > since]
-        return min(0.25 * 2.0 ** len(recent), _LONGEST_PAUSE) if len(recent) > 1 else 0.0
+        recent = self.deaths(name)
+        return min(0.25 * 2.0**recent, _LONGEST_PAUSE) if recent > 1 else 0.0

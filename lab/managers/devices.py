@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
@@ -14,8 +14,11 @@ from hotswap.wire import WireError
 from lab.catalog import Catalog, Definitions
 from lab.managers._device_group import Claims, GroupManager
 from lab.managers._device_plan import Situation, next_step, share_groups
+from lab.managers._device_steps import Steps
 from lab.managers._drivers import Driver, Drivers, Fleet, process_name
+from lab.managers._emergency import Emergency
 from lab.managers._inventory import Inventory
+from lab.managers._rebinding import Rebinding
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
 from lab.records import Device, DeviceState, Document, Records, RequestStatus, TaskStatus
@@ -24,17 +27,7 @@ from lab.refusals import ConflictError, NotFoundError
 log = logging.getLogger(__name__)
 
 _SURPLUS_SECONDS: Final = 5.0
-_STOP_SECONDS: Final = 0.5
 _OP_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True)
-class _End:
-    """A driver process that may have a device, and what it takes to start its like."""
-
-    driver: Driver
-    definitions: Definitions
-    generation: int
 
 
 class DeviceManager(Manager):
@@ -63,6 +56,16 @@ class DeviceManager(Manager):
         self._drivers = Drivers(fleet, watch, secret, dict(driver_arguments), lambda _name: self.wake())
         self._groups: dict[str, GroupManager] = {}
         self._claims = Claims()
+        self._steps = Steps(records, catalog, self._drivers, self._generation)
+        self._emergency = Emergency(records, catalog, self._drivers, self._generation)
+        self._rebinding = Rebinding(
+            records,
+            catalog,
+            self._drivers,
+            self._steps,
+            generation=self._generation,
+            current=self._current_generation,
+        )
         self._wanted: dict[str, str] = {}
         self._lock = threading.Lock()
         self._admitted: frozenset[str] = frozenset()
@@ -78,6 +81,7 @@ class DeviceManager(Manager):
         if pin is None:
             return None
         current = self._catalog.get(pin["snapshot"])
+        self._forget_failures(pin["generation"])
         self._admit([current, *self._inventory.pinned()])
         devices = list(self._records.devices.find({}))
         if self._surplus:
@@ -105,7 +109,7 @@ class DeviceManager(Manager):
         for thread in threads:
             thread.join()
         idle = {"state": {"$in": [DeviceState.FREE, DeviceState.REBINDING]}}
-        gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None, "message": ""}
+        gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None, "hand_over": None, "message": ""}
         self._records.devices.update_many(idle, {"$set": gone, "$inc": {"disconnects": 1}})
 
     def rebind_wanted(self, device: str, snapshot: str) -> None:
@@ -134,19 +138,34 @@ class DeviceManager(Manager):
         self._records.log("device.paused", device)
 
     def release(self, device: str) -> None:
-        """End a pause; reconnect a device that was stopped, and try again to connect one in error.
+        """End a pause; reconnect a device that was stopped, and try again what did not connect.
 
-        Raises RemoteError, and leaves it paused, when the stopped device does not connect.
+        Raises RemoteError, and leaves it paused, when the stopped device does not connect; ConflictError when it is
+        being connected just now.
         """
+        with self._claims.claim([device]) if self._is_moving(device) else nullcontext(True) as ours:
+            if not ours:
+                raise ConflictError(f"Device {device} is being connected just now; release it in a moment.")
+            self._end_pause(self._device(device))
+        self._records.log("device.released", device)
+        self.wake()
+
+    def _is_moving(self, device: str) -> bool:
         document = self._device(device)
-        if document.get("stopped"):
+        return document["state"] == DeviceState.REBINDING and document.get("stopped", False)
+
+    def _end_pause(self, document: Device) -> None:
+        device = document["_id"]
+        if document.get("stopped") and document["state"] == DeviceState.REBINDING:
+            self._records.devices.update_one(  # what was stopped does not go on where it was
+                {"_id": device, "hand_over": {"$ne": None}}, {"$set": {"hand_over.state": None}}
+            )
+        elif document.get("stopped"):
             self._reconnect(document)
         fields = {"paused": False, "stopped": False, "failed_digest": None}
         self._records.devices.update_one({"_id": device}, {"$set": fields})
         broken = {"_id": device, "state": DeviceState.ERROR}
         self._records.devices.update_one(broken, {"$set": {"state": DeviceState.UNBOUND, "error": None}})
-        self._records.log("device.released", device)
-        self.wake()
 
     def emergency_stop(self, device: str) -> bool:
         """Pause a device and stop it at once; whether it has stopped already (else it is stopping).
@@ -155,45 +174,13 @@ class DeviceManager(Manager):
         the device could not be stopped; it is paused all the same.
         """
         self._device(device)
-        self._records.devices.update_one({"_id": device}, {"$set": {"paused": True, "stopped": True}})
+        stop = {"$set": {"paused": True, "stopped": True}, "$inc": {"stops": 1}}
+        self._records.devices.update_one({"_id": device}, stop)
         self._records.log("device.paused", device)
-        stopped = self._stop_somewhere(self._device(device))
+        stopped = self._emergency.stop(self._device(device))
         self._records.log("device.emergency_stop", device, stopped=stopped)
+        self.wake()  # a process may have been replaced for it
         return stopped
-
-    def _stop_somewhere(self, device: Device) -> bool:
-        """Stop it in the process it is bound to, or, in the middle of a rebinding, in the one that has it now."""
-        name = device["_id"]
-        failure: Exception | None = None
-        for end in self._ends(device):
-            try:
-                return self._stop_at(name, end)
-            except (HotswapError, OSError) as error:
-                log.warning("Device %s was not stopped in %s: %s", name, end.driver.name, error)
-                failure = failure or error
-        if failure is None:
-            raise NotFoundError(f"Device {name} is not connected, so it cannot be stopped from here; go and look.")
-        raise ConflictError(f"Device {name} is paused, but was not stopped ({failure}); go and look.") from failure
-
-    def _ends(self, device: Device) -> Iterator[_End]:
-        """The processes that may have the device, the one it is on its way to first."""
-        target = device.get("rebind_to") if device["state"] == DeviceState.REBINDING else None
-        if target is not None:
-            definitions = self._catalog.get(target)
-            group = definitions.devices[device["_id"]]["group"]
-            if process_name(group, target) in self._drivers.names():
-                generation = self._generation(target)
-                yield _End(self._drivers.ensure(group, definitions, generation), definitions, generation)
-        binding = device["binding"]
-        if binding is not None:
-            definitions = self._catalog.get(binding["snapshot"])
-            yield _End(self._drivers.bound(binding), definitions, binding["generation"])
-
-    def _stop_at(self, device: str, end: _End) -> bool:
-        try:
-            return bool(end.driver.call("emergency_stop", device, timeout=_STOP_SECONDS))
-        except (OSError, WireError):
-            return self._stop_by_force(device, end)
 
     def _admit(self, used: list[Definitions]) -> None:
         """See to it that what is in use is there, also for a retried task whose devices have retired since."""
@@ -216,19 +203,8 @@ class DeviceManager(Manager):
             return  # its process has ended since, and the next one connects it
         gone = {"$inc": {"disconnects": 1}, "$set": {"message": ""}}
         self._records.devices.update_one({"_id": device["_id"]}, gone)
-        driver.call("connect", device["_id"])
-        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}})
-        self._records.log("device.connected", device["_id"], process=driver.name)
-
-    def _stop_by_force(self, device: str, end: _End) -> bool:
-        log.error("Driver process %s does not react; it is killed to stop %s.", end.driver.name, device)
-        self._drivers.kill(end.driver.name)
-        self._records.devices.update_one({"_id": device}, {"$inc": {"connects": 1}})
-        fresh = self._drivers.ensure(end.definitions.devices[device]["group"], end.definitions, end.generation)
-        fresh.call("connect", device)
-        stopped = bool(fresh.call("emergency_stop", device, timeout=_OP_SECONDS))
-        self.wake()
-        return stopped
+        self._steps.connect(device, driver)
+        self._steps.connected(device, driver)
 
     def _assess(self, current: Definitions) -> Situation:
         with self._lock:
@@ -261,16 +237,19 @@ class DeviceManager(Manager):
     def _group(self, name: str) -> GroupManager:
         if name not in self._groups:
             self._groups[name] = GroupManager(
-                name,
-                self._claims,
-                self._records,
-                self._catalog,
-                self._drivers,
-                situation=lambda: self._situation,
-                generation=self._generation,
+                name, self._claims, self._records, self._drivers, self._steps, self._rebinding, lambda: self._situation
             )
             self._groups[name].start()
         return self._groups[name]
+
+    def _forget_failures(self, generation: int) -> None:
+        """A new generation is reason to try drivers again that did not connect."""
+        query = {"failed_digest": {"$ne": None}, "failed_generation": {"$ne": generation}}
+        self._records.devices.update_many(query, {"$set": {"failed_digest": None}})
+
+    def _current_generation(self) -> int:
+        pin = self._current()
+        return 0 if pin is None else pin["generation"]
 
     def _generation(self, snapshot: str) -> int:
         pin = self._current()
@@ -280,11 +259,16 @@ class DeviceManager(Manager):
         return int(document.get("facts", {}).get("generation", 0))
 
     def _sweep(self, devices: list[Device]) -> None:
-        """End driver processes that no device is bound to; called when no group has anything to do."""
+        """End driver processes that no device is bound to or on its way to; called when no group has a step to take."""
         used = {device["binding"]["process"] for device in devices if device["binding"] is not None}
+        used |= {self._destination(device) for device in devices if device["state"] == DeviceState.REBINDING}
         for name in set(self._drivers.names()) - used:
             log.info("Driver process %s is not needed any more.", name)
             self._close(name)
+
+    def _destination(self, device: Device) -> str:
+        target = device.get("rebind_to")
+        return "" if target is None else process_name(self._catalog.get(target).devices[device["_id"]]["group"], target)
 
     def _close(self, name: str) -> None:
         try:

@@ -113,7 +113,7 @@ def task(records: Records, task_id: str) -> Document:
 
 
 def devices(records: Records) -> list[Document]:
-    return sorted(records.database["devices"].find(), key=lambda device: str(device["_id"]))
+    return sorted(records.database["devices"].find({}, {"hand_over.state": 0}), key=lambda device: str(device["_id"]))
 
 
 def positions(records: Records) -> list[Document]:

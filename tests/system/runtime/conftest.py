@@ -16,6 +16,7 @@ from typing import Any
 
 import pymongo
 import pytest
+from managed_devices import Managed
 from pymongo.database import Database
 
 from hotswap.process import Identity
@@ -61,7 +62,7 @@ class Furnace(BaseDevice):
         super().__init__(name, "a box")
         self.trace = trace
         self.stopped = False
-        self.working = False
+        self.setpoint = None
 
     sample_positions = [SamplePosition("slot", number=2)]
 
@@ -81,6 +82,33 @@ class Furnace(BaseDevice):
 
     def is_running(self):
         return os.path.exists(self.trace + ".running")
+
+    def heat(self, setpoint):
+        self.setpoint = setpoint
+
+    def told(self):
+        return self.setpoint
+
+    def meets(self, what):
+        return os.path.exists(f"{self.trace}.{what}-{self.version}")
+
+    def export_state(self):
+        if self.meets("secretive"):
+            return object()
+        return None if self.setpoint is None else {"setpoint": self.setpoint}
+
+    def import_state(self, state):
+        if self.meets("mortal"):
+            os.remove(f"{self.trace}.mortal-{self.version}")
+            os.kill(os.getpid(), 9)
+        self.note(f"import {state['setpoint']}")
+        if self.meets("choosy"):
+            raise ValueError("no such setpoint")
+        self.setpoint = state["setpoint"]
+
+    def verify_state(self, state):
+        self.note(f"verify {state['setpoint']}")
+        return not self.meets("drifting") and self.setpoint == state["setpoint"]
 
     def emergency_stop(self):
         if os.path.exists(self.trace + ".jammed"):
@@ -272,3 +300,15 @@ def trace(children: Children) -> Callable[[str], list[str]]:
         return path.read_text().splitlines() if path.exists() else []
 
     return read
+
+
+@pytest.fixture
+def managed(records: Records, children: Any, arguments: dict[str, Any], eventually: Any) -> Iterator[Managed]:
+    made = Managed(records, children, arguments, eventually)
+    made.start()
+    try:
+        made.bound("furnace", OLD)
+        made.bound("other", OLD)
+        yield made
+    finally:
+        made.close()

@@ -2,139 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from managed_devices import Managed
 
 from hotswap.errors import HotswapError, RemoteError
-from hotswap.process import DeathWatch
-from lab.catalog import Catalog, Definitions
 from lab.managers import devices
-from lab.managers.bus import Bus
-from lab.managers.devices import DeviceManager
-from lab.records import Pin, Records, Request, new_id, new_task, now
+from lab.records import Pin, new_task
 from lab.refusals import ConflictError
 
 pytestmark = pytest.mark.system
-SECRET, OLD, NEW = "correct horse", "a" * 64, "b" * 64
-SLOTS = [{"name": "slot", "number": 2, "description": ""}]
-
-
-def device(group: str) -> dict[str, Any]:
-    facts = {"class": "tiny_lab:Furnace", "bases": ["tiny_lab:Furnace"], "description": "a box"}
-    return {**facts, "group": group, "positions": SLOTS}
-
-
-class Managed:
-    """A device manager and the documents that decide what it does."""
-
-    def __init__(self, records: Records, children: Any, arguments: dict[str, Any], eventually: Any) -> None:
-        self.records = records
-        self.children = children
-        self.eventually = eventually
-        self.pin = Pin(snapshot=OLD, generation=1, commit=None, dirty=False, environment="e")
-        self._arguments = arguments
-        self._watch = DeathWatch()
-        self.describe(OLD, {"furnace": "d1", "other": "o1"})
-        self.describe(NEW, {"furnace": "d2", "other": "o1"})
-
-    def describe(self, snapshot: str, drivers: dict[str, str], group: str | None = None) -> None:
-        defined = {name: device(group or name) for name in drivers}
-        definitions = Definitions(snapshot, "tiny_lab", devices=defined, tasks={}, positions=[], drivers=drivers)
-        Catalog(self.records).put(definitions)
-
-    def start(self) -> None:
-        self.manager = self.fresh()
-        self.bus.start()
-        self.manager.start()
-
-    def fresh(self) -> DeviceManager:
-        """A manager that was not started, and knows no driver process yet."""
-        self.bus = Bus(self.records.database)
-        return DeviceManager(
-            self.records,
-            Catalog(self.records),
-            self.bus,
-            fleet=self.children,
-            watch=self._watch,
-            current=lambda: self.pin,
-            secret=SECRET,
-            driver_arguments=self._arguments,
-        )
-
-    def stop(self) -> None:
-        self.manager.stop()
-        self.bus.stop()
-
-    def close(self) -> None:
-        self.stop()
-        self._watch.close()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def promote(self, snapshot: str) -> None:
-        self.pin = Pin(**{**self.pin, "snapshot": snapshot, "generation": self.pin["generation"] + 1})
-        self.manager.wake()
-
-    def device(self, name: str) -> Any:
-        return self.records.devices.find_one({"_id": name})
-
-    def bound(self, name: str, snapshot: str) -> Any:
-        free = {"_id": name, "state": "free", "binding.snapshot": snapshot}
-        return self.eventually(lambda: self.records.devices.find_one(free))
-
-    def driver(self, name: str) -> Any:
-        return self.children.running[self.device(name)["binding"]["process"]]
-
-    def grant(self, name: str) -> str:
-        """Do what the resource manager does; returns the request."""
-        request_id, fence = new_id(), self.device(name)["fence"] + 1
-        binding = self.device(name)["binding"]
-        entry = {"key": name, "device": name, "fence": fence, "address": binding["address"]}
-        request = Request(
-            _id=request_id,
-            task="t1",
-            attempt=1,
-            snapshot=OLD,
-            wants=[],
-            priority=20,
-            status="FULFILLED",
-            created_at=now(),
-            grant={"devices": [{**entry, "snapshot": OLD, "digest": "d1"}], "positions": {}},  # type: ignore[typeddict-item]
-            waits_for=None,
-            error=None,
-        )
-        self.records.requests.insert_one(request)
-        held = {"state": "granted", "holder": "t1", "request": request_id, "fence": fence}
-        self.records.devices.update_one({"_id": name}, {"$set": held})
-        self.driver(name).call("grant", device=name, fence=fence, task="t1")
-        return request_id
-
-    def free(self, name: str) -> None:
-        self.records.devices.update_one({"_id": name}, {"$set": {"state": "free", "holder": None, "request": None}})
-
-    def which(self, name: str, fence: int) -> Any:
-        call = {"method": "which", "args": [], "kwargs": {}, "task": "t1", "attempt": 1}
-        return self.driver(name).call("call", device=name, fence=fence, **call)
-
-
-@pytest.fixture
-def managed(records: Records, children: Any, arguments: dict[str, Any], eventually: Any) -> Iterator[Managed]:
-    made = Managed(records, children, arguments, eventually)
-    made.start()
-    try:
-        made.bound("furnace", OLD)
-        made.bound("other", OLD)
-        yield made
-    finally:
-        made.close()
-
-
-def events(managed: Managed, kind: str) -> list[Any]:
-    return list(managed.records.events.find({"kind": kind}))
+OLD, NEW = "a" * 64, "b" * 64
 
 
 def test_new_devices_are_connected_and_get_their_positions(managed: Managed) -> None:
@@ -198,7 +78,7 @@ def test_a_paused_device_is_rebound_after_its_release(managed: Managed) -> None:
 def test_a_driver_that_does_not_connect_leaves_the_old_one_in_place(managed: Managed) -> None:
     (managed.children.trees[NEW] / "tiny_lab" / "trace.broken-new").touch()
     managed.promote(NEW)
-    managed.eventually(lambda: events(managed, "device.rebind_failed"))
+    managed.eventually(lambda: managed.events("device.rebind_failed"))
     furnace = managed.bound("furnace", OLD)
     assert "no such port" in furnace["error"]
     assert managed.driver("furnace").call("status", device="furnace")["connected"]
@@ -210,7 +90,7 @@ def test_a_device_that_connects_with_neither_driver_is_in_error_until_it_is_rele
     (old / "trace.broken-old").touch()
     managed.promote(NEW)
     managed.eventually(lambda: managed.device("furnace")["state"] == "error")
-    managed.eventually(lambda: len(events(managed, "device.error")) == 1)
+    managed.eventually(lambda: len(managed.events("device.error")) == 1)
     (new / "trace.broken-new").unlink()
     managed.manager.release("furnace")
     managed.bound("furnace", NEW)
@@ -282,7 +162,7 @@ def test_a_rebinding_cut_off_by_a_crash_is_finished_or_undone(managed: Managed, 
     managed.records.devices.update_one({"_id": "furnace"}, {"$set": {"state": "rebinding", "rebind_to": NEW}})
     managed.driver("furnace").call("disconnect", device="furnace")
     name = f"driver-furnace-{'b' * 12}"
-    half = managed.children.ensure(name, NEW, "lab.drivers:main", {**managed._arguments, "devices": ["furnace"]})
+    half = managed.children.ensure(name, NEW, "lab.drivers:main", {**managed.arguments, "devices": ["furnace"]})
     if connected:
         half.call("connect", device="furnace")
     managed.start()
@@ -351,14 +231,14 @@ def test_a_device_whose_driver_hangs_is_not_said_to_be_revoked(
     managed.driver("furnace").process.send_signal(19)  # stopped, it answers nothing
     with pytest.raises(ConflictError, match="furnace was not taken from its holder"):
         managed.manager.revoke("furnace")
-    assert not events(managed, "device.revoked")
+    assert not managed.events("device.revoked")
 
 
 def test_a_device_whose_driver_is_gone_is_revoked(managed: Managed) -> None:
     managed.stop()
     managed.driver("furnace").kill()
     managed.fresh().revoke("furnace")
-    assert len(events(managed, "device.revoked")) == 1
+    assert len(managed.events("device.revoked")) == 1
 
 
 def test_emergency_stop_stops_and_pauses(managed: Managed, trace: Callable[[str], list[str]]) -> None:
