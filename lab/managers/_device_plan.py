@@ -16,7 +16,8 @@ _IDLE: Final = (DeviceState.FREE, DeviceState.UNBOUND, DeviceState.ERROR)
 class Situation:
     """What the plan depends on beside the devices.
 
-    ``wanted`` names, by device, the code version of the next request for it; all others should be as in ``current``.
+    ``wanted`` names, by device, the code version of the next request for it, the most urgent first; all others should
+    be as in ``current``.
     ``verified(process, device)`` tells whether that process is known to live, with that device connected.
     ``pinned`` are the definitions of unfinished tasks.
     """
@@ -104,9 +105,10 @@ def _bind(devices: list[Device], situation: Situation) -> Bind | None:
 
 
 def _agreed(together: list[Device], target: Definitions, situation: Situation) -> bool:
-    """Of devices that move together the first that a request waits for decides; or they would move to and fro."""
-    wanted = [situation.wanted[name] for name in sorted(each["_id"] for each in together) if name in situation.wanted]
-    return not wanted or wanted[0].snapshot == target.snapshot
+    """Of devices that move together the most urgent request decides; or they would move to and fro."""
+    names = {each["_id"] for each in together}
+    first = next((wanted for name, wanted in situation.wanted.items() if name in names), target)
+    return first.snapshot == target.snapshot
 
 
 def _needs(device: Device, target: Definitions) -> bool:

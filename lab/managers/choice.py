@@ -27,13 +27,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Lack:
-    """Why a request has to wait. ``rebind`` names the devices that only need the driver of its task's snapshot.
+    """Why a request has to wait. ``rebind`` names the devices it will get once they have the driver of its snapshot.
 
-    ``hopeless``: no release will ever help, because the snapshot does not define what is asked for.
+    ``keep`` names those that no later request may take meanwhile, or it might wait for ever: also what shares a
+    handle with one of them, and so has to be free when that gets its driver. ``hopeless``: no release will ever help,
+    because the snapshot does not define what is asked for.
     """
 
     reason: str
     rebind: tuple[str, ...] = ()
+    keep: frozenset[str] = frozenset()
     hopeless: bool = False
 
 
@@ -110,8 +113,10 @@ class _Chooser:
             return Choice(ready, standalone | places)
         with_rebinds = self._match(rebindable=True)
         if len(with_rebinds) == len(self._device_wants):
-            names = tuple(sorted(name for name in with_rebinds.values() if not self._is_ready(name)))
-            return Lack(f"{', '.join(names)}: the driver of this code version is connected first.", rebind=names)
+            rebind = tuple(sorted(with_rebinds.values()))
+            names = ", ".join(name for name in rebind if not self._is_ready(name))
+            reason = f"{names}: the driver of this code version is connected first."
+            return Lack(reason, rebind=rebind, keep=self._with_partners(rebind))
         return Lack(self._shortage(with_rebinds))
 
     @cached_property
@@ -159,7 +164,24 @@ class _Chooser:
 
     def _is_rebindable(self, name: str) -> bool:
         device = self.situation.devices.get(name)
-        return device is not None and device["state"] == DeviceState.FREE and self._outside(device) is None
+        return (
+            device is not None
+            and device["state"] in (DeviceState.FREE, DeviceState.REBINDING)
+            and self._outside(device) is None
+            and not self._fails(device)
+        )
+
+    def _fails(self, device: Device) -> bool:
+        """Whether the driver of this code version was tried and did not connect."""
+        failed = device.get("failed_digest")
+        return failed is not None and failed == self.definitions.drivers.get(device["_id"])
+
+    def _with_partners(self, names: Sequence[str]) -> frozenset[str]:
+        """The devices and all that share a handle with one of them, now or in the version to come."""
+        now = {self.situation.devices[name]["group"] for name in names}
+        then = {self.definitions.devices[name]["group"] for name in names}
+        sharing = {name for name, device in self.situation.devices.items() if device["group"] in now}
+        return frozenset(sharing.union(names, *(self.definitions.groups()[group] for group in then)))
 
     def _obstacle(self, name: str) -> str | None:
         """Why the device cannot be granted now, or None."""
@@ -172,6 +194,8 @@ class _Chooser:
             return outside
         if device["state"] != expected:
             return f"is {device['state']}"
+        if self._fails(device):
+            return f"does not connect with the driver of this code version ({device['error']})"
         binding = device["binding"]
         if binding is None or binding["digest"] != self.definitions.drivers.get(name):
             return "is connected with the driver of another code version"

@@ -21,7 +21,7 @@ from lab.managers._inventory import Inventory
 from lab.managers._rebinding import Rebinding
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
-from lab.records import Device, DeviceState, Document, Records, RequestStatus, TaskStatus
+from lab.records import Device, DeviceState, Document, Records, TaskStatus
 from lab.refusals import ConflictError, NotFoundError
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,6 @@ class DeviceManager(Manager):
             current=self._current_generation,
         )
         self._wanted: dict[str, str] = {}
-        self._lock = threading.Lock()
         self._admitted: frozenset[str] = frozenset()
         self._situation: Situation | None = None
         self._surplus = True
@@ -112,11 +111,14 @@ class DeviceManager(Manager):
         gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None, "hand_over": None, "message": ""}
         self._records.devices.update_many(idle, {"$set": gone, "$inc": {"disconnects": 1}})
 
-    def rebind_wanted(self, device: str, snapshot: str) -> None:
-        """Bind a device for a task of ``snapshot``, whose request is the next for it, as soon as it is free."""
-        with self._lock:
-            self._wanted[device] = snapshot
-        self.wake()
+    def want(self, drivers: Mapping[str, str]) -> None:
+        """Which device should have the driver of which snapshot for a request that comes next, the most urgent first.
+
+        All others should have that of the current one. What was wanted before is void.
+        """
+        changed, self._wanted = drivers != self._wanted, dict(drivers)
+        if changed:
+            self.wake()
 
     def revoke(self, device: str) -> None:
         """Take a device away from the attempt that holds it: its calls are refused from now on.
@@ -207,25 +209,12 @@ class DeviceManager(Manager):
         self._steps.connected(device, driver)
 
     def _assess(self, current: Definitions) -> Situation:
-        with self._lock:
-            wanted = dict(self._wanted)
-        asked = self._asked() if wanted else set()
-        kept = {device: snapshot for device, snapshot in wanted.items() if snapshot in asked}
-        with self._lock:
-            for device, snapshot in wanted.items():
-                if device not in kept and self._wanted.get(device) == snapshot:
-                    del self._wanted[device]
         return Situation(
             current=current,
-            wanted={device: self._catalog.get(snapshot) for device, snapshot in kept.items()},
+            wanted={device: self._catalog.get(snapshot) for device, snapshot in self._wanted.items()},
             verified=self._drivers.verified,
             pinned=self._inventory.pinned() if self._surplus else (),
         )
-
-    def _asked(self) -> set[str]:
-        """The snapshots of the tasks that wait for resources."""
-        pending = self._records.requests.find({"status": RequestStatus.PENDING}, {"snapshot": 1})
-        return {request["snapshot"] for request in pending}
 
     def _wake_groups(self, devices: list[Device], situation: Situation) -> bool:
         """Wake those with something to do; whether there were any."""

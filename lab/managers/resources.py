@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pymongo import UpdateOne
@@ -21,7 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class ResourceManager(Manager):
-    """``links`` reaches the driver processes; ``rebind`` (device, snapshot) asks for another driver of a device."""
+    """``links`` reaches the driver processes.
+
+    ``want`` is told which devices should have the driver of which snapshot, for the requests that come next; the most
+    urgent first, and all that were told before are void.
+    """
 
     def __init__(
         self,
@@ -29,13 +33,13 @@ class ResourceManager(Manager):
         catalog: Catalog,
         bus: Bus,
         links: Links,
-        rebind: Callable[[str, str], object],
+        want: Callable[[Mapping[str, str]], object],
     ) -> None:
         super().__init__("resource manager")
         self._records = records
         self._catalog = catalog
         self._granter = Granter(records, links)
-        self._rebind = rebind
+        self._want = want
         bus.subscribe("requests", self.wake, {"status"})
         bus.subscribe("devices", self.wake, {"state", "paused", "holder", "binding"})
         bus.subscribe("positions", self.wake, {"holder"})
@@ -85,6 +89,7 @@ class ResourceManager(Manager):
         complete = True
         reserved: frozenset[str] = frozenset()
         situation: Situation | None = None
+        wanted: dict[str, str] = {}
         reasons: list[tuple[Request, str]] = []
         for request in sorted(pending, key=lambda each: (-each["priority"], each["created_at"], each["_id"])):
             situation = situation or self._situation(reserved)
@@ -95,11 +100,11 @@ class ResourceManager(Manager):
             elif decision.hopeless:
                 self._move(request, RequestStatus.ERROR, error=decision.reason)
             else:
-                reserved |= set(decision.rebind)
-                situation = situation if not decision.rebind else None
+                reserved |= decision.keep
+                situation = situation if not decision.keep else None
                 reasons.append((request, decision.reason))
-                for device in decision.rebind:
-                    self._rebind(device, request["snapshot"])
+                wanted |= dict.fromkeys(decision.rebind, request["snapshot"])
+        self._want(wanted)
         self._explain(reasons)
         return complete
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,7 +34,7 @@ class _Part(Protocol):
 class Devices(_Part, Protocol):
     """The device manager, as others use it."""
 
-    def rebind_wanted(self, device: str, snapshot: str) -> object: ...
+    def want(self, drivers: Mapping[str, str]) -> object: ...
     def revoke(self, device: str) -> object: ...
     def pause(self, device: str) -> object: ...
     def release(self, device: str) -> object: ...
@@ -113,7 +113,7 @@ class Backend:
             self._tasks,
             ExperimentManager(records, bus, self._tasks.wake),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
-            ResourceManager(records, catalog, bus, surroundings.links, devices.rebind_wanted),
+            ResourceManager(records, catalog, bus, surroundings.links, devices.want),
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
         self.commands = Commands(records, devices.revoke, self._wake)

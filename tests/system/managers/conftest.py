@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +105,9 @@ class FakeDevices:
     def shutdown(self) -> None:
         self.asked.append(("shutdown", ""))
 
-    def rebind_wanted(self, device: str, snapshot: str) -> None:
-        self.rebinds.put((device, snapshot))
+    def want(self, drivers: Mapping[str, str]) -> None:
+        for wanted in drivers.items():
+            self.rebinds.put(wanted)
 
     def revoke(self, device: str) -> None:
         self.revoked.append(device)
@@ -313,14 +314,14 @@ class Lab:
         )
         return task_id
 
-    def request(self, task_id: str, *wants: Want, priority: int = 20, attempt: int = 1) -> str:
+    def request(self, task_id: str, *wants: Want, priority: int = 20, attempt: int = 1, snapshot: str = NEW) -> str:
         request_id = new_id()
         self.records.requests.insert_one(
             Request(
                 _id=request_id,
                 task=task_id,
                 attempt=attempt,
-                snapshot=NEW,
+                snapshot=snapshot,
                 wants=list(wants),
                 priority=priority,
                 status=RequestStatus.PENDING,

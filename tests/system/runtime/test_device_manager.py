@@ -99,12 +99,9 @@ def test_a_device_that_connects_with_neither_driver_is_in_error_until_it_is_rele
 def test_the_next_request_decides_which_driver_a_free_device_has(managed: Managed) -> None:
     managed.promote(NEW)
     managed.bound("furnace", NEW)
-    waiting = {"_id": "r1", "task": "t1", "snapshot": OLD, "status": "PENDING"}
-    managed.records.database["requests"].insert_one(waiting)
-    managed.manager.rebind_wanted("furnace", OLD)
+    managed.manager.want({"furnace": OLD})
     managed.bound("furnace", OLD)
-    managed.records.requests.update_one({"_id": "r1"}, {"$set": {"status": "CANCELLED"}})
-    managed.manager.wake()
+    managed.manager.want({})
     managed.bound("furnace", NEW)
 
 

@@ -103,6 +103,23 @@ def test_of_devices_that_move_together_the_next_request_decides() -> None:
     assert next_step(pair, situation(DOOR, wanted={"a": wanted})) is None
 
 
+def test_of_requests_for_devices_that_move_together_the_most_urgent_decides() -> None:
+    first, second = definitions("s1", "door", a="d1", b="d1"), definitions("s3", "door", a="d3", b="d3")
+    pair = [device("a", group="door"), device("b", group="door")]
+    step = next_step(pair, situation(DOOR, wanted={"b": second, "a": first}))
+    assert isinstance(step, Bind)
+    assert step.target == second
+
+
+def test_a_device_stopped_between_two_drivers_is_left_alone_with_those_that_move_with_it() -> None:
+    moving = {"step": "connecting", "state": None, "together": ["a", "b"]}
+    pair = [
+        device("a", "rebinding", group="door", hand_over=moving),
+        device("b", "rebinding", group="door", hand_over=moving, stopped=True, paused=True),
+    ]
+    assert next_step(pair, situation(DOOR)) is None
+
+
 @pytest.mark.parametrize("state", ["free", "granted"])
 def test_a_device_whose_process_is_not_known_to_live_is_restored_first(state: str) -> None:
     doubtful = device(state=state)
