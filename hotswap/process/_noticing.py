@@ -25,6 +25,7 @@ _TASKS: Final = Path("/proc/self/task")
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _KNOWN: Final = _TASKS.exists()
 _JOINED_SECONDS: Final = 0.2
+_MULTIPROCESSING: Final = "multiprocessing.process"  # asked about, never imported
 _SHOWN: Final = 60  # characters of a command line
 
 
@@ -183,7 +184,7 @@ def _told(mark: str) -> str | None:
 
 def _command(number: int) -> str:
     """The name that multiprocessing gave to a process, or how it was called, or at least its number."""
-    multiprocessing = sys.modules.get("multiprocessing.process")
+    multiprocessing = sys.modules.get(_MULTIPROCESSING)
     for child in list(multiprocessing._children) if multiprocessing else ():
         if child.pid == number:
             return str(child.name)

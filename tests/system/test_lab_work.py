@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from laboratory import Laboratory
 
+from lab.catalog import Catalog
 from lab.client import ClientError
 
 pytestmark = pytest.mark.system
@@ -62,14 +63,16 @@ def test_samples_end_where_the_last_task_says(done: dict[str, Any]) -> None:
 
 def test_every_attempt_device_call_and_move_of_a_sample_names_its_code(lab: Laboratory, done: dict[str, Any]) -> None:
     pin = done["tasks"][0]["pin"]
-    generation = next(each for each in lab.client.get("versions") if each["number"] == pin["generation"])
+    code = {each["number"]: (each["commit"], each["snapshot"]) for each in lab.client.get("versions")}
     assert all(task["pin"] == pin for task in done["tasks"])
-    assert (pin["commit"], pin["snapshot"]) == (generation["commit"], generation["snapshot"])
+    assert (pin["commit"], pin["snapshot"]) == code[pin["generation"]]
     tasks = {task["id"] for task in done["tasks"]}
     lab.until(lambda: tasks - {done["tasks"][-1]["id"]} <= {call["task"] for call in lab.records.calls.find()})
+    drivers = Catalog(lab.records).get(pin["snapshot"]).drivers
     for call in lab.records.calls.find({"task": {"$in": list(tasks)}}):
-        assert {name: call[name] for name in pin} == pin, call
-        assert call["digest"] and call["ok"], call
+        # A driver that did not change stays in the process of the generation that connected it.
+        assert (call["commit"], call["snapshot"]) == code[call["generation"]], call
+        assert (call["digest"], call["ok"]) == (drivers[call["device"]], True), call
     for task in done["tasks"]:
         assert [{name: attempt[name] for name in pin} for attempt in task["attempts"]] == [pin], task
     steps = [step for sample in done["samples"] for step in sample["history"]]
