@@ -82,11 +82,15 @@ class Worker(_Section):
 
 
 class Refresh(_Section):
-    """``[refresh]``: limits while new code is imported (seconds, MB), and how long a save must settle."""
+    """``[refresh]``: limits while new code is imported (seconds, MB), and how long a save must settle.
+
+    ``on_failure``: what follows when a device does not connect with its new driver and keeps the one before.
+    """
 
     template_timeout: float = Field(default=30.0, gt=0)
     template_memory_mb: int = Field(default=4096, ge=64)
     debounce_ms: int = Field(default=50, ge=0)
+    on_failure: Literal["wait", "rollback"] = "wait"
 
 
 class Code(_Section):

@@ -21,6 +21,7 @@ from lab.config import LabConfig
 from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
 from lab.managers.epoch import Epoch
+from lab.managers.failures import FailureManager
 from lab.managers.links import DriverLinks
 from lab.managers.refresh import CodePolicy, LabCode, LabParticipant, RefreshManager, RetirementManager
 from lab.managers.worker_processes import ENTRY, WorkerProcesses, ask_to_retire
@@ -63,9 +64,9 @@ class Assembly:
         retirement = RetirementManager(self._ground.records, self._ground.bus, self._workers.retire)
         store = self._store()
         collection = CollectionManager(self._ground.records, store, settings.config.snapshots)
-        self.backend = Backend(
-            self._ground, surroundings, devices, self._refreshes(store), collection, store, others=[retirement]
-        )
+        refreshes = self._refreshes(store)
+        others = [retirement, self._failures(refreshes)]
+        self.backend = Backend(self._ground, surroundings, devices, refreshes, collection, store, others=others)
         self.app = create_app(
             self.backend,
             lab=settings.config.general.name,
@@ -114,6 +115,14 @@ class Assembly:
             self._workers.retire,
         )
         return RefreshManager(config, ground.records, code, participant)
+
+    def _failures(self, refreshes: RefreshManager) -> FailureManager:
+        def roll_back(to: int, current: int) -> Document:
+            return refreshes.roll_back(to, "lab", current=current)
+
+        wanted = self._settings.config.refresh.on_failure == "rollback"
+        ground = self._ground
+        return FailureManager(ground.records, ground.catalog, ground.bus, roll_back if wanted else None)
 
     def _worker_processes(self) -> WorkerProcesses:
         settings = self._settings

@@ -111,10 +111,16 @@ class RefreshManager:
             finally:
                 self._participant.dismiss(snapshot.id)
 
-    def roll_back(self, generation: int, actor: str) -> Document:
-        """Go live again with the snapshot of an earlier generation. Raises HotswapError where that cannot be."""
+    def roll_back(self, generation: int, actor: str, *, current: int | None = None) -> Document:
+        """Go live again with the snapshot of an earlier generation. Raises HotswapError where that cannot be.
+
+        With ``current``, only if that generation is still the current one.
+        """
         snapshot = self._generations.get(generation).snapshot
         with self._running:
+            now = self._generations.current()
+            if current is not None and (now is None or now.number != current):
+                raise HotswapError(f"Generation {current} is not current any more, so it is not rolled back.")
             self._participant.warm_up_known(snapshot)
             return self._pipeline.roll_back(self._refresh(actor, _ROLLBACK), generation)
 

@@ -291,6 +291,14 @@ def test_rolling_back_makes_a_new_generation(manager: RefreshManager) -> None:
     assert manager.roll_back(1, "ada")["generation"] == 3
 
 
+def test_only_the_generation_that_is_meant_is_rolled_back(manager: RefreshManager) -> None:
+    manager.start()
+    manager.request("next", "ada", "test")
+    with pytest.raises(HotswapError, match="Generation 1 is not current any more"):
+        manager.roll_back(1, "lab", current=1)
+    assert manager.roll_back(1, "lab", current=2)["generation"] == 3
+
+
 def test_a_restart_does_not_bring_back_what_was_rolled_back(
     tmp_path: Path, manager: RefreshManager, records: Records, participant: Participant
 ) -> None:
