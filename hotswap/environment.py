@@ -10,12 +10,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from hotswap._installed import installed
 from hotswap.digest import Json, hash_json
 
 _NOT_INSTALLED = sys.stdlib_module_names | {"__main__"}
+
+RUNTIME: Final = "hotswap-lab"
+"""The distribution that this module is part of."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -113,6 +116,17 @@ def selector(environment: Environment) -> Callable[[Iterable[str]], Environment]
         return Environment(environment.python, tuple(one for one in environment.distributions if one.name in names))
 
     return select
+
+
+def outside_runtime(changes: Iterable[EnvironmentChange]) -> tuple[EnvironmentChange, ...]:
+    """The changes that code can meet. Edits of the runtime itself, where it is developed in place, are not among them:
+    every version shares it as it was when the processes started. Another release of it is.
+    """
+    return tuple(one for one in changes if one.name != RUNTIME or _release(one.before) != _release(one.after))
+
+
+def _release(version: str | None) -> str:
+    return (version or "").partition(" ")[0]
 
 
 def _wanted(imported: Iterable[str]) -> frozenset[str]:

@@ -46,8 +46,9 @@ class Fleet:
 
     ``hook`` (``module:function``) is called in each snapshot's template to describe it; ``preload`` names the heavy
     third-party modules that every version shares. With ``memory_mb`` (MB of 2^20 bytes) a process that would take all
-    of them together above it is not started before others have ended. Processes outlive the fleet;
-    ``close(end=True)`` ends them. Raises ProcessError while another fleet has ``run_dir``.
+    of them together above it is not started before others have ended. ``strict``: nothing is started
+    from a snapshot while other distributions are installed than it was frozen with; DriftError says which. Processes
+    outlive the fleet; ``close(end=True)`` ends them. Raises ProcessError while another fleet has ``run_dir``.
     """
 
     def __init__(
@@ -60,13 +61,16 @@ class Fleet:
         preload: Sequence[str] = (),
         limits: Limits | None = None,
         memory_mb: int | None = None,
+        strict: bool = False,
     ) -> None:
         self._owner = own(run_dir)
         self._store = store
         self._hook = hook
         self._runs = Runs(run_dir)
         self._watch = DeathWatch()
-        self._templates = Templates(store, run_dir, secret, preload, limits or Limits(), self._watch_parent)
+        self._templates = Templates(
+            store, run_dir, secret, preload, limits or Limits(), self._watch_parent, strict=strict
+        )
         self._memory = Memory(memory_mb, self._runs.load)
         self._gate = Gate()
         self._lock = Locks()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hotswap import drift, wire
-from hotswap.environment import EnvironmentChange, python_tag
-from hotswap.errors import DescribeError, HotswapError, RemoteError
+from hotswap.environment import RUNTIME, EnvironmentChange, fingerprint, outside_runtime, python_tag
+from hotswap.errors import DescribeError, DriftError, HotswapError, RemoteError
 from hotswap.fleet._differing import first_difference
 from hotswap.fleet._endings import in_words
 from hotswap.fleet._locks import Locks
@@ -41,7 +41,10 @@ log = logging.getLogger(__name__)
 
 
 class Templates:
-    """Starts what it is asked for and keeps it; ``watch`` is told of each new process."""
+    """Starts what it is asked for and keeps it; ``watch`` is told of each new process.
+
+    ``strict``: nothing is forked while other distributions are installed than the snapshot was frozen with.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,8 @@ class Templates:
         preload: Sequence[str],
         limits: Limits,
         watch: Callable[[Run], None],
+        *,
+        strict: bool = False,
     ) -> None:
         self._store = store
         self._run_dir = run_dir
@@ -59,6 +64,7 @@ class Templates:
         self._preload = list(preload)
         self._limits = limits
         self._watch = watch
+        self._strict = strict
         self._zygote: Parent | None = None
         self._templates: dict[str, Parent] = {}
         self._drift: dict[str, Changes] = {}
@@ -83,6 +89,7 @@ class Templates:
     def describe(self, snapshot: str, hook: str | None) -> Document:
         """What the snapshot's template says of it. Raises DescribeError."""
         with self._lock(snapshot):
+            self._check_environment(snapshot)
             parent = self._template(snapshot)
             try:
                 told: Document = parent.call("describe", hook=hook)
@@ -98,6 +105,7 @@ class Templates:
         """Have the template of the birth's snapshot start a process. Raises HotswapError or OSError."""
         log_start = self._runs.log_size(birth.name)
         with self._lock(birth.snapshot):
+            self._check_environment(birth.snapshot)
             try:
                 answer = self._forked(birth)
             except RemoteError as error:
@@ -181,6 +189,14 @@ class Templates:
             self._templates[snapshot] = parent
         return parent
 
+    def _check_environment(self, snapshot: str) -> None:
+        """Raises DriftError; asked each time, for what is installed changes while a template lives."""
+        if not self._strict:
+            return
+        found = self._checked.get(snapshot) or self._store.open(snapshot)
+        if changes := outside_runtime(drift.check(self._store, found)):
+            raise DriftError(drift.sentence(snapshot, changes))
+
     def _met(self, snapshot: str) -> Changes:
         """How the environment that the template met differs from the recorded one. Raises DriftError."""
         if snapshot not in self._drift:
@@ -250,12 +266,22 @@ class Templates:
             self._zygote = None
 
     def _running_zygote(self) -> Parent:
+        if self._strict and self._zygote is not None and self._runs.told(_ZYGOTE) != self._preloaded():
+            log.warning("The zygote has modules that are installed in another version now; another one is started.")
+            self._zygote.end()
         if self._zygote is None or not self._zygote.alive():
             self._forget_zygote()
+            if self._strict:
+                self._runs.keep_told(_ZYGOTE, self._preloaded())  # before it imports: a change meanwhile is seen
             run = start_zygote(self._run_dir, self._secret, self._preload, UNCLAIMED_SECONDS)
             self._watch(run)
             self._zygote = Parent(run, self.connect)
         return self._zygote
+
+    def _preloaded(self) -> Document:
+        """What the zygote imports, as it is installed now; that of the runtime is its own matter."""
+        found = fingerprint(name.partition(".")[0] for name in self._preload).versions()
+        return {name: version for name, version in found.items() if name != RUNTIME}
 
     def _check_reproduced(self, snapshot: str, told: Document) -> None:
         name = template_name(snapshot)

@@ -145,7 +145,9 @@ class Supervisor:
         store = Store(self._state / "store")
         run_dir = self._state / "run" / "processes"
         memory = self._config.worker.memory_mb
-        fleet = Fleet(store, run_dir, secret, hook=DESCRIBE, preload=PRELOAD, limits=limits, memory_mb=memory)
+        fleet = Fleet(
+            store, run_dir, secret, hook=DESCRIBE, preload=PRELOAD, limits=limits, memory_mb=memory, strict=True
+        )
         listener = _listen_as_before(self._state / "config" / "fleet.json")
         address = wire.address_of(listener)
         server = serve_fleet(fleet, listener, secret)

@@ -67,6 +67,51 @@ def test_a_fleet_tells_what_differs_and_so_does_the_log(drifted: str, fleet: Fle
     assert "(library 1.0 -> 2.0)" in log.splitlines()[0]
 
 
+def test_a_strict_fleet_starts_nothing_where_something_differs(
+    package: Path, store: hotswap.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Site(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(site.folder))
+    site.install("library", "1.0")
+    snapshot = store.freeze(hotswap.TreeSource(package)).id
+    fleet = Fleet(store, tmp_path / "run", "a secret", strict=True)
+    try:
+        fleet.describe(snapshot)
+        site.install("library", "2.0")
+        with pytest.raises(DriftError, match=SENTENCE):
+            fleet.describe(snapshot)
+        with pytest.raises(DriftError, match=SENTENCE):
+            fleet.ensure("late", snapshot, "hotswap.versions:serve", {})
+        site.install("library", "1.0")
+        assert fleet.describe(snapshot)["drift"] == []
+    finally:
+        fleet.close(end=True)
+
+
+def test_a_strict_fleet_replaces_a_zygote_whose_modules_were_upgraded(
+    package: Path, store: hotswap.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def zygote() -> int:
+        return next(each["pid"] for each in fleet.processes() if each["kind"] == "zygote")
+
+    site = Site(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(site.folder))
+    monkeypatch.setenv("PYTHONPATH", str(site.folder))
+    site.install("library", "1.0")
+    fleet = Fleet(store, tmp_path / "run", "a secret", preload=["library"], strict=True)
+    try:
+        fleet.describe(store.freeze(hotswap.TreeSource(package)).id)
+        first = zygote()
+        (package / "more.py").touch()
+        fleet.describe(store.freeze(hotswap.TreeSource(package)).id)
+        assert zygote() == first
+        site.install("library", "2.0")
+        fleet.describe(store.freeze(hotswap.TreeSource(package)).id)
+        assert zygote() != first
+    finally:
+        fleet.close(end=True)
+
+
 def test_a_fleet_tells_of_no_drift_where_there_is_none(package: Path, store: hotswap.Store, fleet: Fleet) -> None:
     assert fleet.describe(store.freeze(hotswap.TreeSource(package)).id)["drift"] == []
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 from distributions import Site, editable, make_package
 
-from hotswap.environment import Distribution, Environment, EnvironmentChange, fingerprint, python_tag, selector
+from hotswap.environment import (
+    RUNTIME,
+    Distribution,
+    Environment,
+    EnvironmentChange,
+    fingerprint,
+    outside_runtime,
+    python_tag,
+    selector,
+)
 
 
 @pytest.fixture
@@ -238,3 +247,12 @@ def test_a_part_of_a_recorded_environment_is_told_by_its_modules() -> None:
     assert select(["click", "json"]).distributions == (Distribution("click", "0.1"),)
     assert select(["bson"]).distributions == (Distribution("pymongo", "0.2"),)
     assert select([]).distributions == ()
+
+
+def test_edits_of_the_runtime_itself_are_no_other_environment_but_another_release_of_it_is() -> None:
+    edited = EnvironmentChange(RUNTIME, "0.1.0 (aa)", "0.1.0 (bb)")
+    released = EnvironmentChange(RUNTIME, "0.1.0 (aa)", "0.2.0")
+    other = EnvironmentChange("library", "1.0 (aa)", "1.0 (bb)")
+    assert outside_runtime([edited, other]) == (other,)
+    assert outside_runtime([released]) == (released,)
+    assert RUNTIME in {one.name for one in fingerprint(["hotswap"]).distributions}
