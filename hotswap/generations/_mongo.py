@@ -122,6 +122,14 @@ class SnapshotStates:
             stored.add(SnapshotState.CURRENT)
         return self._move(snapshot_id, stored, to, facts)
 
+    def need(self, snapshot_id: str) -> None:
+        """Take back, as far as it has come, that nothing needs a snapshot: for who has just referred to it.
+
+        The reference comes first. Whoever counted before it was there then fails to say drained, or has said it
+        and is corrected here.
+        """
+        self.move(snapshot_id, {SnapshotState.CLOSING, SnapshotState.DRAINED}, SnapshotState.DRAINING)
+
     def state(self, snapshot_id: str) -> SnapshotState | None:
         """The state of a snapshot, or None when it was never recorded."""
         record = self.get(snapshot_id)

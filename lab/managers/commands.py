@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from hotswap.generations import Generations, SnapshotState
+from hotswap.generations import Generations
 from lab.records import CLAIMED, ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError
 
@@ -59,9 +59,10 @@ class Commands:
             raise ConflictError(f"Task {task_id} is {task['status']}; only a task that is LOST or in ERROR is retried.")
         for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
             self._revoke(device["_id"])
-        if task["pin"] is not None:  # before it is READY, so that its code counts as needed when its worker starts
-            self._states.move(task["pin"]["snapshot"], {SnapshotState.DRAINED}, SnapshotState.DRAINING)
-        if not self._make_ready(task):
+        ready = self._make_ready(task)
+        if task["pin"] is not None:
+            self._states.need(task["pin"]["snapshot"])
+        if not ready:
             raise ConflictError(f"Task {task_id} changed meanwhile; look at it again.")
         reopen(self._records, task["experiment"], task_id)
         self._records.log("task.retried", task_id, actor=actor, attempt=task["attempt"])
