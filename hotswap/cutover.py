@@ -183,7 +183,7 @@ class Pipeline:
         self._reach(refresh, Step.FROZEN, began)
         if self._is_current(snapshot):
             return Outcome.UNCHANGED
-        self._generations.states.record(snapshot.id, self._staged(snapshot), package=snapshot.package)
+        self._generations.states.stage(snapshot.id, package=snapshot.package)
         self._participant.allow(snapshot)
         self._reach(refresh, Step.ALLOWED, began)
         self._participant.describe(snapshot)
@@ -248,11 +248,6 @@ class Pipeline:
             self._generations.states.move(
                 snapshot, {SnapshotState.STAGED, SnapshotState.REJECTED}, SnapshotState.REJECTED, error=str(error)
             )
-
-    def _staged(self, snapshot: Snapshot) -> SnapshotState:
-        """A snapshot that old work still runs stays draining until it is promoted again."""
-        known = self._generations.states.state(snapshot.id)
-        return known if known in {SnapshotState.DRAINING, SnapshotState.CLOSING} else SnapshotState.STAGED
 
     def _is_current(self, snapshot: Snapshot) -> bool:
         current = self._generations.current()

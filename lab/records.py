@@ -41,6 +41,9 @@ PINNED: Final = (
 )
 """A task in one of these needs its snapshot."""
 
+NEEDING: Final = (*PINNED, TaskStatus.READY)
+"""As PINNED, for tasks that have a pin: one that is retried is READY with it."""
+
 CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING, TaskStatus.FINISHING)
 """A task in one of these is in the hands of a worker."""
 

@@ -37,6 +37,9 @@ class SnapshotState(StrEnum):
     STRANDED = "stranded"
 
 
+_REFERRED_TO = {SnapshotState.CURRENT, SnapshotState.DRAINING, SnapshotState.STRANDED}
+
+
 @dataclass(frozen=True, slots=True)
 class SnapshotRecord:
     """What is known of a snapshot's life; ``facts`` is what was recorded with its states (an error, who, why)."""
@@ -110,6 +113,14 @@ class SnapshotStates:
         """Note a state whatever it was before, with facts added to those known."""
         self._set(snapshot_id, state, facts)
 
+    def stage(self, snapshot_id: str, **facts: Any) -> None:
+        """Note that a snapshot is on its way to be current; what old work still needs keeps its state until then."""
+        unused = {"_id": snapshot_id, "state": {"$nin": sorted((*_REFERRED_TO, SnapshotState.CLOSING))}}
+        try:
+            self._records.update_one(unused, _change(SnapshotState.STAGED, facts), upsert=True)
+        except DuplicateKeyError:
+            return  # it is there, and needed
+
     def move(self, snapshot_id: str, from_states: Members[SnapshotState], to: SnapshotState, **facts: Any) -> bool:
         """Change the state if it is one of ``from_states``; whether it was.
 
@@ -128,7 +139,7 @@ class SnapshotStates:
         The reference comes first. Whoever counted before it was there then fails to say drained, or has said it
         and is corrected here.
         """
-        self.move(snapshot_id, {SnapshotState.CLOSING, SnapshotState.DRAINED}, SnapshotState.DRAINING)
+        self.move(snapshot_id, set(SnapshotState) - _REFERRED_TO, SnapshotState.DRAINING)
 
     def state(self, snapshot_id: str) -> SnapshotState | None:
         """The state of a snapshot, or None when it was never recorded."""

@@ -20,10 +20,18 @@ from hotswap.store import Store
 from lab.config import LabConfig
 from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
+from lab.managers.environment import EnvironmentManager, drift_in
 from lab.managers.epoch import Epoch
 from lab.managers.failures import FailureManager
 from lab.managers.links import DriverLinks
-from lab.managers.refresh import CodePolicy, LabCode, LabParticipant, RefreshManager, RetirementManager
+from lab.managers.refresh import (
+    CodePolicy,
+    EnvironmentPolicy,
+    LabCode,
+    LabParticipant,
+    RefreshManager,
+    RetirementManager,
+)
 from lab.managers.worker_processes import ENTRY, WorkerProcesses, ask_to_retire
 from lab.records import Document
 from lab.server.app import create_app
@@ -65,8 +73,18 @@ class Assembly:
         store = self._store()
         collection = CollectionManager(self._ground.records, store, settings.config.snapshots)
         refreshes = self._refreshes(store)
-        others = [retirement, self._failures(refreshes)]
-        self.backend = Backend(self._ground, surroundings, devices, refreshes, collection, store, others=others)
+        environment = EnvironmentManager(self._ground.records, self._ground.bus, drift_in(store))
+        others = [retirement, environment, self._failures(refreshes)]
+        self.backend = Backend(
+            self._ground,
+            surroundings,
+            devices,
+            refreshes,
+            collection,
+            store,
+            others=others,
+            environment=lambda: environment.changes,
+        )
         self.app = create_app(
             self.backend,
             lab=settings.config.general.name,
@@ -111,6 +129,7 @@ class Assembly:
             code,
             self._fleet,
             CodePolicy(config, code.repository()),
+            EnvironmentPolicy(ground.records, drift_in(store)),
             self._workers.ensure,
             self._workers.retire,
         )

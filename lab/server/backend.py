@@ -15,6 +15,7 @@ from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
 from lab.managers.bus import Bus, Manager
 from lab.managers.commands import Commands
+from lab.managers.environment import Changes
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.resources import ResourceManager
@@ -85,7 +86,10 @@ class Surroundings:
 
 
 class Backend:
-    """All managers of one laboratory; those given have subscribed to ``bus`` already."""
+    """All managers of one laboratory; those given have subscribed to ``bus`` already.
+
+    ``environment`` tells what is installed otherwise than current code expects.
+    """
 
     def __init__(
         self,
@@ -96,6 +100,7 @@ class Backend:
         collection: Collection,
         store: Store,
         others: Sequence[Manager] = (),
+        environment: Callable[[], Changes] = tuple,
     ) -> None:
         self.records = records = ground.records
         self.generations = ground.generations
@@ -104,6 +109,7 @@ class Backend:
         self.collection = collection
         self.provenance = Provenance(records, ground.catalog, ground.generations, store)
         self.processes = surroundings.processes
+        self.environment = environment
         self._catalog = catalog = ground.catalog
         self._bus = bus = ground.bus
         self._end_workers = surroundings.end_workers

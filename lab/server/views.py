@@ -11,11 +11,14 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from pymongo import DESCENDING
 
-from lab.records import PINNED, Document, Records, Task, TaskStatus
+from hotswap.generations import SnapshotRecord, SnapshotState
+from lab.managers.environment import told
+from lab.records import NEEDING, Document, Records, Task
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
 
 _LIMIT: Final = 1000
+_GOING: Final = {SnapshotState.DRAINING, SnapshotState.CLOSING, SnapshotState.STRANDED}
 _BRIEF: Final = ("type", "status", "message", "reason", "experiment", "priority", "pin", "attempt")
 
 
@@ -30,11 +33,36 @@ def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
         "dirty": current.dirty if current else None,
         "auto_refresh": auto_refresh,
         "refresh": _last_refresh(backend.records),
+        "environment": told(backend.environment()),
+        "stranded": stranded(backend),
         "tasks": _counts(backend.records),
         "versions": unfinished(backend.records, current.number if current else None),
         "devices": devices(backend.records),
         "workers": list(backend.records.workers.find({}, {"identity.boot_id": 0})),
         "processes": backend.processes(),
+    }
+
+
+def stranded(backend: Backend) -> list[Document]:
+    """The code versions with work that cannot go on: which tasks, and what is installed otherwise."""
+    return [
+        {
+            "snapshot": record.snapshot,
+            "since": record.since,
+            "environment": record.facts.get("environment", []),
+            "tasks": needed_by(backend.records, record.snapshot)["tasks"],
+        }
+        for record in backend.generations.states.all(SnapshotState.STRANDED)
+    ]
+
+
+def needed_by(records: Records, snapshot: str) -> Document:
+    """What keeps a snapshot from being drained: unfinished tasks, and devices that have, or are given, its driver."""
+    tasks = {"pin.snapshot": snapshot, "status": {"$in": list(NEEDING)}, "parent": None}
+    devices = {"$or": [{"binding.snapshot": snapshot}, {"rebind_to": snapshot}]}
+    return {
+        "tasks": list(records.tasks.find(tasks, {"type": 1, "status": 1}, sort=[("_id", 1)])),
+        "devices": [device["_id"] for device in records.devices.find(devices, {"_id": 1}, sort=[("_id", 1)])],
     }
 
 
@@ -53,7 +81,7 @@ def _counts(records: Records) -> dict[str, int]:
 
 def unfinished(records: Records, current: int | None) -> list[Document]:
     """The generations that unfinished tasks are pinned to, the newest first, each with its tasks."""
-    needed = {"status": {"$in": [TaskStatus.READY, *PINNED]}, "pin": {"$ne": None}, "parent": None}
+    needed = {"status": {"$in": list(NEEDING)}, "pin": {"$ne": None}, "parent": None}
     versions: dict[int, Document] = {}
     for task in records.tasks.find(needed, {"pin": 1, "type": 1, "status": 1, "started_at": 1}):
         pin = task["pin"]
@@ -125,23 +153,42 @@ def positions(records: Records) -> list[Document]:
 
 
 def versions(backend: Backend) -> list[Document]:
-    """All generations, the newest first: the state of their snapshots, how many tasks still need them, and the version
-    processes of each snapshot beside its newest generation.
+    """All generations, the newest first: the state of their snapshots, how many tasks still need them, and, beside the
+    newest generation of each snapshot, its version processes and what it is needed by.
     """
     current = backend.generations.current()
     needed = {each["generation"]: len(each["tasks"]) for each in unfinished(backend.records, None)}
-    states = {record.snapshot: record.state for record in backend.generations.states.all()}
+    records = {record.snapshot: record for record in backend.generations.states.all()}
+    seen: set[str] = set()
     processes = _by_snapshot(backend.processes())
     return [
         {
             **generation.to_dict(),
-            "state": str(states.get(generation.snapshot, "")),
+            **_life(backend.records, records.get(generation.snapshot), first=_is_new(generation.snapshot, seen)),
             "current": current is not None and generation.number == current.number,
             "unfinished_tasks": needed.get(generation.number, 0),
             "processes": processes.pop(generation.snapshot, []),
         }
         for generation in backend.generations.history()
     ]
+
+
+def _life(records: Records, record: SnapshotRecord | None, *, first: bool) -> Document:
+    """The state of a snapshot, and why it is not drained yet."""
+    if record is None:
+        return {"state": "", "needed_by": None, "stranded_by": []}
+    waits = first and record.state in _GOING
+    return {
+        "state": str(record.state),
+        "needed_by": needed_by(records, record.snapshot) if waits else None,
+        "stranded_by": record.facts.get("environment", []) if record.state is SnapshotState.STRANDED else [],
+    }
+
+
+def _is_new(snapshot: str, seen: set[str]) -> bool:
+    new = snapshot not in seen
+    seen.add(snapshot)
+    return new
 
 
 def _by_snapshot(processes: list[Document]) -> dict[str, list[Document]]:

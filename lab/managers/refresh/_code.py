@@ -12,6 +12,10 @@ from hotswap.snapshot import Snapshot
 from hotswap.source import GitSource, TreeSource, fetch, repository_around
 from hotswap.store import Store
 from lab.config import LabConfig
+from lab.managers.refresh._again import AgainSource
+
+VERSION: Final = "version:"
+"""Begins the revision that means the files of a code version in the store."""
 
 _TRIES: Final = 10
 
@@ -36,8 +40,10 @@ class LabCode:
     def freeze(self, rev: str | None) -> Snapshot:
         """Freeze ``rev``; without one the tip of the watched branch, fetched if it is a remote's, or the saved files.
 
-        Raises SourceError.
+        ``version:ID`` means the files of a code version, with what is installed now. Raises SourceError or StoreError.
         """
+        if rev is not None and rev.startswith(VERSION):
+            return self._store.freeze(AgainSource(self._store, self._store.open(rev.removeprefix(VERSION))))
         if rev is None and self._saves:
             return self._freeze_saved()
         top = self.repository()

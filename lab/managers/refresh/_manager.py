@@ -14,7 +14,7 @@ from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generations
 from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger
 from lab.config import LabConfig
-from lab.managers.refresh._code import LabCode
+from lab.managers.refresh._code import VERSION, LabCode
 from lab.managers.refresh._participant import LabParticipant
 from lab.records import Document, Records
 
@@ -74,15 +74,19 @@ class RefreshManager:
     def start(self) -> None:
         """Close what a crash left open, start the triggers, and go live with the present code where that is meant.
 
-        Without any generation yet, this returns when the first one is live, or rejected.
+        Without any generation yet, this returns when the first one is live, or rejected; also when other distributions
+        are installed than current code was frozen with, which makes a new generation of it.
         """
         for snapshot in self._pipeline.recover():
             self._participant.dismiss(snapshot)
         self._thread.start()
         if self._config.general.auto_refresh:
             self._watch()
-        if self._generations.current() is None:
-            self._first()
+        current = self._generations.current()
+        if current is None:
+            self._launch(None)
+        elif self._participant.meets_another_environment():
+            self._launch_again(f"{VERSION}{current.snapshot}")
         elif self._config.general.auto_refresh and self._is_news():
             self._enqueue(self._refresh("launch", "launch"))
 
@@ -139,11 +143,19 @@ class RefreshManager:
         except HotswapError:
             return True  # the refresh will tell why
 
-    def _first(self) -> None:
+    def _launch_again(self, current: str) -> None:
+        """With what is installed now: the newest code, where that goes live by itself, or what was current."""
+        if self._config.general.auto_refresh and self._launch(None):
+            return
+        self._launch(current)
+
+    def _launch(self, rev: str | None) -> bool:
+        """Whether the code went live."""
         try:
-            self._enqueue(self._refresh("launch", "launch")).wait()
+            return bool(self._enqueue(self._refresh("launch", "launch", rev)).wait()["outcome"] == Outcome.LIVE)
         except HotswapError as error:
-            log.error("No code is live: %s", error)  # noqa: TRY400 - where it failed has been logged
+            log.error("No code went live at the launch: %s", error)  # noqa: TRY400 - where it failed has been logged
+            return False
 
     def _watch(self) -> None:
         if self._config.general.trigger == "save":

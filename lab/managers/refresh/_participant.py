@@ -11,6 +11,7 @@ from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._digests import Digests
+from lab.managers.refresh._environment import EnvironmentPolicy
 from lab.managers.refresh._plan import make_plan
 from lab.managers.refresh._policy import CodePolicy
 from lab.records import Document, Records
@@ -36,6 +37,7 @@ class LabParticipant:
         code: LabCode,
         fleet: Fleet,
         policy: CodePolicy,
+        environment: EnvironmentPolicy,
         ensure_worker: Callable[[str], None],
         end_worker: Callable[[str], bool],
     ) -> None:
@@ -45,6 +47,7 @@ class LabParticipant:
         self._code = code
         self._fleet = fleet
         self._policy = policy
+        self._environment = environment
         self._ensure_worker = ensure_worker
         self._end_worker = end_worker
         self._generations = Generations(records.database)
@@ -54,6 +57,7 @@ class LabParticipant:
 
     def allow(self, snapshot: Snapshot) -> None:
         self._policy.check(snapshot)
+        self._environment.check()
 
     def describe(self, snapshot: Snapshot) -> None:
         told = self._fleet.describe(snapshot.id)["told"]
@@ -81,7 +85,12 @@ class LabParticipant:
 
     def warm_up_known(self, snapshot: str) -> None:
         """As ``warm_up``, for a snapshot that was live before."""
+        self._environment.check_known(snapshot)
         self._ensure_worker(snapshot)
+
+    def meets_another_environment(self) -> bool:
+        """At a launch: whether current code needs to be frozen again, with what is installed now."""
+        return self._environment.launch()
 
     def dismiss(self, snapshot: str) -> None:
         """End what a snapshot that does not go live after all has running, unless it was live and is still needed."""

@@ -6,14 +6,14 @@ The state is moved to *closing* first and the references are counted then, so th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from hotswap.generations import Generations, SnapshotRecord, SnapshotState
 from lab.managers.bus import Bus, Manager
-from lab.records import ENDED, PINNED, Records, TaskStatus
+from lab.records import ENDED, NEEDING, Records, TaskStatus
 
 _RETRY_SECONDS: Final = 1.0
-_NEEDING: Final = [*PINNED, TaskStatus.READY]
+_SEEMS_UNUSED: Final = (SnapshotState.DRAINED, SnapshotState.STAGED, SnapshotState.REJECTED)
 
 
 class RetirementManager(Manager):
@@ -26,24 +26,44 @@ class RetirementManager(Manager):
         self._generations = Generations(records.database)
         self._ended_workers: set[str] = set()
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *ENDED}})
-        bus.subscribe("devices", self.wake, {"binding"})
+        bus.subscribe("devices", self.wake, {"binding", "rebind_to"})
         bus.subscribe("current_generation", self.wake)
+
+    def start(self) -> None:
+        self.repair()
+        super().start()
+
+    def repair(self) -> None:
+        """Make good what a crash left: a snapshot that something refers to is on its way out, not gone, nor staged.
+
+        A promotion stages the snapshot again before it moves the pointer, so this is for a time when none is under way.
+        """
+        states = self._generations.states
+        for record in states.all(*_SEEMS_UNUSED):
+            if self._needed_by_tasks(record.snapshot) or self._bound(record.snapshot):
+                states.move(record.snapshot, {record.state}, SnapshotState.DRAINING, retired=None)
 
     def reconcile(self) -> float | None:
         self._revive()
+        self._unstrand()
         retiring = self._generations.states.all(SnapshotState.DRAINING, SnapshotState.CLOSING)
         settled = [self._retire(record) for record in retiring]
         self._ended_workers &= {record.snapshot for record in retiring}
         return None if all(settled) else _RETRY_SECONDS
 
     def _revive(self) -> None:
-        """What was retired and is needed again, because a task of it is retried, is retired again afterwards."""
-        needed = self._records.tasks.distinct("pin.snapshot", {"status": {"$in": _NEEDING}})
+        """Whoever refers to a snapshot says that it is needed; this is for one who did not live to say so."""
         for record in self._generations.states.all(SnapshotState.DRAINED):
-            if record.snapshot in needed:
+            if self._needed_by_tasks(record.snapshot) or self._bound(record.snapshot):
                 self._generations.states.move(
                     record.snapshot, {SnapshotState.DRAINED}, SnapshotState.DRAINING, retired=None
                 )
+
+    def _unstrand(self) -> None:
+        """Work that was stranded and is cancelled needs its snapshot no longer."""
+        for record in self._generations.states.all(SnapshotState.STRANDED):
+            if not self._needed_by_tasks(record.snapshot):
+                self._generations.states.move(record.snapshot, {SnapshotState.STRANDED}, SnapshotState.DRAINING)
 
     def _retire(self, record: SnapshotRecord) -> bool:
         """Take a snapshot as far as it can go now; False to try again without an event."""
@@ -77,7 +97,9 @@ class RetirementManager(Manager):
         return True
 
     def _needed_by_tasks(self, snapshot: str) -> bool:
-        return self._records.tasks.find_one({"pin.snapshot": snapshot, "status": {"$in": _NEEDING}}) is not None
+        return self._records.tasks.find_one({"pin.snapshot": snapshot, "status": {"$in": list(NEEDING)}}) is not None
 
     def _bound(self, snapshot: str) -> bool:
-        return self._records.devices.find_one({"binding.snapshot": snapshot}) is not None
+        """Also to be bound: who moves a device says where to before it connects anything."""
+        bound: dict[str, Any] = {"$or": [{"binding.snapshot": snapshot}, {"rebind_to": snapshot}]}
+        return self._records.devices.find_one(bound) is not None

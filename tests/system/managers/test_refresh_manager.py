@@ -34,6 +34,7 @@ class Participant:
         self.describing = threading.Event()
         self.described: list[str] = []
         self.failure: HotswapError | None = None
+        self.other_environment = False
 
     def freeze(self, rev: str | None) -> Snapshot:
         content = (rev or "head").encode().hex().ljust(64, "0")[:64]
@@ -59,6 +60,9 @@ class Participant:
 
     def warm_up_known(self, snapshot: str) -> None:
         pass
+
+    def meets_another_environment(self) -> bool:
+        return self.other_environment
 
     def dismiss(self, snapshot: str) -> None:
         pass
@@ -315,6 +319,42 @@ def test_a_restart_takes_code_live_that_was_not_seen_before(
     manager.start()
     before = manager.request("next", "ada", "test")["generation"]
     assert _restart(tmp_path, manager, records, participant) == before + 1
+
+
+@pytest.mark.parametrize(("auto_refresh", "rev"), [(False, f"version:{'f' * 64}"), (True, None)])
+def test_a_launch_in_another_environment_makes_a_generation_with_it(
+    tmp_path: Path, records: Records, participant: Participant, auto_refresh: bool, rev: str | None
+) -> None:
+    Generations(records.database).promote(
+        "f" * 64, expected=None, commit=None, dirty=False, environment="", actor="a", reason="r"
+    )
+    participant.other_environment = True
+    manager = _manager(tmp_path, records, participant, f"[general]\nauto_refresh = {str(auto_refresh).lower()}\n")
+    manager.start()
+    manager.stop()
+    current = Generations(records.database).current()
+    assert current is not None
+    assert (current.number, current.commit) == (2, rev)
+
+
+def test_where_new_code_is_refused_in_another_environment_the_current_one_is_taken_into_it(
+    tmp_path: Path, records: Records, participant: Participant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def allow(snapshot: Snapshot) -> None:
+        if snapshot.origin.commit is None:
+            raise PolicyError("newest code is refused")
+
+    Generations(records.database).promote(
+        "f" * 64, expected=None, commit=None, dirty=False, environment="", actor="a", reason="r"
+    )
+    participant.other_environment = True
+    monkeypatch.setattr(participant, "allow", allow)
+    manager = _manager(tmp_path, records, participant, "[general]\nauto_refresh = true\n")
+    manager.start()
+    manager.stop()
+    current = Generations(records.database).current()
+    assert current is not None
+    assert (current.number, current.commit) == (2, f"version:{'f' * 64}")
 
 
 def _restart(folder: Path, manager: RefreshManager, records: Records, participant: Participant) -> int:

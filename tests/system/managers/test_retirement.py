@@ -114,6 +114,65 @@ def test_a_task_made_ready_just_after_its_code_was_drained_has_it_retired_again(
     assert generations.states.state(OLD) is SnapshotState.DRAINING
 
 
+@pytest.mark.parametrize("state", [SnapshotState.CLOSING, SnapshotState.DRAINED])
+def test_a_retry_that_comes_while_references_are_counted_keeps_the_snapshot(
+    retirement: RetirementManager,
+    records: Records,
+    generations: Generations,
+    fleet: FakeFleet,
+    state: SnapshotState,
+) -> None:
+    """The count found nothing; the task is made ready before, or after, it is said to be drained."""
+    task = pin(records, TaskStatus.ERROR)
+
+    def retry() -> None:
+        if state is SnapshotState.DRAINED:
+            generations.states.move(OLD, {SnapshotState.CLOSING}, SnapshotState.DRAINED)
+        assert generations.states.state(OLD) is state
+        Commands(records, revoke=lambda _: None, wake=lambda: None).retry(task, "ann")
+
+    fleet.while_ending = retry
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+
+
+def test_a_device_on_its_way_to_it_keeps_the_snapshot(
+    retirement: RetirementManager, records: Records, generations: Generations
+) -> None:
+    records.database["devices"].insert_one({"_id": "furnace", "binding": {"snapshot": NEW}, "rebind_to": OLD})
+    retirement.reconcile()
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+
+
+@pytest.mark.parametrize("state", [SnapshotState.STAGED, SnapshotState.REJECTED, SnapshotState.DRAINED])
+@pytest.mark.parametrize("refer", [bind, lambda records: pin(records, TaskStatus.LOST)])
+def test_what_a_crash_left_referred_to_but_seemingly_unused_is_draining_after_a_start(
+    retirement: RetirementManager, records: Records, generations: Generations, state: SnapshotState, refer: Any
+) -> None:
+    generations.states.record(OLD, state)
+    refer(records)
+    retirement.repair()
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+
+
+@pytest.mark.parametrize("state", [SnapshotState.DRAINING, SnapshotState.CLOSING, SnapshotState.STRANDED])
+def test_code_that_old_work_needs_keeps_its_state_while_it_is_proposed_again(
+    generations: Generations, state: SnapshotState
+) -> None:
+    generations.states.record(OLD, state)
+    generations.states.stage(OLD, package="app")
+    assert generations.states.state(OLD) is state
+
+
+def test_old_work_that_goes_on_while_its_code_is_proposed_again_keeps_it_when_that_is_refused(
+    generations: Generations,
+) -> None:
+    generations.states.stage(OLD)
+    generations.states.need(OLD)
+    generations.states.move(OLD, {SnapshotState.STAGED, SnapshotState.REJECTED}, SnapshotState.REJECTED)
+    assert generations.states.state(OLD) is SnapshotState.DRAINING
+
+
 def test_a_device_bound_to_it_needs_no_worker_but_keeps_the_snapshot(
     retirement: RetirementManager, records: Records, generations: Generations, fleet: FakeFleet
 ) -> None:
