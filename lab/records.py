@@ -325,6 +325,7 @@ class Records:
         self.tasks.create_index([("status", 1)])
         self.tasks.create_index([("experiment", 1)])
         self.tasks.create_index([("samples", 1)])
+        self.tasks.create_index([("type", 1), ("ended_at", -1)])
         self.requests.create_index([("status", 1)])
         self.requests.create_index([("task", 1)])
         self.experiments.create_index([("status", 1)])

@@ -16,7 +16,7 @@ from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts
 def versions(folder: Path | None, as_json: bool) -> None:
     """List code versions and who still needs them.
 
-    Each generation with its commit, its state, and how many tasks need it.
+    Each generation with its commit, its state, and which tasks and devices keep it.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def versions(folder: Path | None, as_json: bool) -> None:
 def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
     """Tell what a refresh to REV would change and wait for.
 
-    Also what it would break. Nothing is changed.
+    Also what it would break, and why it would be refused: then the exit code is 1. Nothing is changed.
 
     \b
     Examples:
@@ -43,7 +43,10 @@ def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
     """
     from lab import display
 
-    print_facts(as_json, client_of(config_of(folder)).plan(rev), display.show_plan)
+    facts = client_of(config_of(folder)).plan(rev)
+    print_facts(as_json, facts, display.show_plan)
+    if facts.get("refused"):
+        sys.exit(1)
 
 
 @click.command()
@@ -57,6 +60,7 @@ def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
     Examples:
       lab refresh
       lab refresh 1a2b3c4d
+      lab refresh version:3f9a81cc   the files of that code version
     """
     from lab import display
 

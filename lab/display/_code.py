@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
-from lab.display._laboratory import remarks
+from lab.display._laboratory import changes, remarks
+from lab.display._plan import show_plan
 from lab.display._tables import Column, Document, commit_of, show, time, version
+
+_SHOWN: Final = 3
 
 
 def show_versions(console: Console, versions: list[Document]) -> None:
@@ -26,7 +29,24 @@ def show_versions(console: Console, versions: list[Document]) -> None:
 
 
 def _remarks(generation: Document) -> str:
-    return "; ".join(f"{names}: {said}" for said, names in remarks(generation.get("processes", [])).items())
+    """Why it is not drained yet, and what is to be said of its processes."""
+    said = [f"{names}: {said}" for said, names in remarks(generation.get("processes", [])).items()]
+    if generation.get("stranded_by"):
+        said.insert(0, f"install again what it needs ({changes(generation['stranded_by'])}), or cancel its tasks")
+    return "; ".join([*_needed_by(generation.get("needed_by")), *said])
+
+
+def _needed_by(needed: Document | None) -> list[str]:
+    if not needed:
+        return []
+    tasks = [f"{task['type']} {task['id']} ({task['status']})" for task in needed["tasks"]]
+    devices = [f"the driver of {device}" for device in needed["devices"]]
+    return [f"needed by {_some([*tasks, *devices])}"] if tasks or devices else []
+
+
+def _some(names: list[str]) -> str:
+    shown, more = names[:_SHOWN], len(names) - _SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def show_refresh(console: Console, refresh: Document) -> None:
@@ -43,23 +63,6 @@ def show_refresh(console: Console, refresh: Document) -> None:
         show_plan(console, refresh["plan"])
 
 
-def show_plan(console: Console, plan: Document) -> None:
-    """What new code changes, what it waits for, and what it does not fit."""
-    table = Table.grid(padding=(0, 2))
-    for part in ("files", "tasks", "devices"):
-        for how, names in (plan.get(part) or {}).items():
-            if names:
-                table.add_row(Text(f"{part} {how}", style="bold"), Text(", ".join(map(_change, names))))
-    for device in plan["drain_set"]:
-        when = f"when {device['task']} {device['holder']} releases it" if device["holder"] else "at once"
-        table.add_row(Text("rebind", style="bold"), Text(f"{device['device']} {when}"))
-    for used in plan.get("removed_in_use", ()):
-        table.add_row(Text("retires later", style="bold"), Text(f"{used['name']}: {used['why']}"))
-    for task in plan["queued"]:
-        table.add_row(Text("held back", style="bold red"), Text(f"{task['type']} {task['task']}: {task['reason']}"))
-    console.print(table if table.row_count else "Nothing changes.")
-
-
 def show_collection(console: Console, collection: Document) -> None:
     """What is done with each code version, and why."""
     columns: list[Column] = [
@@ -69,11 +72,3 @@ def show_collection(console: Console, collection: Document) -> None:
         ("KiB", lambda each: round(each["size"] / 1024)),
     ]
     show(console, "code versions", collection["decisions"], columns)
-
-
-def _change(name: object) -> str:
-    """A name, or for a distribution ``name 1.0 -> 2.0``."""
-    if not isinstance(name, list):
-        return str(name)
-    distribution, before, after = name
-    return f"{distribution} {before or 'absent'} -> {after or 'absent'}"

@@ -13,6 +13,15 @@ def show_status(console: Console, status: Document) -> None:
     refresh = status.get("refresh")
     if refresh and refresh["outcome"] == "rejected":
         console.print(f"[red]newest code rejected:[/] {escape(refresh['error'])}")
+    if status.get("environment"):
+        console.print(
+            f"[red]environment changed:[/] {escape(changes(status['environment']))}; no new code goes live until "
+            "that is undone, or taken up with `lab stop` and `lab launch`"
+        )
+    for each in status.get("stranded", ()):
+        tasks = ", ".join(f"{task['type']} {task['id']}" for task in each["tasks"])
+        needed = changes(each["environment"])
+        console.print(f"[red]stranded:[/] {escape(tasks)} of code version {each['snapshot'][:12]} ({escape(needed)})")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(status["tasks"].items())) or "none"
     console.print(f"tasks: {counts}")
     columns: list[Column] = [
@@ -23,6 +32,11 @@ def show_status(console: Console, status: Document) -> None:
     show(console, "", status["versions"], columns)
     show_devices(console, status["devices"])
     show_processes(console, status.get("processes", []))
+
+
+def changes(environment: list[list[str | None]]) -> str:
+    """``pydantic 2.11 -> 2.12, ...``."""
+    return ", ".join(f"{name} {before or 'absent'} -> {after or 'absent'}" for name, before, after in environment)
 
 
 def show_devices(console: Console, devices: list[Document]) -> None:

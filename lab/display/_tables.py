@@ -30,6 +30,7 @@ _STYLES: Final = {
     "current": "green",
     "draining": "yellow",
     "rejected": "red",
+    "stranded": "bold red",
     "queued": "yellow",
     "restarting": "red",
 }

@@ -232,8 +232,11 @@ def test_a_plan_tells_what_would_change_and_changes_nothing(lab: Laboratory) -> 
     plan = json.loads(lab.cli("plan", recalibrated, "--json"))
     assert [each["device"] for each in plan["drain_set"]] == ["robot_arm"]
     assert plan["files"]["changed"] == ["my_lab/devices/robot_arm.py"]
+    assert any("TRAVEL_SECONDS" in line for line in plan["why"]["devices"]["robot_arm"])
+    assert plan["refused"] == []
     broken = lab.propose(lambda: lab.edit("my_lab/ramps.py", "SECONDS_PER_MINUTE = 60.0", "SECONDS_PER_MINUTE = ="))
-    assert "my_lab/ramps.py" in lab.refused("plan", broken)
+    refused = lab.client.plan(broken)["refused"]
+    assert [(each["path"], each["line"]) for each in refused] == [("my_lab/ramps.py", 5)]
     assert state() == before
 
 

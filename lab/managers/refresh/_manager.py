@@ -104,14 +104,15 @@ class RefreshManager:
         return self._enqueue(self._refresh(actor, trigger, rev)).wait()
 
     def plan(self, rev: str | None) -> Document:
-        """What a refresh to ``rev`` would do; nothing goes live. Raises HotswapError where it would be rejected."""
+        """What a refresh to ``rev`` would do, and under ``refused`` why it would not be done; nothing changes.
+
+        Raises HotswapError where there is nothing to freeze.
+        """
         with self._running:
             snapshot = self._participant.freeze(rev)
-            self._participant.allow(snapshot)
-            self._participant.describe(snapshot)
             found = {"snapshot": snapshot.id, "commit": snapshot.origin.commit, "dirty": snapshot.origin.dirty}
             try:
-                return {**found, **self._participant.plan(snapshot)}
+                return {**found, **self._participant.preview(snapshot)}
             finally:
                 self._participant.dismiss(snapshot.id)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from hotswap.errors import DescribeError, HotswapError, UnreachableError
 from hotswap.generations import Generation, Generations, SnapshotState
 from hotswap.snapshot import Snapshot
 from hotswap.store import Store
@@ -12,8 +13,9 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._digests import Digests
 from lab.managers.refresh._environment import EnvironmentPolicy
-from lab.managers.refresh._plan import make_plan
+from lab.managers.refresh._plan import make_plan, outline
 from lab.managers.refresh._policy import CodePolicy
+from lab.managers.refresh._why import Why
 from lab.records import Document, Records
 
 
@@ -23,7 +25,8 @@ class Fleet(Protocol):
     def describe(self, snapshot: str) -> Document: ...
 
 
-_NEEDED: Final = {SnapshotState.CURRENT, SnapshotState.DRAINING, SnapshotState.CLOSING}
+_WHY: Final[Document] = {"devices": {}, "tasks": {}}
+_NEEDED: Final = {SnapshotState.CURRENT, SnapshotState.DRAINING, SnapshotState.CLOSING, SnapshotState.STRANDED}
 
 
 class LabParticipant:
@@ -60,9 +63,42 @@ class LabParticipant:
         self._environment.check()
 
     def describe(self, snapshot: Snapshot) -> None:
+        self._catalog.put(self._definitions(snapshot))
+
+    def plan(self, snapshot: Snapshot) -> Document:
+        plan = make_plan(self._records, self._before(), (snapshot, self._catalog.get(snapshot.id)))
+        self._policy.check_plan(plan)
+        return plan
+
+    def preview(self, snapshot: Snapshot) -> Document:
+        """As ``plan``, and why each thing changes; what would be refused is listed under ``refused``.
+
+        Nothing is written down.
+        """
+        before = self._before()
+        try:
+            self.allow(snapshot)
+            definitions = self._definitions(snapshot)
+        except UnreachableError:
+            raise  # says nothing about the code
+        except HotswapError as error:
+            return {**outline(before[0] if before else None, snapshot), "why": _WHY, "refused": [_refusal(error)]}
+        plan = make_plan(self._records, before, (snapshot, definitions))
+        why = _WHY
+        if before is not None and before[0].id != snapshot.id:
+            changed = plan["devices"]["changed"], plan["tasks"]["changed"]
+            why = Why(self._store, before[0], snapshot).tell(before[1], definitions, *changed)
+        refused = [{"reason": reason, "path": None, "line": None} for reason in self._policy.objections(plan)]
+        return {**plan, "why": why, "refused": refused}
+
+    def _before(self) -> tuple[Snapshot, Definitions] | None:
+        current = self._generations.current()
+        return (self._store.open(current.snapshot), self._catalog.get(current.snapshot)) if current else None
+
+    def _definitions(self, snapshot: Snapshot) -> Definitions:
         told = self._fleet.describe(snapshot.id)["told"]
         digests = Digests(snapshot, self._store.tree(snapshot.id), self._store.root / "cache" / "closure")
-        definitions = Definitions(
+        return Definitions(
             snapshot=snapshot.id,
             package=snapshot.package,
             devices=told["devices"],
@@ -71,14 +107,6 @@ class LabParticipant:
             drivers=digests.drivers(told["devices"]),
             code=digests.tasks(told["tasks"]),
         )
-        self._catalog.put(definitions)
-
-    def plan(self, snapshot: Snapshot) -> Document:
-        current = self._generations.current()
-        before = (self._store.open(current.snapshot), self._catalog.get(current.snapshot)) if current else None
-        plan = make_plan(self._records, before, (snapshot, self._catalog.get(snapshot.id)))
-        self._policy.check_plan(plan)
-        return plan
 
     def warm_up(self, snapshot: Snapshot) -> None:
         self._ensure_worker(snapshot.id)
@@ -101,3 +129,8 @@ class LabParticipant:
         self._records.log(
             "generation.live", str(generation.number), snapshot=generation.snapshot, commit=generation.commit
         )
+
+
+def _refusal(error: HotswapError) -> Document:
+    path, line = (error.path, error.line) if isinstance(error, DescribeError) else (None, None)
+    return {"reason": str(error), "path": path, "line": line}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hotswap.errors import HotswapError
@@ -35,10 +36,15 @@ class CodePolicy:
             self._check_commit(snapshot.origin.commit)
 
     def check_plan(self, plan: Document) -> None:
-        """Raises PolicyError if the plan takes away what is in use, and this laboratory does not let that go."""
+        """Raises PolicyError for the first objection to the plan."""
+        for reason in self.objections(plan):
+            raise PolicyError(reason)
+
+    def objections(self, plan: Document) -> Iterator[str]:
+        """Why this laboratory would not let the plan be carried out: it takes away what is in use."""
         if self._keeps_used and (removed := plan["removed_in_use"]):
             named = ", ".join(f"{each['name']} ({each['why']})" for each in removed)
-            raise PolicyError(
+            yield (
                 f"This code no longer has what is in use, which [policy] of lab.toml refuses: {named}; "
                 "refresh again when it is free, or put it back."
             )

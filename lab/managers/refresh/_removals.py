@@ -11,6 +11,12 @@ def removed_in_use(records: Records, before: Definitions, after: Definitions) ->
     return [*_devices(records, before, after), *_positions(records, before, after)]
 
 
+def places(definitions: Definitions) -> set[str]:
+    """The names of all places, on devices and standing alone."""
+    on_devices = (place for device in definitions.devices for _, place in definitions.device_positions(device))
+    return {*on_devices, *(place for _, place in definitions.standalone_positions())}
+
+
 def _devices(records: Records, before: Definitions, after: Definitions) -> list[Document]:
     removed = sorted(set(before.devices) - set(after.devices))
     held = records.devices.find({"_id": {"$in": removed}, "state": DeviceState.GRANTED}, sort=[("_id", 1)])
@@ -23,11 +29,6 @@ def _kind(records: Records, task_id: str | None) -> str:
 
 
 def _positions(records: Records, before: Definitions, after: Definitions) -> list[Document]:
-    removed = sorted(_names(before) - _names(after))
+    removed = sorted(places(before) - places(after))
     samples = records.samples.find({"position": {"$in": removed}}, sort=[("position", 1)])
     return [{"name": sample["position"], "why": f"sample {sample['name']} stands there"} for sample in samples]
-
-
-def _names(definitions: Definitions) -> set[str]:
-    on_devices = (place for device in definitions.devices for _, place in definitions.device_positions(device))
-    return {*on_devices, *(place for _, place in definitions.standalone_positions())}

@@ -191,3 +191,98 @@ def test_no_summary_of_a_command_is_cut() -> None:
     listed = CliRunner().invoke(main, ["--help"], env={"COLUMNS": "80"}).output.partition("Commands:")[2]
     assert len(listed.split("\n")) > len(main.commands)
     assert "..." not in listed
+
+
+HELD = {
+    "device": "furnace_1",
+    "paused": False,
+    "holder": "t" * 24,
+    "task": "Heating",
+    "status": "RUNNING",
+    "since": "2024-05-04T10:00:00+00:00",
+    "samples": [{"id": "s1", "name": "quartz-7", "position": "furnace_1/slot/1"}],
+    "expected_until": "2024-05-04T12:30:00+00:00",
+    "estimated_from": 7,
+}
+PLAN = {
+    "files": {"added": [], "removed": [], "changed": ["my_lab/ramps.py"], "environment": [["numpy", "1.0", "2.0"]]},
+    "positions": {"added": ["table/3"], "removed": []},
+    "why": {"devices": {"furnace_2": ["Furnace -> ramps"], "furnace_1": ["Furnace -> ramps"], "xrd": []}, "tasks": {}},
+    "drain_set": [HELD, {"device": "arm", "holder": None, "paused": True}, {"device": "xrd", "holder": None}],
+    "affected": [{"task": "q" * 24, "type": "Heating", "status": "READY"}],
+    "queued": [{"task": "u" * 24, "type": "Heating", "reason": "minutes is missing"}],
+    "refused": [{"reason": "This code is not signed: sign it.", "path": None, "line": None}],
+}
+
+
+def test_a_plan_fits_a_terminal_and_tells_everything() -> None:
+    lines = shown(display.show_plan, PLAN)
+    assert max(map(len, lines)) <= 80
+    text = " ".join(" ".join(lines).split())
+    for expected in (
+        "refused This code is not signed: sign it.",
+        "environment numpy 1.0 -> 2.0",
+        "positions added table/3",
+        "why devices furnace_1, furnace_2: Furnace -> ramps",
+        f"furnace_1 when Heating {'t' * 24} releases it",
+        "as 7 completed tasks tell",
+        "sample quartz-7 in furnace_1/slot/1",
+        "arm after `lab release arm`: it is paused",
+        "xrd at once",
+        f"runs new code Heating {'q' * 24}, which is READY",
+        "minutes is missing",
+    ):
+        assert expected in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"expected_until": None, "estimated_from": 0}, "until when is not known"),
+        ({"status": "LOST", "expected_until": None}, "LOST: it waits for `lab retry` or `lab cancel`"),
+        ({"estimated_from": 1}, "as 1 completed task tell"),
+    ],
+)
+def test_a_plan_says_what_it_expects_of_who_holds_a_device(fields: dict[str, Any], said: str) -> None:
+    text = " ".join(" ".join(shown(display.show_plan, {"drain_set": [{**HELD, **fields}], "queued": []}, 200)).split())
+    assert said in text
+
+
+def test_versions_say_why_they_are_not_drained_and_what_strands_them() -> None:
+    generation = {
+        **PIN,
+        "number": 12,
+        "state": "stranded",
+        "current": False,
+        "unfinished_tasks": 1,
+        "activated_at": "2024-05-04T10:00:00+00:00",
+        "actor": "ann",
+        "reason": "commit",
+        "needed_by": {"tasks": [{"id": "t1", "type": "Heating", "status": "LOST"}], "devices": ["furnace_1"]},
+        "stranded_by": [["pydantic", "2.11", "2.12"]],
+    }
+    text = " ".join(" ".join(shown(display.show_versions, [generation])).split())
+    assert "needed by Heating t1 (LOST), the driver of furnace_1" in text
+    assert "install again what it needs (pydantic 2.11 -> 2.12), or cancel its tasks" in text
+
+
+def test_the_status_names_another_environment_and_what_it_strands() -> None:
+    status = {
+        **PIN,
+        "lab": "ours",
+        "auto_refresh": False,
+        "environment": [["pydantic", "2.11", "2.12"]],
+        "stranded": [
+            {
+                "snapshot": "3f9a81cc02d7" + "0" * 52,
+                "environment": [["pydantic", "2.11", "2.12"]],
+                "tasks": [{"id": "t1", "type": "Heating"}],
+            }
+        ],
+        "tasks": {},
+        "versions": [],
+        "devices": [],
+    }
+    lines = shown(display.show_status, status, 200)
+    assert lines[1].startswith("environment changed: pydantic 2.11 -> 2.12; no new code goes live until that is undone")
+    assert lines[2] == "stranded: Heating t1 of code version 3f9a81cc02d7 (pydantic 2.11 -> 2.12)"
