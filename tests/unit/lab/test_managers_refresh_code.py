@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from distributions import make_package
 
-from hotswap.errors import MovedError, SourceError
+from hotswap.environment import Distribution, Environment
+from hotswap.errors import MovedError, SourceError, StoreError
 from hotswap.source import TreeSource
 from hotswap.store import Store
 from lab.config import ConfigError, load
@@ -138,3 +139,15 @@ def test_a_package_outside_of_the_repository_cannot_be_added_to_a_commit(folder:
 def test_a_package_that_does_not_exist_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"code.extra names .*gone, which does not exist: correct the path"):
         code(folder, '[code]\nextra = ["gone"]\n')
+
+
+def test_the_files_of_a_code_version_are_frozen_again_with_what_is_installed_now(folder: Path) -> None:
+    made = code(folder, "")
+    store = Store(folder.parent / "store")
+    old = store.freeze(TreeSource(folder / "my_lab"), Environment("cp311", (Distribution("library", "0.1"),)))
+    (folder / "my_lab" / "__init__.py").write_text("raise RuntimeError\n")
+    again = made.freeze(f"version:{old.short_id}")
+    assert (again.files, again.origin) == (old.files, old.origin)
+    assert again.environment != old.environment
+    with pytest.raises(StoreError):
+        made.freeze("version:0000")
