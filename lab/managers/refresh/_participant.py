@@ -13,7 +13,7 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._digests import Digests
 from lab.managers.refresh._environment import EnvironmentPolicy
-from lab.managers.refresh._plan import make_plan, outline
+from lab.managers.refresh._plan import make_plan, outline, unfit
 from lab.managers.refresh._policy import CodePolicy
 from lab.managers.refresh._why import Why
 from lab.records import Document, Records
@@ -66,7 +66,8 @@ class LabParticipant:
         self._catalog.put(self._definitions(snapshot))
 
     def plan(self, snapshot: Snapshot) -> Document:
-        plan = make_plan(self._records, self._before(), (snapshot, self._catalog.get(snapshot.id)))
+        definitions = self._catalog.get(snapshot.id)
+        plan = make_plan(self._records, self._before(), (snapshot, definitions), self._unfit(definitions))
         self._policy.check_plan(plan)
         return plan
 
@@ -83,13 +84,17 @@ class LabParticipant:
             raise  # says nothing about the code
         except HotswapError as error:
             return {**outline(before[0] if before else None, snapshot), "why": _WHY, "refused": [_refusal(error)]}
-        plan = make_plan(self._records, before, (snapshot, definitions))
+        plan = make_plan(self._records, before, (snapshot, definitions), self._unfit(definitions))
         why = _WHY
         if before is not None and before[0].id != snapshot.id:
             changed = plan["devices"]["changed"], plan["tasks"]["changed"]
             why = Why(self._store, before[0], snapshot).tell(before[1], definitions, *changed)
         refused = [{"reason": reason, "path": None, "line": None} for reason in self._policy.objections(plan)]
         return {**plan, "why": why, "refused": refused}
+
+    def _unfit(self, definitions: Definitions) -> list[Document]:
+        """The queued tasks that the code does not take, as ``{task, type, reason}``."""
+        return unfit(self._records, definitions)
 
     def _before(self) -> tuple[Snapshot, Definitions] | None:
         current = self._generations.current()

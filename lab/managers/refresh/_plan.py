@@ -31,7 +31,10 @@ def outline(before: Snapshot | None, after: Snapshot) -> Document:
 
 
 def make_plan(
-    records: Records, before: tuple[Snapshot, Definitions] | None, after: tuple[Snapshot, Definitions]
+    records: Records,
+    before: tuple[Snapshot, Definitions] | None,
+    after: tuple[Snapshot, Definitions],
+    queued: list[Document],
 ) -> Document:
     """What would change between the current snapshot, if there is one, and the next.
 
@@ -48,7 +51,7 @@ def make_plan(
         "positions": _changes(_places(old), _places(new)),
         "drain_set": [holder_of(records, name) for name in devices["changed"]],
         "affected": _affected(records, tasks["changed"]),
-        "queued": unfit(records, new),
+        "queued": queued,
         "removed_in_use": removed_in_use(records, old, new) if old else [],
     }
 

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from hotswap.environment import Distribution, Environment
 from hotswap.snapshot import FileEntry, Origin, Snapshot
 from lab.catalog import Definitions
-from lab.managers.refresh._plan import make_plan, outline
+from lab.managers.refresh._plan import make_plan, outline, unfit
 from lab.records import Records, TaskStatus, ended_attempt, new_task, now
 
 pytestmark = pytest.mark.system
@@ -65,7 +65,7 @@ def completed(records: Records, minutes: int, outcome: str = "COMPLETED", kind: 
 
 def test_a_plan_says_who_has_a_device_since_when_and_with_which_sample(records: Records) -> None:
     task, began = hold(records)
-    (told,) = make_plan(records, OLD, NEW)["drain_set"]
+    (told,) = make_plan(records, OLD, NEW, [])["drain_set"]
     assert (told["device"], told["holder"], told["task"]) == ("furnace", task, "Heating")
     assert told["since"].replace(tzinfo=UTC) == began
     assert told["samples"] == [{"id": "s1", "name": "quartz", "position": "furnace/slot/1"}]
@@ -77,7 +77,7 @@ def test_until_when_a_task_holds_a_device_is_told_from_what_completed_before(rec
         completed(records, minutes)
     completed(records, 500, outcome="ERROR")
     completed(records, 700, kind="Weighing")
-    (told,) = make_plan(records, OLD, NEW)["drain_set"]
+    (told,) = make_plan(records, OLD, NEW, [])["drain_set"]
     until = told["expected_until"].replace(tzinfo=UTC)
     assert abs(until - (began + timedelta(minutes=20))) < timedelta(seconds=5)
     assert told["estimated_from"] == 3
@@ -90,12 +90,12 @@ def test_until_when_is_not_known_without_an_earlier_task_or_with_a_lost_one(
     hold(records, status)
     if status is TaskStatus.LOST:
         completed(records, 10)
-    (told,) = make_plan(records, OLD, NEW)["drain_set"]
+    (told,) = make_plan(records, OLD, NEW, [])["drain_set"]
     assert (told["expected_until"], told["status"]) == (None, status)
 
 
 def test_a_plan_names_what_comes_and_what_goes(records: Records) -> None:
-    plan = make_plan(records, OLD, NEW)
+    plan = make_plan(records, OLD, NEW, [])
     assert plan["devices"] == {"added": ["new"], "removed": ["old"], "changed": ["furnace"]}
     assert plan["tasks"] == {"added": ["Milling"], "removed": ["Gone"], "changed": ["Heating"]}
     assert plan["positions"]["removed"] == ["old/slot/1", "table/2"]
@@ -106,11 +106,11 @@ def test_queued_tasks_of_changed_types_are_named_and_those_that_do_not_fit_with_
     changed = work(records, "Heating", TaskStatus.READY)
     work(records, "Weighing", TaskStatus.READY)
     work(records, "Heating", TaskStatus.READY, pin=PIN)
-    unfit = work(records, "Heating", TaskStatus.WAITING, parameters={"minutes": "many"})
+    wrong = work(records, "Heating", TaskStatus.WAITING, parameters={"minutes": "many"})
     gone = work(records, "Gone", TaskStatus.READY)
-    plan = make_plan(records, OLD, NEW)
-    assert {each["task"] for each in plan["affected"]} == {changed, unfit}
-    assert {each["task"] for each in plan["queued"]} == {unfit, gone}
+    plan = make_plan(records, OLD, NEW, [])
+    assert {each["task"] for each in plan["affected"]} == {changed, wrong}
+    assert {each["task"] for each in unfit(records, NEW[1])} == {wrong, gone}
 
 
 def test_a_changed_environment_is_told_package_by_package() -> None:
@@ -119,7 +119,7 @@ def test_a_changed_environment_is_told_package_by_package() -> None:
 
 
 def test_the_first_code_adds_everything(records: Records) -> None:
-    plan = make_plan(records, None, NEW)
+    plan = make_plan(records, None, NEW, [])
     assert plan["files"] is None
     assert plan["devices"]["added"] == ["arm", "furnace", "new"]
     assert plan["drain_set"] == []
