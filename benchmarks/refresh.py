@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,8 @@ STEPS: Final = {
 }
 _PEER: Final = Reference("AlabOS 1.1.0 auto_refresh, idle lab: 37.5 s (34-41) until managers are refreshed", 37.5)
 _BUDGET: Final = limit(0.5, "s", "commit to the next task with the new code, any number of tasks running")
+
+_PLAN_BUDGET: Final = limit(1.0, "s", "`lab plan` on the starter lab")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ def run(quick: bool) -> Findings:
         lab.wait_until_running(lab.submit("Waiting"))
         first = _round(lab, 1)  # told apart: it reads what later ones remember
         rounds = [_round(lab, version) for version in range(2, 12 if quick else 102)]
-    return Findings(_figures(rounds), [_table(first, rounds)])
+        plans = [_plan(lab) for _ in range(5 if quick else 20)]
+    return Findings([*_figures(rounds), _plan_figure(plans)], [_table(first, rounds)])
 
 
 def _round(lab: Laboratory, version: int) -> _Round:
@@ -57,6 +61,16 @@ def _round(lab: Laboratory, version: int) -> _Round:
     lab.wait_for("current_generation", {"commit": commit.id})
     began = _next_task(lab, version)
     return _Round(_steps(commit, lab.wait_until_live(commit), began))
+
+
+def _plan(lab: Laboratory) -> float:
+    """Seconds to plan a way back: its code is frozen, but nothing of it runs any more."""
+    began = time.perf_counter()
+    plan = lab.client.plan("HEAD~1")
+    seconds = time.perf_counter() - began
+    if plan["refused"] or not plan["why"]["tasks"]:
+        raise LaboratoryError(f"A plan of code that changes a task tells of {plan['why']} and {plan['refused']}.")
+    return seconds
 
 
 def _next_task(lab: Laboratory, version: int) -> float:
@@ -95,6 +109,10 @@ def _figures(rounds: list[_Round]) -> list[Figure]:
     ]
 
 
+def _plan_figure(plans: list[float]) -> Figure:
+    return Figure("plan_p50", median(plans), "s", len(plans), _PLAN_BUDGET)
+
+
 def _table(first: _Round, rounds: list[_Round]) -> Table:
     table = Table(title=f"From a commit to the next task, {len(rounds)} commits, milliseconds")
     table.add_column("step")
@@ -115,7 +133,7 @@ def _add(table: Table, name: str, first: float, others: list[float], about: str)
 
 
 BENCHMARK: Final = Benchmark(
-    "commit to running code, step by step, while a task of older code runs",
-    ("commit_to_live_p50", "commit_to_live_p99", "commit_to_next_task_p50"),
+    "commit to running code, step by step, while a task of older code runs; what a plan takes",
+    ("commit_to_live_p50", "commit_to_live_p99", "commit_to_next_task_p50", "plan_p50"),
     run,
 )
