@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from hotswap import drift
@@ -16,7 +17,7 @@ from hotswap.errors import HotswapError
 from hotswap.generations import Generations, SnapshotState
 from hotswap.store import Store
 from lab.managers.bus import Bus, Manager
-from lab.records import ENDED, NEEDING, Document, Records, TaskStatus
+from lab.records import NEEDING, Document, Records, TaskStatus
 
 Changes = tuple[EnvironmentChange, ...]
 Drift = Callable[[str], Changes]
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 
 def drift_in(store: Store) -> Drift:
     """Tells what is installed otherwise than a snapshot of ``store`` was frozen with; costs milliseconds."""
-    return lambda snapshot: outside_runtime(drift.drift(store, store.open(snapshot)))
+    opened = lru_cache(maxsize=16)(store.open)  # which looks at every file of the tree
+    return lambda snapshot: outside_runtime(drift.drift(store, opened(snapshot)))
 
 
 def told(changes: Changes) -> list[list[str | None]]:
@@ -45,7 +47,7 @@ class EnvironmentManager(Manager):
         self._generations = Generations(records.database)
         self._changed = changed
         self.changes: Changes = ()
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.LOST, *ENDED}})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.LOST}})
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("current_generation", self.wake)
 
