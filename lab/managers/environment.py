@@ -28,9 +28,20 @@ log = logging.getLogger(__name__)
 
 
 def drift_in(store: Store) -> Drift:
-    """Tells what is installed otherwise than a snapshot of ``store`` was frozen with; costs milliseconds."""
+    """Tells what is installed otherwise than a snapshot of ``store`` was frozen with; costs milliseconds.
+
+    Nothing, where the store cannot tell: what is damaged says so when it is to run.
+    """
     opened = lru_cache(maxsize=16)(store.open)  # which looks at every file of the tree
-    return lambda snapshot: outside_runtime(drift.drift(store, opened(snapshot)))
+
+    def changed(snapshot: str) -> Changes:
+        try:
+            return outside_runtime(drift.drift(store, opened(snapshot)))
+        except HotswapError as error:
+            log.warning("What code version %s was frozen with cannot be told: %s", snapshot[:12], error)
+            return ()
+
+    return changed
 
 
 def told(changes: Changes) -> list[list[str | None]]:
@@ -60,7 +71,7 @@ class EnvironmentManager(Manager):
     def _notice(self) -> None:
         """Tell once when what current code was frozen with is no longer installed, and when it is again."""
         current = self._generations.current()
-        changes = () if current is None else self._met(current.snapshot)
+        changes = () if current is None else self._changed(current.snapshot)
         if current is None or changes == self.changes:
             return
         self.changes = changes
@@ -73,7 +84,7 @@ class EnvironmentManager(Manager):
 
     def _look_after(self, snapshot: str, *, stranded: bool) -> None:
         tasks = self._waiting(snapshot)
-        changes = self._met(snapshot) if tasks else ()
+        changes = self._changed(snapshot) if tasks else ()
         if changes and not stranded:
             self._strand(snapshot, tasks, changes)
         elif stranded and not changes:
@@ -85,13 +96,6 @@ class EnvironmentManager(Manager):
             return []
         needing = {"pin.snapshot": snapshot, "status": {"$in": list(NEEDING)}, "parent": None}
         return [task["_id"] for task in self._records.tasks.find(needing, {"_id": 1}, sort=[("_id", 1)])]
-
-    def _met(self, snapshot: str) -> Changes:
-        try:
-            return self._changed(snapshot)
-        except HotswapError as error:
-            log.warning("What code version %s was frozen with cannot be told: %s", snapshot[:12], error)
-            return ()
 
     def _strand(self, snapshot: str, tasks: list[str], changes: Changes) -> None:
         facts: Document = {"environment": told(changes)}

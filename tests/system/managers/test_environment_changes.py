@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from pymongo.database import Database
 
 from hotswap.environment import EnvironmentChange
 from hotswap.generations import Generations, SnapshotState
+from hotswap.store import Store
 from lab.managers.bus import Bus
-from lab.managers.environment import Changes, EnvironmentManager
+from lab.managers.environment import Changes, EnvironmentManager, drift_in
 from lab.managers.refresh import EnvironmentPolicy, PolicyError, RetirementManager
 from lab.records import Records, TaskStatus, new_task
 
@@ -173,3 +175,7 @@ def test_there_is_no_way_back_to_code_of_another_environment(policy: Environment
     installed.changes[OLD] = UPGRADE
     with pytest.raises(PolicyError, match=r"pydantic 2.11 -> 2.12.*`lab refresh version:000000000000`"):
         policy.check_known(OLD)
+
+
+def test_a_version_that_the_store_lacks_is_no_other_environment(tmp_path: Path) -> None:
+    assert drift_in(Store(tmp_path / "store"))(OLD) == ()
