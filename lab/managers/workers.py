@@ -34,6 +34,7 @@ class WorkerManager(Manager):
         self._dead: set[str] = set()
         self._starting: dict[str, threading.Thread] = {}
         self._refusals: dict[str, int] = {}
+        self._reasons: dict[str, str] = {}
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.INITIATED}})
         bus.subscribe("current_generation", self.wake)
@@ -88,13 +89,21 @@ class WorkerManager(Manager):
     def _run_ensure(self, snapshot: str) -> None:
         try:
             self._ensure(snapshot)
-        except Exception as error:  # the code of a snapshot, and what starts it, may fail in any way
-            log.exception("No worker for code version %s", snapshot[:12])
-            self._refusals[snapshot] = self._refusals.get(snapshot, 0) + 1
-            self._records.log("worker.failed", snapshot, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - what starts may fail in any way; it is logged when it is new
+            self._refuse(snapshot, error)
         else:
             self._refusals.pop(snapshot, None)
-        self.wake()
+            self._reasons.pop(snapshot, None)
+            self.wake()
+
+    def _refuse(self, snapshot: str, error: Exception) -> None:
+        """Try again after a pause; each reason is told once."""
+        self._refusals[snapshot] = self._refusals.get(snapshot, 0) + 1
+        if self._reasons.get(snapshot) == str(error):
+            return
+        self._reasons[snapshot] = str(error)
+        log.error("No worker for code version %s", snapshot[:12], exc_info=error)
+        self._records.log("worker.failed", snapshot, reason=str(error))
 
     def _pause(self, snapshot: str) -> float:
         return min(_RETRY_SECONDS * 2.0 ** self._refusals.get(snapshot, 0), _LONGEST_RETRY)
