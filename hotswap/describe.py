@@ -14,7 +14,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import IO, Any
@@ -131,14 +132,15 @@ def _relative(filename: str, tree: Path) -> str:
     return Path(filename).relative_to(tree).as_posix()
 
 
-def ask_in_fork(hook: str, package: str, tree: Path, limits: Limits) -> Document:
-    """Run the hook ``module:function`` with the package's name in a throw-away fork; return the plain data it returns.
+def ask_in_fork(hook: str, package: str, tree: Path, limits: Limits, question: Document | None = None) -> Document:
+    """Run the hook ``module:function`` in a throw-away fork; return the plain data it returns.
 
-    The fork keeps whatever the hook does away from the process that later workers are made from. Raises DescribeError
-    when the hook raises, dies, or passes a limit.
+    It is given the package's name, and the entries of ``question`` by name. The fork keeps whatever the hook does away
+    from the process that workers are made from. Raises DescribeError when the hook raises, dies, or passes a limit.
     """
     with tempfile.TemporaryFile() as crash:
-        answer = _ask(hook, package, tree, limits, crash)
+        asked = partial(_asked, hook, package, question or {})
+        answer = _ask(asked, package, tree, limits, crash)
         crash.seek(0)
         place = crashes.place(crash.read().decode(errors="replace"), tree)
     if answer is None:
@@ -159,14 +161,18 @@ def ask_in_fork(hook: str, package: str, tree: Path, limits: Limits) -> Document
     return description
 
 
-def _ask(hook: str, package: str, tree: Path, limits: Limits, crash: IO[bytes]) -> bytes | None:
+def _asked(hook: str, package: str, question: Document) -> Any:
+    return pkgutil.resolve_name(hook)(package, **question)
+
+
+def _ask(asked: Callable[[], Any], package: str, tree: Path, limits: Limits, crash: IO[bytes]) -> bytes | None:
     """What the fork answers: nothing if it dies, None if it is late. Where it dies, it writes to ``crash``."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(reading)
         with limits.imposed():
-            _answer_and_exit(hook, package, tree, writing, crash.fileno())
+            _answer_and_exit(asked, package, tree, writing, crash.fileno())
     os.close(writing)
     try:
         return _read_until(reading, time.monotonic() + limits.seconds + _MARGIN_SECONDS)
@@ -176,10 +182,10 @@ def _ask(hook: str, package: str, tree: Path, limits: Limits, crash: IO[bytes]) 
         os.waitpid(pid, 0)
 
 
-def _answer_and_exit(hook: str, package: str, tree: Path, writing: int, crash: int) -> None:
+def _answer_and_exit(asked: Callable[[], Any], package: str, tree: Path, writing: int, crash: int) -> None:
     try:
         with crashes.told(crash):
-            reply = {"description": pkgutil.resolve_name(hook)(package)}
+            reply = {"description": asked()}
         data = bson.encode(reply)
     except BaseException as error:  # noqa: BLE001 - a fork must never come back into the code of its parent
         told = explain(error, tree, f"{package} does not describe itself")

@@ -94,15 +94,17 @@ class Fleet:
 
     def describe(self, snapshot: str) -> Document:
         """``{modules, forks, spawned_because, told}``: what the template imported, whether its processes are forked
-        from it, the reasons if not, and what the hook told.
-
-        Raises DescribeError.
+        from it, the reasons if not, and what the hook told. Raises DescribeError.
         """
         snapshot = self._store.resolve(snapshot)
-        with self._gate, contextlib.ExitStack() as room:
-            if not self._templates.runs(snapshot):
-                room.enter_context(self._memory.room_for(Start(template_name(snapshot), snapshot, TEMPLATE)))
+        with self._gate, self._room_for_template(snapshot):
             return self._templates.describe(snapshot, self._hook)
+
+    def ask(self, snapshot: str, hook: str, question: Document) -> Document:
+        """What ``hook(package, **question)`` returns in a fork of the snapshot's template. Raises DescribeError."""
+        snapshot = self._store.resolve(snapshot)
+        with self._gate, self._room_for_template(snapshot):
+            return self._templates.ask(snapshot, hook, question)
 
     def ensure(
         self, name: str, snapshot: str, entry: str, arguments: Document, timeout: float | None = None
@@ -217,6 +219,11 @@ class Fleet:
             reap(run.identity.pid)
             self._runs.forget(run)
         self._runs.forget_told()
+
+    def _room_for_template(self, snapshot: str) -> contextlib.AbstractContextManager[object]:
+        if self._templates.runs(snapshot):
+            return contextlib.nullcontext()
+        return self._memory.room_for(Start(template_name(snapshot), snapshot, TEMPLATE))
 
     def _ensure(self, wanted: Wanted, timeout: float | None, on_wait: Callable[[], object]) -> Started:
         """``wanted`` has the whole id of its snapshot."""

@@ -29,6 +29,7 @@ def serve_fleet(fleet: Fleet, listener: socket.socket, secret: str) -> wire.Serv
 
     handlers: dict[str, wire.Handler] = {
         "describe": fleet.describe,
+        "ask": fleet.ask,
         "ensure": ensure,
         "drain": fleet.drain,
         "stop": fleet.stop,
@@ -53,8 +54,15 @@ class FleetClient:
 
     def describe(self, snapshot: str) -> Document:
         """See ``Fleet.describe``. Raises DescribeError, and as a kind of it DriftError."""
+        return self._told("describe", snapshot=snapshot)
+
+    def ask(self, snapshot: str, hook: str, question: Document) -> Document:
+        """See ``Fleet.ask``. Raises DescribeError, and as a kind of it DriftError."""
+        return self._told("ask", snapshot=snapshot, hook=hook, question=question)
+
+    def _told(self, op: str, **arguments: Any) -> Document:
         try:
-            return cast(Document, self._call("describe", snapshot=snapshot))
+            return cast(Document, self._call(op, **arguments))
         except RemoteError as error:
             if error.kind == DriftError.__name__:
                 raise DriftError(str(error)) from error

@@ -101,6 +101,19 @@ class Templates:
             self._check_reproduced(snapshot, told)
             return {**told, "drift": [[one.name, one.before, one.after] for one in self._met(snapshot)]}
 
+    def ask(self, snapshot: str, hook: str, question: Document) -> Document:
+        """What a hook answers in a throw-away fork of the snapshot's template. Raises DescribeError."""
+        with self._lock(snapshot):
+            self._check_environment(snapshot)
+            parent = self._template(snapshot)
+            try:
+                answer: Document = parent.call("ask", hook=hook, question=question)
+            except RemoteError as error:
+                raise described(error) from error
+            except (TimeoutError, OSError) as error:
+                raise self._died(snapshot, parent.run, error) from error
+            return answer
+
     def fork(self, birth: Birth) -> Run:
         """Have the template of the birth's snapshot start a process. Raises HotswapError or OSError."""
         log_start = self._runs.log_size(birth.name)

@@ -168,6 +168,7 @@ class _Template:
     def handlers(self) -> dict[str, wire.Handler]:
         return {
             "describe": self.describe,
+            "ask": self.ask,
             "fork": self.fork,
             "exit_code": self._children.exit_code,
             "warn": self.warn,
@@ -181,10 +182,14 @@ class _Template:
         reasons = self._noticed.reasons
         return {"modules": self._modules, "forks": not reasons, "spawned_because": reasons, "told": self._ask(hook)}
 
+    def ask(self, hook: str, question: Document) -> Document:
+        """What the hook answers in a throw-away fork; see ``ask_in_fork``."""
+        if self._error is not None:
+            raise self._error
+        return ask_in_fork(hook, self._birth.package, Path(self._birth.tree), self._limits, question)
+
     def _ask(self, hook: str | None) -> Document:
-        if hook is None:
-            return {}
-        return ask_in_fork(hook, self._birth.package, Path(self._birth.tree), self._limits)
+        return {} if hook is None else self.ask(hook, {})
 
     def fork(self, birth: Document) -> Document:
         """Start a version process of this snapshot: forked, or spawned where what its import left makes that unsafe."""

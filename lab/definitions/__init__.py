@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ._describe import build_device, describe, load
 from ._device import BaseDevice
+from ._examine import examine
 from ._location import Location
 from ._parameters import ParameterError, check_parameters, make_task, parameter_model
 from ._position import SamplePosition, position_names
@@ -43,6 +44,7 @@ __all__ = [
     "build_device",
     "check_parameters",
     "describe",
+    "examine",
     "in_simulation",
     "load",
     "make_task",

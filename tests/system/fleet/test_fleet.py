@@ -66,6 +66,13 @@ def test_a_package_that_kills_its_process_is_refused(fleet: Fleet, freeze: Freez
         fleet.describe(freeze(1, extra="import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n"))
 
 
+def test_a_question_is_answered_in_a_fork_that_leaves_no_trace(fleet: Fleet, freeze: Freeze) -> None:
+    text = "seen = []\ndef tell(package, number):\n    seen.append(number)\n    return {'of': package, 'seen': seen}\n"
+    snapshot = freeze(1, teller=text)
+    answers = [fleet.ask(snapshot, "sample_app.teller:tell", {"number": number}) for number in (1, 2)]
+    assert answers == [{"of": "sample_app", "seen": [1]}, {"of": "sample_app", "seen": [2]}]
+
+
 def test_a_process_that_fails_to_start_says_why(fleet: Fleet, freeze_either: Freeze) -> None:
     with pytest.raises(ProcessError, match="RuntimeError: told to fail"):
         fleet.ensure("one", freeze_either(1), ENTRY, {"fail": True})
