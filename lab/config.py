@@ -108,7 +108,8 @@ class Code(_Section):
 class Policy(_Section):
     """``[policy]``: which code may go live; paths are absolute once loaded.
 
-    ``removals`` is for devices and positions in use: "retire" takes them away once they are free.
+    ``queued`` is for tasks that wait and that new code does not take: the code is refused, or they are held, or kept on
+    the code before. ``removals`` is for devices and positions in use: "retire" takes them away once they are free.
     ``allow_dirty`` None means in simulation only. ``allowed_signers`` is a file as git's gpg.ssh.allowedSignersFile.
     """
 
@@ -117,6 +118,7 @@ class Policy(_Section):
     signed: bool = False
     allowed_signers: Path | None = None
     removals: Literal["retire", "refuse"] = "retire"
+    queued: Literal["refuse", "hold", "keep"] = "hold"
 
 
 class Snapshots(_Section):

@@ -41,8 +41,8 @@ PINNED: Final = (
 )
 """A task in one of these needs its snapshot."""
 
-NEEDING: Final = (*PINNED, TaskStatus.READY)
-"""As PINNED, for tasks that have a pin: one that is retried is READY with it."""
+NEEDING: Final = (*PINNED, TaskStatus.WAITING, TaskStatus.READY)
+"""As PINNED, for tasks that have a pin: what is retried, or kept on older code, has one before it is dispatched."""
 
 CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING, TaskStatus.FINISHING)
 """A task in one of these is in the hands of a worker."""
@@ -105,6 +105,13 @@ class Attempt(Pin):
     outcome: str
 
 
+class Examined(TypedDict):
+    """Why the code of a snapshot does not take a queued task; None where it does."""
+
+    snapshot: str
+    reason: str | None
+
+
 class Task(TypedDict):
     """``parent`` is set for subtasks, which live and die with their parent and are never dispatched."""
 
@@ -131,6 +138,7 @@ class Task(TypedDict):
     error: str | None
     cancel_requested: bool
     attempts: list[Attempt]
+    examined: NotRequired[Examined | None]
 
 
 class Experiment(TypedDict):

@@ -12,14 +12,19 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
+from hotswap.errors import HotswapError
 from hotswap.routing import RoutingError
 from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
+from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
 from lab.records import CLAIMED, ENDED, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_AFTER: Final = timedelta(seconds=5)
-_FIELDS: Final = ("status", "type", "parameters", "experiment", "priority", "ready_at", "pin", "attempt", "claim")
+_FIELDS: Final = (
+    *("status", "type", "parameters", "samples", "experiment", "priority", "ready_at"),
+    *("pin", "attempt", "claim", "examined"),
+)
 _AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
 
 Send = Callable[[str, str, int], None]
@@ -31,12 +36,21 @@ log = logging.getLogger(__name__)
 class TaskManager(Manager):
     """``current`` reads the generation new tasks bind to; ``send`` takes (queue, task, attempt)."""
 
-    def __init__(self, records: Records, catalog: Catalog, bus: Bus, current: Current, send: Send) -> None:
+    def __init__(
+        self,
+        records: Records,
+        catalog: Catalog,
+        bus: Bus,
+        current: Current,
+        send: Send,
+        examiner: Examiner | None = None,
+    ) -> None:
         super().__init__("task manager")
         self._records = records
         self._catalog = catalog
         self._current = current
         self._send = send
+        self._examiner = examiner
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.LOST, *ENDED}})
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
@@ -88,8 +102,23 @@ class TaskManager(Manager):
             return f"{version} was never described."
         if known is None:
             return f"{version} has no task type {task['type']!r}."
-        wrong = complaint(known["schema"], task["parameters"])
+        wrong = complaint(known["schema"], task["parameters"]) or self._objection(task, pin["snapshot"])
         return None if wrong is None else sentence(f"{version} does not take its parameters: {wrong}")
+
+    def _objection(self, task: Task, snapshot: str) -> str | None:
+        """What came of constructing the task with that code, now if nobody did it before."""
+        examined = task.get("examined")
+        if examined is None or examined["snapshot"] != snapshot:
+            if self._examiner is None or task["pin"] is not None:
+                return None
+            try:
+                objections = self._examiner.objections(snapshot, [task])
+            except HotswapError as error:  # its worker validates it again
+                log.warning("Task %s is not examined before it is sent: %s", task["_id"], error)
+                return None
+            self._examiner.note(snapshot, [task], objections)
+            return objections[task["_id"]]["reason"] if objections else None
+        return examined["reason"]
 
     def _park(self, task: Task, reason: str) -> None:
         query = {"_id": task["_id"], "status": TaskStatus.READY, "reason": {"$ne": reason}}

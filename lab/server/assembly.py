@@ -22,6 +22,7 @@ from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
 from lab.managers.environment import EnvironmentManager, drift_in
 from lab.managers.epoch import Epoch
+from lab.managers.examination import Examiner
 from lab.managers.failures import FailureManager
 from lab.managers.links import DriverLinks
 from lab.managers.refresh import (
@@ -29,6 +30,7 @@ from lab.managers.refresh import (
     EnvironmentPolicy,
     LabCode,
     LabParticipant,
+    QueueGate,
     RefreshManager,
     RetirementManager,
 )
@@ -132,6 +134,7 @@ class Assembly:
             EnvironmentPolicy(ground.records, drift_in(store)),
             self._workers.ensure,
             self._workers.retire,
+            QueueGate(ground.records, Examiner(ground.records, self._fleet.ask), config.policy.queued),
         )
         return RefreshManager(config, ground.records, code, participant)
 
@@ -168,6 +171,7 @@ class Assembly:
             end_workers=self._end_workers,
             processes=self._processes,
             shutdown=lambda: end_supervisor(self._settings.config),
+            examiner=Examiner(self._ground.records, self._fleet.ask),
         )
 
     def _end_workers(self) -> None:

@@ -16,6 +16,7 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.bus import Bus, Manager
 from lab.managers.commands import Commands
 from lab.managers.environment import Changes
+from lab.managers.examination import Examiner
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.resources import ResourceManager
@@ -83,6 +84,7 @@ class Surroundings:
     end_workers: Callable[[], None]
     processes: Callable[[], list[Document]]
     shutdown: Callable[[], None]
+    examiner: Examiner | None = None
 
 
 class Backend:
@@ -114,7 +116,7 @@ class Backend:
         self._bus = bus = ground.bus
         self._end_workers = surroundings.end_workers
         self._shutdown = surroundings.shutdown
-        self._tasks = TaskManager(records, catalog, bus, ground.current_pin, surroundings.send)
+        self._tasks = TaskManager(records, catalog, bus, ground.current_pin, surroundings.send, surroundings.examiner)
         self._managers: list[Manager] = [
             self._tasks,
             ExperimentManager(records, bus, self._tasks.wake),

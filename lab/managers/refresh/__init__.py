@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._environment import EnvironmentPolicy
+from lab.managers.refresh._gate import QueueGate
 from lab.managers.refresh._manager import RefreshManager
 from lab.managers.refresh._participant import LabParticipant
 from lab.managers.refresh._policy import CodePolicy, PolicyError
@@ -15,6 +16,7 @@ __all__ = [
     "LabCode",
     "LabParticipant",
     "PolicyError",
+    "QueueGate",
     "RefreshManager",
     "RetirementManager",
 ]

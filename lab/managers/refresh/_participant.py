@@ -13,6 +13,7 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.refresh._code import LabCode
 from lab.managers.refresh._digests import Digests
 from lab.managers.refresh._environment import EnvironmentPolicy
+from lab.managers.refresh._gate import QueueGate
 from lab.managers.refresh._plan import make_plan, outline, unfit
 from lab.managers.refresh._policy import CodePolicy
 from lab.managers.refresh._why import Why
@@ -43,6 +44,7 @@ class LabParticipant:
         environment: EnvironmentPolicy,
         ensure_worker: Callable[[str], None],
         end_worker: Callable[[str], bool],
+        gate: QueueGate | None = None,
     ) -> None:
         self._records = records
         self._catalog = catalog
@@ -53,6 +55,7 @@ class LabParticipant:
         self._environment = environment
         self._ensure_worker = ensure_worker
         self._end_worker = end_worker
+        self._gate = gate
         self._generations = Generations(records.database)
 
     def freeze(self, rev: str | None) -> Snapshot:
@@ -93,7 +96,9 @@ class LabParticipant:
         return {**plan, "why": why, "refused": refused}
 
     def _unfit(self, definitions: Definitions) -> list[Document]:
-        """The queued tasks that the code does not take, as ``{task, type, reason}``."""
+        """The queued tasks that the code does not take, as ``{task, type, field, reason}``."""
+        if self._gate is not None:
+            return self._gate.unfit(definitions.snapshot)
         return unfit(self._records, definitions)
 
     def _before(self) -> tuple[Snapshot, Definitions] | None:
@@ -114,6 +119,8 @@ class LabParticipant:
         )
 
     def warm_up(self, snapshot: Snapshot) -> None:
+        if self._gate is not None:
+            self._gate.note(snapshot.id)
         self._ensure_worker(snapshot.id)
 
     def warm_up_known(self, snapshot: str) -> None:
@@ -131,6 +138,8 @@ class LabParticipant:
             self._end_worker(snapshot)
 
     def promoted(self, generation: Generation) -> None:
+        if self._gate is not None:
+            self._gate.settle(generation)
         self._records.log(
             "generation.live", str(generation.number), snapshot=generation.snapshot, commit=generation.commit
         )

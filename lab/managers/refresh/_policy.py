@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from hotswap.errors import HotswapError
 from hotswap.snapshot import Snapshot
 from hotswap.source import is_on_branch, signature_objection
 from lab.config import LabConfig
 from lab.records import Document
+
+_NAMED: Final = 5
 
 
 class PolicyError(HotswapError):
@@ -25,6 +28,7 @@ class CodePolicy:
         self._signers = policy.allowed_signers
         self._branches = policy.branches
         self._wants_signature = policy.signed or policy.allowed_signers is not None
+        self._keeps_queued = policy.queued == "refuse"
         self._keeps_used = policy.removals == "refuse"
         self._allows_dirty = config.general.simulation if policy.allow_dirty is None else policy.allow_dirty
 
@@ -41,7 +45,14 @@ class CodePolicy:
             raise PolicyError(reason)
 
     def objections(self, plan: Document) -> Iterator[str]:
-        """Why this laboratory would not let the plan be carried out: it takes away what is in use."""
+        """Why this laboratory would not let the plan be carried out: it breaks or takes away what is needed."""
+        if self._keeps_queued and (unfit := plan["queued"]):
+            named = "; ".join(f"{each['type']} {each['task']}: {each['reason']}" for each in unfit[:_NAMED])
+            more = f"; and {len(unfit) - _NAMED} more" if len(unfit) > _NAMED else ""
+            yield (
+                f"This code does not take queued tasks, which [policy] of lab.toml refuses ({named}{more}): "
+                "cancel them, or have the code take them."
+            )
         if self._keeps_used and (removed := plan["removed_in_use"]):
             named = ", ".join(f"{each['name']} ({each['why']})" for each in removed)
             yield (

@@ -1,0 +1,57 @@
+"""The gate for queued work: what new code does not take is named, and refused, held or kept on the code it fits."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from hotswap.generations import Generation, Generations
+from lab.managers.examination import QUEUED, Examiner
+from lab.records import Document, Pin, Records
+
+Policy = Literal["refuse", "hold", "keep"]
+
+_FIELDS: Final = ("type", "parameters", "samples")
+
+
+class QueueGate:
+    """``policy`` is ``[policy] queued`` of lab.toml."""
+
+    def __init__(self, records: Records, examiner: Examiner, policy: Policy) -> None:
+        self._records = records
+        self._examiner = examiner
+        self._policy = policy
+        self._generations = Generations(records.database)
+
+    def unfit(self, snapshot: str) -> list[Document]:
+        """The queued tasks that the code does not take, as ``{task, type, field, reason}``; nothing is written down."""
+        tasks = list(self._records.tasks.find(QUEUED, dict.fromkeys(_FIELDS, 1), sort=[("_id", 1)]))
+        objections = self._examiner.objections(snapshot, tasks)
+        return [
+            {"task": task["_id"], "type": task["type"], **objections[task["_id"]]}
+            for task in tasks
+            if task["_id"] in objections
+        ]
+
+    def note(self, snapshot: str) -> None:
+        """Before the snapshot goes live: examine what is queued by now, so that dispatch knows what to hold."""
+        tasks = list(self._records.tasks.find(QUEUED, dict.fromkeys(_FIELDS, 1)))
+        self._examiner.note(snapshot, tasks, self._examiner.objections(snapshot, tasks))
+
+    def settle(self, generation: Generation) -> None:
+        """Once it is current: pin what it does not take to the code before, if that is the policy; safe to repeat."""
+        if self._policy != "keep" or generation.number == 1:
+            return
+        before = self._generations.get(generation.number - 1)
+        pin = Pin(
+            snapshot=before.snapshot,
+            generation=before.number,
+            commit=before.commit,
+            dirty=before.dirty,
+            environment=before.environment,
+        )
+        unfit = {**QUEUED, "examined.snapshot": generation.snapshot, "examined.reason": {"$ne": None}}
+        for task in list(self._records.tasks.find(unfit, {"_id": 1})):
+            kept = self._records.tasks.update_one({**unfit, "_id": task["_id"]}, {"$set": {"pin": pin, "reason": None}})
+            if kept.modified_count:
+                self._records.log("task.kept", task["_id"], snapshot=before.snapshot, generation=before.number)
+        self._generations.states.need(before.snapshot)

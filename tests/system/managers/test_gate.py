@@ -1,0 +1,97 @@
+"""Queued work and new code: what does not fit is named, and held or kept on the code it fits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.managers.examination import Examiner
+from lab.managers.refresh import QueueGate
+from lab.records import Document, TaskStatus
+
+if TYPE_CHECKING:
+    from conftest import Lab
+
+pytestmark = pytest.mark.system
+
+OLD, NEW = "0" * 64, "1" * 64
+
+
+class Template:
+    """Answers like the template of code that refuses 13 minutes; notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[Document]] = []
+
+    def ask(self, snapshot: str, hook: str, question: Document) -> Document:
+        assert hook == "lab.definitions:examine"
+        self.asked.append(question["tasks"])
+        refused = {"field": None, "reason": "thirteen is refused"}
+        unlucky = snapshot == NEW
+        return {
+            "objections": [
+                refused if unlucky and each["parameters"]["minutes"] == 13 else None for each in question["tasks"]
+            ]
+        }
+
+
+def gate(lab: Lab, template: Template, policy: Any = "hold") -> QueueGate:
+    return QueueGate(lab.records, Examiner(lab.records, template.ask), policy)
+
+
+def test_each_queued_task_that_does_not_fit_is_named_and_alike_ones_are_constructed_once(lab: Lab) -> None:
+    lab.promote(OLD)
+    bad = [*lab.submit([], [], [0], minutes=13), *lab.submit([], minutes=13)]
+    lab.submit(*[[] for _ in range(100)])
+    template = Template()
+    found = gate(lab, template).unfit(NEW)
+    reason = {"type": "Heating", "field": None, "reason": "thirteen is refused"}
+    assert found == [{"task": each, **reason} for each in sorted(bad)]
+    assert [len(asked) for asked in template.asked] == [2]
+
+
+def test_a_task_that_new_code_refuses_is_held_with_the_reason_while_others_go_on(lab: Lab) -> None:
+    template = Template()
+    lab.promote(OLD)
+    (bad,), (good,) = lab.submit([], minutes=13), lab.submit([])
+    gate(lab, template).note(NEW)
+    lab.promote(NEW)
+    lab.add_worker(NEW)
+    lab.start()
+    lab.becomes(good, TaskStatus.INITIATED)
+    lab.until(lambda: lab.task(bad)["reason"])
+    assert "thirteen is refused" in str(lab.task(bad)["reason"])
+    assert lab.task(bad)["status"] == TaskStatus.READY
+
+
+def test_a_held_task_is_dispatched_when_a_later_generation_takes_it(lab: Lab) -> None:
+    template = Template()
+    lab.promote(OLD)
+    (bad,) = lab.submit([], minutes=13)
+    gate(lab, template).note(NEW)
+    lab.promote(NEW)
+    lab.add_worker(OLD)
+    lab.add_worker(NEW)
+    lab.start()
+    lab.until(lambda: lab.task(bad)["reason"])
+    lab.promote(OLD)
+    assert lab.becomes(bad, TaskStatus.INITIATED)["pin"]["generation"] == 3  # type: ignore[index]
+
+
+def test_a_task_that_is_kept_runs_the_code_it_fits_also_when_it_becomes_ready_later(lab: Lab) -> None:
+    template = Template()
+    lab.promote(OLD)
+    first, second = lab.submit([], [0], minutes=13)
+    keeping = gate(lab, template, "keep")
+    keeping.note(NEW)
+    lab.promote(NEW)
+    current = lab.ground.generations.current()
+    assert current is not None
+    keeping.settle(current)
+    lab.add_worker(OLD)
+    lab.start()
+    lab.until(lambda: not lab.sent.empty())
+    lab.run()
+    lab.end(first)
+    assert lab.becomes(second, TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
