@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -38,13 +39,22 @@ class Step(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a refresh ended: ``unchanged`` when the code is what is current anyway."""
+    """How a refresh ended: ``unchanged`` when the code is what is current anyway, ``undone`` when its cutover was."""
 
     LIVE = "live"
     UNCHANGED = "unchanged"
     REJECTED = "rejected"
     SUPERSEDED = "superseded"
     INTERRUPTED = "interrupted"
+    UNDONE = "undone"
+
+
+class NotCutOverError(HotswapError):
+    """The code is as it should be, but did not become current; ``outcome`` is how its refresh ends."""
+
+    def __init__(self, message: str, outcome: Outcome = Outcome.UNDONE) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 class Participant(Protocol):
@@ -95,13 +105,38 @@ class Refresh:
         }
 
 
+class Cutover(Protocol):
+    """What the application does around the promotion itself."""
+
+    def around(self, refresh: Refresh, snapshot: str, superseded: Callable[[], bool]) -> AbstractContextManager[object]:
+        """Entered when the snapshot may become current, however long that takes; left when it is, or will not be.
+
+        Entering raises NotCutOverError, with all as it was.
+        """
+
+
+class AtOnce:
+    """A cutover that waits for nothing."""
+
+    def around(self, refresh: Refresh, snapshot: str, superseded: Callable[[], bool]) -> AbstractContextManager[object]:
+        del refresh, snapshot, superseded
+        return nullcontext()
+
+
 class Pipeline:
     """Takes refreshes through their steps, one at a time; the caller sees to it that only one runs."""
 
-    def __init__(self, refreshes: Collection[Document], generations: Generations, participant: Participant) -> None:
+    def __init__(
+        self,
+        refreshes: Collection[Document],
+        generations: Generations,
+        participant: Participant,
+        cutover: Cutover | None = None,
+    ) -> None:
         self._refreshes = refreshes
         self._generations = generations
         self._participant = participant
+        self._cutover = cutover or AtOnce()
 
     def recover(self) -> list[str]:
         """Close what a crash left open; returns the snapshots that were prepared in vain.
@@ -151,6 +186,8 @@ class Pipeline:
             refresh.outcome = self._prepare_and_promote(refresh, began, superseded)
         except UnreachableError:
             raise  # says nothing about the code
+        except NotCutOverError as error:
+            _note(refresh, error.outcome, error)
         except HotswapError as error:
             self._reject(refresh, error)
         self._save(refresh)
@@ -167,10 +204,10 @@ class Pipeline:
         began = time.monotonic()
         self._reach(refresh, Step.DETECTED, began)
         try:
-            self._roll_back(refresh, number, began)
+            with self._cutover.around(refresh, self._generations.get(number).snapshot, lambda: False):
+                self._roll_back(refresh, number, began)
         except HotswapError as error:
-            refresh.outcome = Outcome.REJECTED
-            refresh.facts["error"] = str(error)
+            _note(refresh, error.outcome if isinstance(error, NotCutOverError) else Outcome.REJECTED, error)
             self._save(refresh)
             raise
         refresh.outcome = Outcome.LIVE
@@ -194,7 +231,8 @@ class Pipeline:
             return Outcome.SUPERSEDED
         self._participant.warm_up(snapshot)
         self._reach(refresh, Step.READY, began)
-        generation = self._promote(refresh, snapshot)
+        with self._cutover.around(refresh, snapshot.id, superseded):
+            generation = self._promote(refresh, snapshot)
         self._announce(refresh, generation, began)
         return Outcome.LIVE
 
@@ -239,8 +277,7 @@ class Pipeline:
         self._participant.promoted(generation)
 
     def _reject(self, refresh: Refresh, error: HotswapError) -> None:
-        refresh.outcome = Outcome.REJECTED
-        refresh.facts["error"] = str(error)
+        _note(refresh, Outcome.REJECTED, error)
         if isinstance(error, DescribeError):
             refresh.facts.update(path=error.path, line=error.line)
         snapshot = refresh.facts.get("snapshot")
@@ -260,6 +297,11 @@ class Pipeline:
     def _save(self, refresh: Refresh) -> None:
         document = refresh.to_document()
         self._refreshes.replace_one({"_id": refresh.id}, document, upsert=True)
+
+
+def _note(refresh: Refresh, outcome: Outcome, error: HotswapError) -> None:
+    refresh.outcome = outcome
+    refresh.facts["error"] = str(error)
 
 
 def _facts_of(snapshot: Snapshot) -> Document:

@@ -84,14 +84,22 @@ class LabClient:
     def emergency_stop(self, device: str) -> Document:
         return self._act(f"devices/{quote(device, safe='')}/emergency_stop")
 
-    def refresh(self, rev: str | None = None) -> Document:
-        return self._act("refresh", rev=rev)
+    def refresh(self, rev: str | None = None, *, barrier: bool | None = None, wait: bool = True) -> Document:
+        """Take code live; ``barrier`` None means as the lab's settings say. Without ``wait``, see `refresh_of`."""
+        return self._act("refresh", rev=rev, **_way(barrier, wait=wait))
+
+    def refresh_of(self, refresh_id: str) -> Document:
+        """A refresh as it is now, with its ``barrier``, None where it has none."""
+        return self._document(self.get(f"refreshes/{quote(refresh_id, safe='')}"))
+
+    def cancel_barrier(self) -> Document:
+        return self._act("refresh/cancel")
 
     def plan(self, rev: str | None = None) -> Document:
         return self._act("plan", rev=rev)
 
-    def roll_back(self, generation: int) -> Document:
-        return self._act("rollback", generation=generation)
+    def roll_back(self, generation: int, *, barrier: bool | None = None, wait: bool = True) -> Document:
+        return self._act("rollback", generation=generation, **_way(barrier, wait=wait))
 
     def collect(self, *, dry_run: bool = False) -> Document:
         return self._act("collect", dry_run=dry_run)
@@ -134,3 +142,9 @@ class LabClient:
             return response.status, response.read()
         finally:
             connection.close()
+
+
+def _way(barrier: bool | None, *, wait: bool) -> dict[str, bool]:
+    """How a cutover is done, as far as it is said."""
+    said = {} if barrier is None else {"barrier": barrier}
+    return said if wait else {**said, "wait": False}

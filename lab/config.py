@@ -39,7 +39,7 @@ class General(_Section):
     branch: str | None = None
     simulation: bool = True
     state_dir: Path
-    cutover: Literal["rolling"] = "rolling"
+    cutover: Literal["rolling", "barrier"] = "rolling"
 
 
 class Server(_Section):
@@ -85,12 +85,14 @@ class Refresh(_Section):
     """``[refresh]``: limits while new code is imported (seconds, MB), and how long a save must settle.
 
     ``on_failure``: what follows when a device does not connect with its new driver and keeps the one before.
+    ``barrier_timeout``: seconds that a barrier may wait before it is undone.
     """
 
     template_timeout: float = Field(default=30.0, gt=0)
     template_memory_mb: int = Field(default=4096, ge=64)
     debounce_ms: int = Field(default=50, ge=0)
     on_failure: Literal["wait", "rollback"] = "wait"
+    barrier_timeout: float = Field(default=3600.0, gt=0)
 
 
 class Code(_Section):

@@ -196,13 +196,14 @@ class Binding(TypedDict):
 
 
 class HandOverStep(StrEnum):
-    """What is being done to a REBINDING device."""
+    """What is being done to a REBINDING device; one that is APART waits, disconnected, for the end of a barrier."""
 
     EXPORTING = "exporting"
     DISCONNECTING = "disconnecting"
     CONNECTING = "connecting"
     IMPORTING = "importing"
     VERIFYING = "verifying"
+    APART = "apart"
 
 
 class HandOver(TypedDict):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
-from lab.managers._device_plan import Bind, Retire, Situation, Step, next_step, share_groups
+from lab.managers._device_plan import Restore, Retire, Situation, Step, next_step, share_groups
 from lab.managers._device_steps import FAILURES, STATUS_SECONDS, Steps
 from lab.managers._drivers import Driver, Drivers
 from lab.managers._rebinding import Rebinding
@@ -86,6 +86,8 @@ class GroupManager(Manager):
             with self._claims.claim(names) as claimed:
                 if not claimed:
                     return _BUSY_SECONDS
+                if self._situation() is not situation:
+                    continue  # what was right before may be wrong now
                 devices = list(self._records.devices.find({"_id": {"$in": names}}, sort=[("_id", 1)]))
                 step = next_step(devices, situation)
                 if step is None:
@@ -100,10 +102,10 @@ class GroupManager(Manager):
 
     def _take(self, step: Step) -> bool:
         """Carry out a step; False when it has to wait for something that no event tells."""
-        if isinstance(step, Bind):
-            return self._rebinding.bind(step)
         if isinstance(step, Retire):
             return self._retire(step.device)
+        if not isinstance(step, Restore):
+            return self._rebinding.take(step)
         if step.device["state"] == DeviceState.REBINDING:
             return self._rebinding.resume(step.device)
         self._restore(step.device)

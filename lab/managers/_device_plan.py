@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
 from lab.catalog import Definitions
-from lab.records import Device, DeviceState
+from lab.managers.barrier_gate import Passage
+from lab.records import Device, DeviceState, HandOverStep
 
 _IDLE: Final = (DeviceState.FREE, DeviceState.UNBOUND, DeviceState.ERROR)
 
@@ -20,12 +21,15 @@ class Situation:
     be as in ``current``.
     ``verified(process, device)`` tells whether that process is known to live, with that device connected.
     ``pinned`` are the definitions of unfinished tasks.
+    ``passage`` is what a barrier has to be done, and ``coming`` the version that it disconnects devices for.
     """
 
     current: Definitions
     wanted: Mapping[str, Definitions]
     verified: Callable[[str, str], bool]
     pinned: Collection[Definitions]
+    passage: Passage = Passage.OPEN
+    coming: Definitions | None = None
 
     def target(self, device: Device) -> Definitions | None:
         """The definitions whose driver a free device should have; None when they have none for it.
@@ -54,6 +58,28 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """Disconnect these devices, all together, for a barrier; ``target`` has none of them if it is None."""
+
+    devices: list[Device]
+    target: Definitions | None
+
+
+@dataclass(frozen=True)
+class Arrive:
+    """Connect a device, and those that left with it, with the version that they left for."""
+
+    device: Device
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A device left for a version that does not have it."""
+
+    device: Device
+
+
+@dataclass(frozen=True)
 class Retire:
     """Take a device out of service that no code in use defines."""
 
@@ -61,12 +87,19 @@ class Retire:
 
 
 Handle = TypeVar("Handle")
-Step: TypeAlias = Restore | Bind | Retire
+Move: TypeAlias = Bind | Leave | Arrive | Drop
+Step: TypeAlias = Restore | Move | Retire
 
 
 def next_step(devices: list[Device], situation: Situation) -> Step | None:
     """The most urgent step for the devices of one share group; None when all is as it should be, or must wait."""
-    return _restore(devices, situation) or _bind(devices, situation) or _retire(devices, situation)
+    if situation.passage is Passage.AWAY:
+        return None
+    first = _restore(devices, situation) or _arrive(devices, situation)
+    if situation.passage is Passage.LEAVING:
+        return first or _leave(devices, situation)
+    rest = situation.passage is Passage.OPEN
+    return first or _bind(devices, situation) or (_retire(devices, situation) if rest else None)
 
 
 def _restore(devices: list[Device], situation: Situation) -> Restore | None:
@@ -78,10 +111,52 @@ def _restore(devices: list[Device], situation: Situation) -> Restore | None:
 
 def _doubtful(device: Device, devices: list[Device], situation: Situation) -> bool:
     if device["state"] == DeviceState.REBINDING:
-        # Only between two steps: whatever was under way has been interrupted, or waits for the release after a stop.
-        return not _halted(device, devices)
+        # Only between two steps: whatever was under way has been interrupted, or waits for the release after a stop,
+        # or for the end of a barrier.
+        return not _halted(device, devices) and not (is_apart(device) and _is_on_course(device, situation))
     binding = device["binding"]
     return binding is not None and not situation.verified(binding["process"], device["_id"])
+
+
+def is_apart(device: Device) -> bool:
+    """Whether it was disconnected for a barrier."""
+    hand_over = device.get("hand_over")
+    return hand_over is not None and hand_over["step"] == HandOverStep.APART
+
+
+def _is_on_course(device: Device, situation: Situation) -> bool:
+    """Whether the version it left for is the one that comes, or is current by now; else it returns."""
+    version = situation.current if situation.coming is None else situation.coming
+    target = device.get("rebind_to")
+    return device["_id"] not in version.devices if target is None else target == version.snapshot
+
+
+def _leave(devices: list[Device], situation: Situation) -> Leave | None:
+    assert situation.coming is not None, situation.passage
+    for device in devices:
+        if device["state"] != DeviceState.FREE or device["paused"]:
+            continue
+        if device["_id"] not in situation.coming.devices:
+            return Leave([device], None)
+        if device.get("failed_digest") == situation.coming.drivers[device["_id"]]:
+            continue  # it did not hand over its state, so it stays where it is
+        together = _together(device, devices, situation.coming)
+        if not any(each["paused"] for each in together):
+            leaving = [
+                each
+                for each in together
+                if each["state"] == DeviceState.FREE and each["_id"] in situation.coming.devices
+            ]
+            return Leave(leaving, situation.coming)
+    return None
+
+
+def _arrive(devices: list[Device], situation: Situation) -> Arrive | Drop | None:
+    for device in devices:
+        gone = situation.coming is None and device["state"] == DeviceState.REBINDING and is_apart(device)
+        if gone and not _halted(device, devices) and _is_on_course(device, situation):
+            return Drop(device) if device.get("rebind_to") is None else Arrive(device)
+    return None
 
 
 def _halted(device: Device, devices: list[Device]) -> bool:
@@ -96,6 +171,8 @@ def _bind(devices: list[Device], situation: Situation) -> Bind | None:
         target = situation.target(device)
         if target is None or not _needs(device, target):
             continue
+        if situation.passage is Passage.PAUSED and device["binding"] and device["_id"] not in situation.wanted:
+            continue  # nobody at work asks for it
         together = _together(device, devices, target)
         if all(each["state"] in _IDLE and not each["paused"] for each in together) and _agreed(
             together, target, situation

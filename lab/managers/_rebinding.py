@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from hotswap.errors import RemoteError
 from lab.catalog import Catalog, Definitions
-from lab.managers._device_plan import Bind
+from lab.managers._device_plan import Arrive, Bind, Leave, Move
 from lab.managers._device_steps import FAILURES, Generation, Steps, StoppedError
 from lab.managers._drivers import Driver, Drivers, process_name
 from lab.records import Binding, Device, DeviceState, HandOver, HandOverStep, Records, now
@@ -33,6 +34,14 @@ class _Move:
     @property
     def name(self) -> str:
         return self.device["_id"]
+
+
+class _Parting(Enum):
+    """Whether all have handed over and are disconnected; if not, whether that is to be tried again later."""
+
+    DONE = auto()
+    LATER = auto()
+    NOT_NOW = auto()
 
 
 class Rebinding:
@@ -58,17 +67,42 @@ class Rebinding:
         self._generation = generation
         self._current = current
 
+    def take(self, step: Move) -> bool:
+        """Carry out a step; False to try again later."""
+        if isinstance(step, Bind):
+            return self.bind(step)
+        if isinstance(step, Leave):
+            return self.leave(step)
+        return self.arrive(step.device) if isinstance(step, Arrive) else self.drop(step.device)
+
     def bind(self, step: Bind) -> bool:
         """Connect devices with their drivers in the target, or leave all as they were; False to try again later."""
-        moves = [_Move(device, step.target, self._steps.start(device["_id"], step.target)) for device in step.devices]
-        if self._running(moves):
-            return False
-        if not self._reserve(moves):
-            return True  # somebody was faster; the next look at the documents tells
-        if self._running(moves):  # a task may have had it, started it, and ended
-            self._give_back(moves)
-            return False
-        return self._leave(moves)
+        moves = self._moves(step.devices, step.target)
+        parting = self._part(moves)
+        return self._enter(moves) if parting is _Parting.DONE else parting is not _Parting.LATER
+
+    def leave(self, step: Leave) -> bool:
+        """Disconnect devices for a barrier, or leave all as they were; False to try again later."""
+        if step.target is None:
+            return all(self._leave_for_good(device) for device in step.devices)
+        moves = self._moves(step.devices, step.target)
+        parting = self._part(moves)
+        if parting is _Parting.DONE:
+            for move in moves:
+                self._note(move.device, HandOverStep.APART)
+        return parting is not _Parting.LATER
+
+    def arrive(self, device: Device) -> bool:
+        """Connect a device that left for a barrier, and those that left with it, with their new drivers, or return."""
+        target = self._catalog.get(str(device.get("rebind_to")))
+        return self._enter(self._moves([move.device for move in self._interrupted(device, target)], target))
+
+    def drop(self, device: Device) -> bool:
+        """A device that left for good: nobody has it now."""
+        gone = {"state": DeviceState.UNBOUND, "binding": None, "rebind_to": None, "hand_over": None}
+        self._steps.change(device, DeviceState.REBINDING, gone)
+        self._records.log("device.disconnected", device["_id"], reason="it is not part of the lab any more")
+        return True
 
     def resume(self, device: Device) -> bool:
         """Finish or undo what was interrupted; False to try again later."""
@@ -80,7 +114,32 @@ class Rebinding:
             return self._enter(moves)
         return self._undo(moves, _reason(moves))
 
+    def _moves(self, devices: list[Device], target: Definitions) -> list[_Move]:
+        return [_Move(device, target, self._steps.start(device["_id"], target)) for device in devices]
+
     # -- there ---------------------------------------------------------------------------------------------------
+
+    def _part(self, moves: list[_Move]) -> _Parting:
+        if self._running(moves):
+            return _Parting.LATER
+        if not self._reserve(moves):
+            return _Parting.NOT_NOW  # somebody was faster; the next look at the documents tells
+        if self._running(moves):  # a task may have had it, started it, and ended
+            self._give_back(moves)
+            return _Parting.LATER
+        return self._leave(moves)
+
+    def _leave_for_good(self, device: Device) -> bool:
+        """What is exported is for the return, should the barrier be undone."""
+        if self._steps.is_running(device):
+            return False
+        started = HandOver(step=HandOverStep.EXPORTING, state=None, together=[device["_id"]])
+        fields = {"state": DeviceState.REBINDING, "rebind_to": None, "hand_over": started}
+        if self._steps.change(device, device["state"], fields, paused=False):
+            self._export(device)
+            self._steps.disconnect(device, self._steps.bound(device))
+            self._note(device, HandOverStep.APART)
+        return True
 
     def _running(self, moves: list[_Move]) -> bool:
         return any(self._steps.is_running(move.device) for move in moves)
@@ -101,30 +160,30 @@ class Rebinding:
             before = {"state": move.device["state"], "rebind_to": None, "hand_over": None}
             self._steps.change(move.device, DeviceState.REBINDING, before)
 
-    def _leave(self, moves: list[_Move]) -> bool:
+    def _leave(self, moves: list[_Move]) -> _Parting:
         for move in moves:
             try:
-                exported = self._export(move)
+                exported = self._export(move.device)
             except RemoteError as error:
                 self._mark(moves, move, str(error))
                 self._give_back(moves)
-                return True
+                return _Parting.NOT_NOW
             except OSError as error:
                 log.warning("The driver of %s ended before it had handed over: %s", move.name, error)
                 self._give_back(moves)
-                return False
+                return _Parting.LATER
             if not exported:  # it was stopped in an emergency
                 self._give_back(moves)
-                return True
+                return _Parting.NOT_NOW
         for move in moves:
             self._steps.disconnect(move.device, self._steps.bound(move.device))
-        return self._enter(moves)
+        return _Parting.DONE
 
-    def _export(self, move: _Move) -> bool:
+    def _export(self, device: Device) -> bool:
         """Persist what the old driver hands over; whether the device may be disconnected now."""
-        old = self._steps.bound(move.device)
-        state = None if old is None else old.call("export_state", move.name)
-        untouched = {"_id": move.name, "state": DeviceState.REBINDING, "stopped": {"$ne": True}}
+        old = self._steps.bound(device)
+        state = None if old is None else old.call("export_state", device["_id"])
+        untouched = {"_id": device["_id"], "state": DeviceState.REBINDING, "stopped": {"$ne": True}}
         fields = {"hand_over.state": state, "hand_over.step": HandOverStep.DISCONNECTING}
         return bool(self._records.devices.update_one(untouched, {"$set": fields}).matched_count)
 

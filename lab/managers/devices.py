@@ -19,6 +19,7 @@ from lab.managers._drivers import Driver, Drivers, Fleet, process_name
 from lab.managers._emergency import Emergency
 from lab.managers._inventory import Inventory
 from lab.managers._rebinding import Rebinding
+from lab.managers.barrier_gate import Gate, Passage, gate_of
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
 from lab.records import Device, DeviceState, Document, Records, TaskStatus
@@ -73,9 +74,11 @@ class DeviceManager(Manager):
         self._unswept = True
         bus.subscribe("devices", self.wake, {"state", "paused", "binding"})
         bus.subscribe("current_generation", self.wake)
+        bus.subscribe("barriers", self.wake, {"step", "outcome"})
         bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,)})
 
     def reconcile(self) -> float | None:
+        gate = gate_of(self._records.database)  # before what is current: devices arrive at what it was promoted for
         pin = self._current()
         if pin is None:
             return None
@@ -85,7 +88,7 @@ class DeviceManager(Manager):
         devices = list(self._records.devices.find({}))
         if self._surplus:
             self._surplus = self._inventory.dismiss(current) or _has_surplus(devices, current)
-        self._situation = self._assess(current)
+        self._situation = self._assess(current, gate)
         if self._wake_groups(devices, self._situation):
             self._unswept = True
         elif self._unswept:
@@ -208,12 +211,39 @@ class DeviceManager(Manager):
         self._steps.connect(device, driver)
         self._steps.connected(device, driver)
 
-    def _assess(self, current: Definitions) -> Situation:
+    def unsettled(self) -> list[str]:
+        """The devices that are not yet as the code that is current, and the barrier if there is one, want them."""
+        gate = gate_of(self._records.database)
+        pin = self._current()
+        if pin is None:
+            return []
+        situation = self._assess(self._catalog.get(pin["snapshot"]), gate)
+        devices = list(self._records.devices.find({}, sort=[("_id", 1)]))
+        busy = [group for group in share_groups(devices, situation) if next_step(group, situation) is not None]
+        missing = set(situation.current.devices) - {device["_id"] for device in devices}
+        return sorted(missing.union(device["_id"] for group in busy for device in group))
+
+    def running(self) -> dict[str, str]:
+        """The devices that nobody holds and that are in motion all the same -> what they do."""
+        found = {}
+        for device in self._records.devices.find({"state": DeviceState.FREE, "paused": False}):
+            try:
+                if self._steps.is_running(device):
+                    found[device["_id"]] = "is running"
+            except (OSError, HotswapError) as error:
+                log.info("Whether device %s is running is not known: %s", device["_id"], error)
+                found[device["_id"]] = "does not tell whether it is running"
+        return found
+
+    def _assess(self, current: Definitions, gate: Gate) -> Situation:
+        leaving = gate.passage in (Passage.LEAVING, Passage.AWAY)
         return Situation(
             current=current,
             wanted={device: self._catalog.get(snapshot) for device, snapshot in self._wanted.items()},
             verified=self._drivers.verified,
             pinned=self._inventory.pinned() if self._surplus else (),
+            passage=gate.passage,
+            coming=self._catalog.get(gate.target) if leaving else None,
         )
 
     def _wake_groups(self, devices: list[Device], situation: Situation) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pymongo import UpdateOne
 
 from lab.catalog import Catalog
+from lab.managers.barrier_gate import OPEN, gate_of
 from lab.managers.bus import Bus, Manager
 from lab.managers.choice import Choice, Lack, Situation, choose
 from lab.managers.grants import Granter, Links
@@ -16,6 +17,7 @@ from lab.records import ENDED, Records, Request, RequestStatus, Task, TaskStatus
 
 _OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 _RETRY_SECONDS: Final = 1.0
+_BARRED: Final = "A barrier is under way: only tasks that ran before it are granted anything until it has ended."
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class ResourceManager(Manager):
         bus.subscribe("positions", self.wake, {"holder"})
         bus.subscribe("samples", self.wake, {"position"})
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.LOST, *ENDED}})
+        bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
         requests = list(self._records.requests.find({"status": {"$in": list(_OPEN)}}))
@@ -52,8 +55,14 @@ class ResourceManager(Manager):
         tasks = self._tasks_of(requests)
         released = [self._settle(request, tasks.get(request["task"])) for request in requests]
         pending = [request for request in requests if request["status"] == RequestStatus.PENDING]
-        granted = self._grant_all(pending, tasks)
+        granted = self._grant_all(self._admitted(pending), tasks)
         return None if swept and all(released) and granted else _RETRY_SECONDS
+
+    def _admitted(self, pending: list[Request]) -> list[Request]:
+        """Those that no barrier bars; the others are told."""
+        gate = gate_of(self._records.database) if pending else OPEN
+        self._explain([(request, _BARRED) for request in pending if not gate.may_have(request["task"])])
+        return [request for request in pending if gate.may_have(request["task"])]
 
     def _tasks_of(self, requests: list[Request]) -> dict[str, Task]:
         names = sorted({request["task"] for request in requests})

@@ -15,6 +15,8 @@ from typing import Any, Final
 from hotswap.errors import HotswapError
 from hotswap.routing import RoutingError
 from lab.catalog import Catalog
+from lab.managers._barrier_blockers import holders
+from lab.managers.barrier_gate import Gate, gate_of
 from lab.managers.bus import Bus, Manager
 from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
@@ -55,6 +57,7 @@ class TaskManager(Manager):
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("current_generation", self.wake)
+        bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
         self._dispatch()
@@ -65,8 +68,18 @@ class TaskManager(Manager):
         if not ready:
             return
         capacity = _Capacity(self._records)
-        for task in ready:
+        for task in self._launchable(ready):
             self._place(task, capacity)
+
+    def _launchable(self, ready: list[Task]) -> list[Task]:
+        gate = self._gate()
+        if gate.launching:
+            return ready
+        holding = holders(self._records)
+        return [task for task in ready if gate.may_launch(task["_id"], holding)]
+
+    def _gate(self) -> Gate:
+        return gate_of(self._records.database)
 
     def _ready(self) -> list[Task]:
         """READY tasks of running experiments, the urgent and the old first."""
@@ -86,6 +99,8 @@ class TaskManager(Manager):
                 return
             queue = capacity.queue(pin["snapshot"])
             if queue is None or not self._initiate(task, pin):
+                return
+            if self._is_barred(task["_id"]) and self._take_back(task):
                 return
             if task["pin"] is None and self._moved_from(pin) and self._take_back(task):
                 continue
@@ -137,6 +152,11 @@ class TaskManager(Manager):
         }
         return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
 
+    def _is_barred(self, task: str) -> bool:
+        """Whether a barrier has begun since it was looked for, and does not know the task."""
+        gate = self._gate()
+        return not (gate.launching or gate.may_launch(task, holders(self._records)))
+
     def _moved_from(self, pin: Pin) -> bool:
         current = self._current()
         return current is None or current["generation"] != pin["generation"]
@@ -144,7 +164,7 @@ class TaskManager(Manager):
     def _take_back(self, task: Task) -> bool:
         """Undo an initiation nobody was told of; False when a worker found it all the same."""
         query = {**_unclaimed(task["_id"], task["attempt"] + 1)}
-        fields = {"status": TaskStatus.READY, "pin": None, "attempt": task["attempt"], "sent_at": None}
+        fields = {"status": TaskStatus.READY, "pin": task["pin"], "attempt": task["attempt"], "sent_at": None}
         return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
 
     def _resend(self) -> float | None:

@@ -64,6 +64,7 @@ def create_app(
         "samples/{id}/blame": lambda request: backend.provenance.blame(_id(request), since=_asked(request, "since")),
         "versions": lambda _: views.versions(backend),
         "refreshes": lambda _: views.refreshes(records),
+        "refreshes/{id}": lambda request: views.refresh(records, _id(request)),
         "events": lambda request: views.events(records, request.query_params.get("after")),
         "processes": lambda _: backend.processes(),
     }
@@ -89,9 +90,10 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "devices/{id}/pause": lambda request, _: _device(backend, request, devices.pause),
         "devices/{id}/release": lambda request, _: _device(backend, request, devices.release),
         "devices/{id}/emergency_stop": lambda request, _: _device(backend, request, devices.emergency_stop),
-        "refresh": lambda _, body: refreshes.request(_text(body, "rev"), _actor(body), "request"),
+        "refresh": lambda _, body: refreshes.request(_text(body, "rev"), _actor(body), "request", **_way(body)),
+        "refresh/cancel": lambda _, body: refreshes.cancel(_actor(body)),
         "plan": lambda _, body: refreshes.plan(_text(body, "rev")),
-        "rollback": lambda _, body: refreshes.roll_back(_number(body, "generation"), _actor(body)),
+        "rollback": lambda _, body: refreshes.roll_back(_number(body, "generation"), _actor(body), **_way(body)),
         "collect": lambda _, body: {"decisions": backend.collection.collect(dry_run=body.get("dry_run") is True)},
         "shutdown": lambda _, body: _shut_down(backend, body),
     }
@@ -158,6 +160,18 @@ def _asked(request: Request, name: str) -> bool:
 
 def _actor(body: Document) -> str:
     return _text(body, "actor") or "http"
+
+
+def _way(body: Document) -> dict[str, bool]:
+    """How a cutover is done, and whether its end is waited for, as far as that is said."""
+    return {key: _switch(body, key) for key in ("barrier", "wait") if body.get(key) is not None}
+
+
+def _switch(body: Document, key: str) -> bool:
+    value = body[key]
+    if not isinstance(value, bool):
+        raise BodyError(f"{key!r} must be true or false, not {value!r}.")
+    return value
 
 
 def _text(body: Document, key: str) -> str | None:

@@ -18,6 +18,7 @@ from hotswap.process import DeathWatch, Identity
 from hotswap.routing import make_broker, purge, queue_name, send
 from hotswap.store import Store
 from lab.config import LabConfig
+from lab.managers.barrier import BarrierManager
 from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
 from lab.managers.environment import EnvironmentManager, drift_in
@@ -60,23 +61,15 @@ class Assembly:
         self._workers = self._worker_processes()
         watch = DeathWatch()
         self._closing.callback(watch.close)
-        devices = DeviceManager(
-            self._ground.records,
-            self._ground.catalog,
-            self._ground.bus,
-            fleet=self._fleet,
-            watch=watch,
-            current=self._ground.current_pin,
-            secret=settings.token,
-            driver_arguments=settings.process_arguments(),
-        )
+        devices = self._devices(watch)
         surroundings = self._surroundings(watch)
         retirement = RetirementManager(self._ground.records, self._ground.bus, self._workers.retire)
         store = self._store()
         collection = CollectionManager(self._ground.records, store, settings.config.snapshots)
-        refreshes = self._refreshes(store)
+        barrier = self._barrier(devices)
+        refreshes = self._refreshes(store, barrier)
         environment = EnvironmentManager(self._ground.records, self._ground.bus, drift_in(store))
-        others = [retirement, environment, self._failures(refreshes)]
+        others = [barrier, retirement, environment, self._failures(refreshes)]
         self.backend = Backend(
             self._ground,
             surroundings,
@@ -120,7 +113,7 @@ class Assembly:
         store.claim(f"the laboratory {config.general.name}", "lab collect")
         return store
 
-    def _refreshes(self, store: Store) -> RefreshManager:
+    def _refreshes(self, store: Store, barrier: BarrierManager) -> RefreshManager:
         config = self._settings.config
         code = LabCode(config, store)
         ground = self._ground
@@ -136,7 +129,24 @@ class Assembly:
             self._workers.retire,
             QueueGate(ground.records, Examiner(ground.records, self._fleet.ask), config.policy.queued),
         )
-        return RefreshManager(config, ground.records, code, participant)
+        return RefreshManager(config, ground.records, code, participant, barrier)
+
+    def _devices(self, watch: DeathWatch) -> DeviceManager:
+        ground, settings = self._ground, self._settings
+        return DeviceManager(
+            ground.records,
+            ground.catalog,
+            ground.bus,
+            fleet=self._fleet,
+            watch=watch,
+            current=ground.current_pin,
+            secret=settings.token,
+            driver_arguments=settings.process_arguments(),
+        )
+
+    def _barrier(self, devices: DeviceManager) -> BarrierManager:
+        timeout = self._settings.config.refresh.barrier_timeout
+        return BarrierManager(self._ground.records, self._ground.bus, devices, timeout)
 
     def _failures(self, refreshes: RefreshManager) -> FailureManager:
         def roll_back(to: int, current: int) -> Document:

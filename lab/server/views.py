@@ -12,6 +12,7 @@ from bson.errors import InvalidId
 from pymongo import DESCENDING
 
 from hotswap.generations import SnapshotRecord, SnapshotState
+from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
 from lab.records import NEEDING, Document, Records, Task
 from lab.refusals import NotFoundError
@@ -33,6 +34,7 @@ def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
         "dirty": current.dirty if current else None,
         "auto_refresh": auto_refresh,
         "refresh": _last_refresh(backend.records),
+        "barrier": active(backend.records.database),
         "environment": told(backend.environment()),
         "stranded": stranded(backend),
         "tasks": _counts(backend.records),
@@ -201,8 +203,17 @@ def _by_snapshot(processes: list[Document]) -> dict[str, list[Document]]:
 
 def refreshes(records: Records) -> list[Document]:
     """The newest first."""
-    found = list(records.refreshes.find().limit(_LIMIT))
-    return sorted(found, key=lambda refresh: str(refresh["_id"]), reverse=True)
+    found = sorted(records.refreshes.find().limit(_LIMIT), key=lambda refresh: str(refresh["_id"]), reverse=True)
+    barriers = {each["_id"]: each for each in barriers_of(records.database).find()}
+    return [{**each, "barrier": barriers.get(each["_id"])} for each in found]
+
+
+def refresh(records: Records, refresh_id: str) -> Document:
+    """One refresh, with its barrier if it has one. Raises NotFoundError."""
+    found = records.refreshes.find_one({"_id": refresh_id})
+    if found is None:
+        raise NotFoundError(f"There is no refresh {refresh_id!r}; `GET /api/refreshes` lists them.")
+    return {**found, "barrier": barriers_of(records.database).find_one({"_id": refresh_id})}
 
 
 def events(records: Records, after: str | None) -> list[Document]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final, Protocol
 
 from pymongo import DESCENDING
 from pymongo.errors import PyMongoError
 
-from hotswap.cutover import Outcome, Pipeline, Refresh
+from hotswap.cutover import Cutover, Outcome, Pipeline, Refresh
 from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generations
 from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger
@@ -22,11 +24,38 @@ _TRIGGER_ACTOR: Final = "trigger"
 _ROLLBACK: Final = "rollback"
 _AUTOMATIC: Final = ("commit", "save")
 _RETRY_SECONDS: Final = 1.0
-_NOT_LIVE: Final = (Outcome.REJECTED, Outcome.SUPERSEDED)
+_NOT_LIVE: Final = (Outcome.REJECTED, Outcome.SUPERSEDED, Outcome.UNDONE, Outcome.INTERRUPTED)
+_ROLLING: Final = "rolling"
+_BARRIER: Final = "barrier"
 
 Trigger = CommitTrigger | RemoteTrigger | SaveTrigger
 
 log = logging.getLogger(__name__)
+
+
+class Barrier(Cutover, Protocol):
+    """A cutover that may have to wait, and that gives up when the managers end."""
+
+    def cancel(self, actor: str) -> Document: ...
+    def halt(self) -> None: ...
+
+
+class _OutOfTurn:
+    """A cutover during whose wait others have their turn."""
+
+    def __init__(self, cutover: Cutover, turn: threading.Lock) -> None:
+        self._cutover = cutover
+        self._turn = turn
+
+    @contextmanager
+    def around(self, refresh: Refresh, snapshot: str, superseded: Callable[[], bool]) -> Iterator[None]:
+        with ExitStack() as stack:
+            self._turn.release()
+            try:
+                stack.enter_context(self._cutover.around(refresh, snapshot, superseded))
+            finally:
+                self._turn.acquire()
+            yield
 
 
 class _Ticket:
@@ -57,17 +86,26 @@ class _Ticket:
 class RefreshManager:
     """Runs refreshes on a thread of its own; ``request`` and ``roll_back`` wait for the outcome."""
 
-    def __init__(self, config: LabConfig, records: Records, code: LabCode, participant: LabParticipant) -> None:
+    def __init__(
+        self,
+        config: LabConfig,
+        records: Records,
+        code: LabCode,
+        participant: LabParticipant,
+        barrier: Barrier | None = None,
+    ) -> None:
         self._config = config
         self._records = records
         self._code = code
         self._participant = participant
         self._generations = Generations(records.database)
-        self._pipeline = Pipeline(records.refreshes, self._generations, participant)
+        self._barrier = barrier
+        self._running = threading.Lock()
+        cutover = None if barrier is None else _OutOfTurn(barrier, self._running)
+        self._pipeline = Pipeline(records.refreshes, self._generations, participant, cutover)
         self._triggers: list[Trigger] = []
         self._changed = threading.Condition()
         self._waiting: _Ticket | None = None
-        self._running = threading.Lock()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="refresh manager", daemon=True)
 
@@ -96,12 +134,25 @@ class RefreshManager:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+        if self._barrier is not None:
+            self._barrier.halt()
         if self._thread.is_alive():
             self._thread.join()
 
-    def request(self, rev: str | None, actor: str, trigger: str) -> Document:
-        """Refresh to ``rev``, or to whatever is newest; returns the persisted refresh with its outcome."""
-        return self._enqueue(self._refresh(actor, trigger, rev)).wait()
+    def request(
+        self, rev: str | None, actor: str, trigger: str, *, barrier: bool | None = None, wait: bool = True
+    ) -> Document:
+        """Refresh to ``rev``, or to whatever is newest; returns the persisted refresh with its outcome.
+
+        ``barrier`` None means as the settings say. Without ``wait`` there is no outcome yet.
+        """
+        refresh = self._refresh(actor, trigger, rev, barrier=barrier)
+        if wait:
+            return self._enqueue(refresh).wait()
+        begun = refresh.to_document()
+        self._records.refreshes.insert_one(begun)
+        self._enqueue(refresh)
+        return begun
 
     def plan(self, rev: str | None) -> Document:
         """What a refresh to ``rev`` would do, and under ``refused`` why it would not be done; nothing changes.
@@ -116,22 +167,57 @@ class RefreshManager:
             finally:
                 self._participant.dismiss(snapshot.id)
 
-    def roll_back(self, generation: int, actor: str, *, current: int | None = None) -> Document:
+    def roll_back(
+        self,
+        generation: int,
+        actor: str,
+        *,
+        current: int | None = None,
+        barrier: bool | None = None,
+        wait: bool = True,
+    ) -> Document:
         """Go live again with the snapshot of an earlier generation. Raises HotswapError where that cannot be.
 
-        With ``current``, only if that generation is still the current one.
+        With ``current``, only if that generation is still the current one. ``barrier`` and ``wait`` as in ``request``.
         """
+        refresh = self._refresh(actor, _ROLLBACK, barrier=barrier)
+        if wait:
+            return self._roll_back(refresh, generation, current)
+        self._generations.get(generation)
+        begun = refresh.to_document()
+        self._records.refreshes.insert_one(begun)
+        threading.Thread(target=self._roll_back_alone, args=(refresh, generation), daemon=True).start()
+        return begun
+
+    def cancel(self, actor: str) -> Document:
+        """Undo the barrier that is under way; returns its document. Raises ConflictError where that cannot be."""
+        if self._barrier is None:
+            raise HotswapError("This laboratory has no barriers.")
+        return self._barrier.cancel(actor)
+
+    def _roll_back_alone(self, refresh: Refresh, generation: int) -> None:
+        """With nobody to tell but the refresh itself."""
+        try:
+            self._roll_back(refresh, generation, None)
+        except (HotswapError, PyMongoError) as error:
+            log.warning("Generation %d was not made current again: %s", generation, error)
+            if refresh.outcome is None:
+                self._pipeline.abandon(refresh, str(error))
+
+    def _roll_back(self, refresh: Refresh, generation: int, current: int | None) -> Document:
         snapshot = self._generations.get(generation).snapshot
         with self._running:
             now = self._generations.current()
             if current is not None and (now is None or now.number != current):
                 raise HotswapError(f"Generation {current} is not current any more, so it is not rolled back.")
             self._participant.warm_up_known(snapshot)
-            return self._pipeline.roll_back(self._refresh(actor, _ROLLBACK), generation)
+            return self._pipeline.roll_back(refresh, generation)
 
-    def _refresh(self, actor: str, trigger: str, rev: str | None = None) -> Refresh:
+    def _refresh(self, actor: str, trigger: str, rev: str | None = None, *, barrier: bool | None = None) -> Refresh:
         """A refresh that says under which settings it runs: they are read at launch, and no snapshot has them."""
-        return Refresh(actor=actor, trigger=trigger, rev=rev, facts={"settings": self._config.told()})
+        wanted = self._config.general.cutover == _BARRIER if barrier is None else barrier
+        facts = {"settings": self._config.told(), "cutover": _BARRIER if wanted else _ROLLING}
+        return Refresh(actor=actor, trigger=trigger, rev=rev, facts=facts)
 
     def _is_news(self) -> bool:
         """Whether the present code was not live before: what was rolled back must not come back with a restart."""
@@ -153,7 +239,9 @@ class RefreshManager:
     def _launch(self, rev: str | None) -> bool:
         """Whether the code went live."""
         try:
-            return bool(self._enqueue(self._refresh("launch", "launch", rev)).wait()["outcome"] == Outcome.LIVE)
+            return bool(
+                self._enqueue(self._refresh("launch", "launch", rev, barrier=False)).wait()["outcome"] == Outcome.LIVE
+            )
         except HotswapError as error:
             log.error("No code went live at the launch: %s", error)  # noqa: TRY400 - where it failed has been logged
             return False

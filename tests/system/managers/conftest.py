@@ -127,14 +127,17 @@ class FakeRefreshes:
     def start(self) -> None: ...
     def stop(self) -> None: ...
 
-    def request(self, rev: str | None, actor: str, trigger: str) -> Document:
-        return {"_id": "r", "rev": rev, "actor": actor, "trigger": trigger, "outcome": "live"}
+    def request(self, rev: str | None, actor: str, trigger: str, **way: bool) -> Document:
+        return {"_id": "r", "rev": rev, "actor": actor, "trigger": trigger, "outcome": "live", **way}
 
     def plan(self, rev: str | None) -> Document:
         return {"snapshot": NEW, "drain_set": []}
 
-    def roll_back(self, generation: int, actor: str) -> Document:
-        return {"_id": "r", "generation": generation, "actor": actor}
+    def roll_back(self, generation: int, actor: str, **way: bool) -> Document:
+        return {"_id": "r", "generation": generation, "actor": actor, **way}
+
+    def cancel(self, actor: str) -> Document:
+        return {"_id": "r", "actor": actor, "outcome": "undone"}
 
 
 class FakeCollection:

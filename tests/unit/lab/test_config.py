@@ -184,8 +184,8 @@ def test_simulation_has_a_database_of_its_own(write: Write) -> None:
 
 
 def test_a_cutover_that_does_not_exist_is_refused(write: Write) -> None:
-    with pytest.raises(ConfigError, match=r"general\.cutover: input should be 'rolling'"):
-        loaded(write('[general]\ncutover = "barrier"\n'))
+    with pytest.raises(ConfigError, match=r"general\.cutover: input should be 'rolling' or 'barrier'"):
+        loaded(write('[general]\ncutover = "sudden"\n'))
 
 
 @pytest.mark.parametrize("general", ["", 'branch = "main"\ntrigger = "save"\n'])
