@@ -20,7 +20,7 @@ from lab.managers.barrier_gate import Gate, gate_of
 from lab.managers.bus import Bus, Manager
 from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
-from lab.records import CLAIMED, ENDED, ExperimentStatus, Pin, Records, Task, TaskStatus, now
+from lab.records import CLAIMED, ENDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_AFTER: Final = timedelta(seconds=5)
 _FIELDS: Final = (
@@ -67,6 +67,8 @@ class TaskManager(Manager):
         ready = self._ready()
         if not ready:
             return
+        if (current := self._current()) is not None:
+            self._examine(ready, current["snapshot"])
         capacity = _Capacity(self._records)
         for task in self._launchable(ready):
             self._place(task, capacity)
@@ -124,16 +126,24 @@ class TaskManager(Manager):
         """What came of constructing the task with that code, now if nobody did it before."""
         examined = task.get("examined")
         if examined is None or examined["snapshot"] != snapshot:
-            if self._examiner is None or task["pin"] is not None:
-                return None
-            try:
-                objections = self._examiner.objections(snapshot, [task])
-            except HotswapError as error:  # its worker validates it again
-                log.warning("Task %s is not examined before it is sent: %s", task["_id"], error)
-                return None
-            self._examiner.note(snapshot, [task], objections)
-            return objections[task["_id"]]["reason"] if objections else None
-        return examined["reason"]
+            self._examine([task], snapshot)
+            examined = task.get("examined")
+        return examined["reason"] if examined is not None and examined["snapshot"] == snapshot else None
+
+    def _examine(self, tasks: list[Task], snapshot: str) -> None:
+        """Have those constructed that nobody constructed with this code yet, all in one fork."""
+        new = [task for task in tasks if task["pin"] is None and _examined_with(task) != snapshot]
+        if self._examiner is None or not new:
+            return
+        try:
+            objections = self._examiner.objections(snapshot, new)
+        except HotswapError as error:  # their worker validates them again
+            log.warning("%d tasks are not examined before they are sent: %s", len(new), error)
+            return
+        self._examiner.note(snapshot, new, objections)
+        for task in new:
+            objection = objections.get(task["_id"])
+            task["examined"] = Examined(snapshot=snapshot, reason=objection["reason"] if objection else None)
 
     def _park(self, task: Task, reason: str) -> None:
         query = {"_id": task["_id"], "status": TaskStatus.READY, "reason": {"$ne": reason}}
@@ -213,6 +223,11 @@ class _Capacity:
 
     def take(self, snapshot: str) -> None:
         self._free[snapshot] -= 1
+
+
+def _examined_with(task: Task) -> str | None:
+    examined = task.get("examined")
+    return None if examined is None else examined["snapshot"]
 
 
 def _unclaimed(task: str, attempt: int) -> dict[str, Any]:

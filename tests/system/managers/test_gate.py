@@ -95,3 +95,17 @@ def test_a_task_that_is_kept_runs_the_code_it_fits_also_when_it_becomes_ready_la
     lab.run()
     lab.end(first)
     assert lab.becomes(second, TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
+
+
+def test_what_was_submitted_meanwhile_is_examined_at_its_dispatch_all_in_one_fork(lab: Lab) -> None:
+    template = Template()
+    lab.promote(NEW)
+    lab.add_worker(NEW)
+    lab.new_backend._tasks._examiner = Examiner(lab.records, template.ask)
+    (bad,) = lab.submit([], minutes=13)
+    good = [lab.submit([], minutes=minutes)[0] for minutes in range(1, 9)]
+    lab.start()
+    for each in good:
+        lab.becomes(each, TaskStatus.INITIATED)
+    lab.until(lambda: lab.task(bad)["reason"])
+    assert [len(asked) for asked in template.asked] == [9]
