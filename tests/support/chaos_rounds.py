@@ -1,0 +1,286 @@
+"""A laboratory at work while its processes are killed, round by round, and looked over after each."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chaos_checks import GHOST, Evidence, unfinished, violations
+from chaos_lab import DEVICES, ChaosLaboratory
+from chaos_order import Order
+from chaos_strikes import Round, Striker
+from pymongo.errors import PyMongoError
+
+from hotswap.errors import HotswapError, RemoteError
+from hotswap.generations import Generations
+from hotswap.wire import Client, WireError
+from lab.client import ClientError
+from lab.managers.barrier_gate import active
+from lab.records import Device, DeviceState, RequestStatus, TaskStatus
+
+SETTLE_SECONDS = 90.0
+_POLL_SECONDS = 0.05
+_BLINKS = 8
+_WORKS = 5
+
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
+
+
+class ChaosError(AssertionError):
+    """Something that must hold did not."""
+
+
+class Operator(threading.Thread):
+    """Decides about LOST tasks as a person would, by chance; counts what was decided."""
+
+    def __init__(self, lab: ChaosLaboratory, rng: random.Random) -> None:
+        super().__init__(name="operator", daemon=True)
+        self._lab = lab
+        self._rng = rng
+        self._ended = threading.Event()
+        self.retried: Counter[str] = Counter()
+        self.decisions: Counter[str] = Counter()
+
+    def run(self) -> None:
+        while not self._ended.wait(0.1):
+            try:
+                self._decide()
+            except (PyMongoError, HotswapError, OSError) as error:
+                log.debug("The operator waits: %s", error)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def _decide(self) -> None:
+        for task in self._lab.records.tasks.find({"status": TaskStatus.LOST, "parent": None}, {"_id": 1}):
+            if self._rng.random() < 0.6:
+                self.retried[task["_id"]] += 1  # before: whether it took effect may never be told
+                self._lab.client.retry(task["_id"])
+                self.decisions["retry"] += 1
+            else:
+                self._lab.client.cancel(task["_id"])
+                self.decisions["abort"] += 1
+
+
+class Chaos:
+    """One launched laboratory under attack; ``say`` is told what happens."""
+
+    def __init__(self, lab: ChaosLaboratory, rng: random.Random, say: Callable[[str], None]) -> None:
+        self.lab = lab
+        self._rng = rng
+        self._say = say
+        self.striker = Striker(lab, rng)
+        self.operator = Operator(lab, random.Random(rng.random()))
+        self.order = Order(lab)
+        self.releases = 0
+        self.ghosts = 0
+        self.submitted: set[str] = set()
+        self._wanted = next(iter(lab.versions))
+
+    def __enter__(self) -> Chaos:
+        self.operator.start()
+        self.order.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.order.end()
+        self.operator.end()
+
+    def play(self, play: Round) -> None:
+        """One round, to the point where the laboratory is at rest again. Raises ChaosError."""
+        strikes = list(play.strikes)
+        self._say(f"{'barrier' if play.barrier else 'rolling'} {','.join(play.drivers) or 'tasks only'}: "
+                  + ", ".join(map(str, strikes)))  # fmt: skip
+        self._load(_WORKS)
+        self.striker.prepare(strikes[0])
+        self._change(play)
+        self._load(2, blinks=_BLINKS)
+        for number, strike in enumerate(strikes):
+            if number:
+                self.striker.prepare(strike)
+            killed = self.striker.strike(strike)
+            if killed is not None and killed.kind == "managers":
+                self.order.excuse(killed.at)
+            if killed is not None and killed.kind == "supervisor":
+                self._eventually(self._relaunch, "the supervisor is launched")
+        self._load(1)
+        self._haunt()
+        self._settle(play)
+        self._prove()
+
+    # -- work --------------------------------------------------------------------------------------------------------
+
+    def _load(self, works: int, blinks: int = 0) -> None:
+        for _ in range(works):
+            count = self._rng.choice((1, 2, 2, 3))
+            devices = [name for name in DEVICES if name in self._rng.sample(DEVICES, count)]
+            pace = self._rng.choice((0.0, 0.02, 0.05))
+            self._submit("Work", devices=devices, times=self._rng.choice((1, 2, 3)), pace=pace)
+        for _ in range(blinks):
+            self._submit("Blink")
+
+    def _submit(self, kind: str, **parameters: Any) -> str:
+        """Returns the experiment; one whose answer got lost may have been stored all the same."""
+        given = {"folder": str(self.lab.logs), **parameters}
+        document = {"name": "chaos", "tasks": [{"type": kind, "parameters": given}]}
+        experiment = self._eventually(lambda: self.lab.client.submit(document), "an experiment is taken")
+        self.submitted.add(experiment)
+        return experiment
+
+    def _change(self, play: Round) -> None:
+        version = self.lab.next_version(*play.drivers)
+        if not play.barrier:
+            self._wanted = self.lab.commit_version(version)
+            return
+        self._wanted = self.lab.propose_version(version)
+        self._eventually(self._ask_for_barrier, "a barrier is asked for")
+
+    def _ask_for_barrier(self) -> bool:
+        return bool(self.lab.client.refresh(self._wanted, barrier=True, wait=False))
+
+    def _haunt(self) -> None:
+        """Call devices with fences that are over, as a worker would that was thought dead and comes back."""
+
+        def grants() -> list[dict[str, Any]]:
+            over = {"status": RequestStatus.RELEASED, "grant": {"$ne": None}}
+            found = self.lab.records.requests.find(over, {"grant": 1}, sort=[("_id", -1)]).limit(10)
+            return [dict(each) for request in found for each in (request["grant"] or {"devices": []})["devices"]]
+
+        bindings = {device["_id"]: device["binding"] for device in self._eventually(self._devices, "devices are told")}
+        for grant in self._eventually(grants, "old grants are told"):
+            binding = bindings[grant["device"]]
+            if binding is not None:
+                self._call_as_ghost(tuple(binding["address"]), grant["device"], grant["fence"])
+
+    def _call_as_ghost(self, address: Any, device: str, fence: int) -> None:
+        about = {"task": GHOST, "run": GHOST, "block": GHOST, "step": GHOST}
+        try:
+            with Client(address, self.lab.token, timeout=5.0) as client:
+                client.call(
+                    "call", device=device, fence=fence, task=GHOST, attempt=1, method="act", args=[], kwargs=about
+                )
+        except (RemoteError, WireError, OSError) as error:
+            self.ghosts += 1
+            log.debug("The ghost was refused: %s", error)
+
+    # -- coming to rest ----------------------------------------------------------------------------------------------
+
+    def _settle(self, play: Round) -> None:
+        self._eventually(lambda: self._goes_live(play), f"{self.lab.versions[self._wanted]} is live")
+        if play.barrier:
+            self.lab.adopt(self._wanted)
+        self._eventually(lambda: not unfinished(self.lab.records), "all work has ended")
+        proof = self._submit("Work", devices=list(DEVICES), times=1, pace=0.0)
+        self._eventually(lambda: self.lab.client.experiment(proof)["status"] == "COMPLETED", "new work completes")
+        task = self._eventually(lambda: self.lab.client.experiment(proof), "its task is told")["tasks"][0]
+        if self.lab.versions[task["pin"]["commit"]] != self.lab.versions[self._wanted]:
+            raise ChaosError(f"The proof ran {task['pin']}, not {self._wanted}.")
+        self._eventually(self._at_rest, "all devices are at rest")
+
+    def _goes_live(self, play: Round) -> bool:
+        self._stay_launched()
+        records = self.lab.records
+        current = Generations(records.database).current()
+        if current is not None and current.commit == self._wanted:
+            return records.refreshes.find_one({"outcome": None}) is None
+        if play.barrier and records.refreshes.find_one({"outcome": None}) is None and not active(records.database):
+            self._ask_for_barrier()  # what was interrupted is asked for again by people
+        return False
+
+    def _at_rest(self) -> bool:
+        self._stay_launched()
+        records = self.lab.records
+        if records.refreshes.find_one({"outcome": None}) or active(records.database):
+            return False
+        current = Generations(records.database).current()
+        if current is None or current.commit != self._wanted:
+            return False
+        wanted = self.lab.definitions().drivers
+        return all([self._is_at_rest(device, wanted) for device in self._devices()])
+
+    def _is_at_rest(self, device: Device, wanted: dict[str, str]) -> bool:
+        binding = device["binding"]
+        if device["state"] == DeviceState.FREE and binding is not None and binding["digest"] == wanted[device["_id"]]:
+            return True
+        if device["state"] == DeviceState.ERROR or device.get("failed_digest"):
+            self.lab.client.release(device["_id"])  # its driver was killed again and again
+            self.releases += 1
+        return False
+
+    def _devices(self) -> list[Device]:
+        return list(self.lab.records.devices.find())
+
+    def _prove(self) -> None:
+        evidence = self._eventually(self._evidence, "the database tells")
+        found = violations(evidence) + self.order.violations()
+        if missing := self.submitted - {task["experiment"] for task in evidence.tasks.values()}:
+            found.append(f"experiments {sorted(missing)} are lost")
+        if found:
+            raise ChaosError("\n".join(found))
+
+    def _evidence(self) -> Evidence:
+        return Evidence(self.lab, self.striker.killed, self.operator.retried)
+
+    def _stay_launched(self) -> None:
+        if not self.striker.alive("supervisor"):
+            self._relaunch()
+
+    def _relaunch(self) -> bool:
+        self.lab.cli("launch", "--detach")
+        return True
+
+    def _eventually(self, ask: Callable[[], _T], what: str) -> _T:
+        """The first answer that is true, whatever is dead meanwhile. Raises ChaosError when none comes."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        reason: object = "it is not so"
+        while time.monotonic() < deadline:
+            try:
+                if answer := ask():
+                    return answer
+                reason = "it is not so"
+            except ClientError as error:
+                if error.status not in (0, 500, 503, 409):
+                    raise
+                reason = error
+            except (PyMongoError, HotswapError, OSError, KeyError, ValueError, AssertionError) as error:
+                reason = error
+            time.sleep(_POLL_SECONDS)
+        raise ChaosError(f"Not within {SETTLE_SECONDS:g} s: {what} ({reason}); {self._situation()}")
+
+    def _situation(self) -> str:
+        try:
+            records = self.lab.records
+            tasks = list(records.tasks.find({"status": {"$nin": ["COMPLETED", "CANCELLED", "ERROR"]}}))
+            requests = list(records.requests.find({"status": {"$in": ["PENDING", "FULFILLED", "NEED_RELEASE"]}}))
+            refreshes = list(records.refreshes.find({"outcome": None}, {"plan": 0, "settings": 0}))
+            devices = list(records.devices.find())
+        except PyMongoError as error:
+            return f"the database does not answer: {error}"
+        barrier = active(records.database)
+        shown = {"tasks": tasks, "requests": requests, "refreshes": refreshes, "devices": devices, "barrier": barrier}
+        return "\n".join(f"{name}: {each}" for name, each in shown.items())
+
+
+def attack(folder: Path, rng: random.Random, rounds: list[Round], say: Callable[[str], None]) -> Chaos:
+    """Launch a laboratory below an empty folder, play the rounds, and end it. Raises ChaosError."""
+    lab = ChaosLaboratory(folder / "my_lab", folder / "state")
+    lab.create("\n[refresh]\nbarrier_timeout = 30.0\n")
+    try:
+        lab.launch()
+        with Chaos(lab, rng, say) as chaos:
+            for number, each in enumerate(rounds, start=1):
+                began = time.monotonic()
+                chaos.play(each)
+                say(f"  round {number} of {len(rounds)}: well after {time.monotonic() - began:.1f} s")
+        return chaos
+    finally:
+        lab.end()
