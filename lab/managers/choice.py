@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lab.catalog import Definitions
@@ -64,6 +64,20 @@ class Situation:
             {sample["position"]: sample["_id"] for sample in samples if sample["position"] is not None},
             reserved,
         )
+
+    def keeping(self, kept: Collection[frozenset[str]], task: str) -> Situation:
+        """As a later request of ``task`` finds it, with what each earlier request keeps.
+
+        An earlier request that itself waits for a holder keeps nothing from tasks that hold something: the holder may
+        need one of them to come to its end, and both would wait for ever.
+        """
+        holds = task in self._holders(self.devices) or task in self._holders(self.positions)
+        barring = [each for each in kept if not (holds and self._holders(each))]
+        return replace(self, reserved=self.reserved.union(*barring))
+
+    def _holders(self, names: Collection[str]) -> set[str]:
+        found = (self.devices.get(name) or self.positions.get(name) for name in names)
+        return {each["holder"] for each in found if each is not None and each["holder"] is not None}
 
     @cached_property
     def crowd(self) -> Mapping[str, int]:

@@ -96,23 +96,23 @@ class ResourceManager(Manager):
     def _grant_all(self, pending: list[Request], tasks: dict[str, Task]) -> bool:
         """Grant what can be granted, in order; False when a grant failed half-way and should be tried again."""
         complete = True
-        reserved: frozenset[str] = frozenset()
+        kept: list[frozenset[str]] = []
         situation: Situation | None = None
         wanted: dict[str, str] = {}
         reasons: list[tuple[Request, str]] = []
         for request in sorted(pending, key=lambda each: (-each["priority"], each["created_at"], each["_id"])):
-            situation = situation or self._situation(reserved)
-            decision = self._decide(request, tasks[request["task"]], situation)
+            situation = situation or self._situation()
+            decision = self._decide(request, tasks[request["task"]], situation.keeping(kept, request["task"]))
             if isinstance(decision, Choice):
                 complete &= self._granter.grant(request, decision, self._catalog.get(request["snapshot"]))
                 situation = None
             elif decision.hopeless:
                 self._move(request, RequestStatus.ERROR, error=decision.reason)
             else:
-                reserved |= decision.keep
-                situation = situation if not decision.keep else None
+                kept += [decision.keep] if decision.keep else []
                 reasons.append((request, decision.reason))
-                wanted |= dict.fromkeys(decision.rebind, request["snapshot"])
+                for name in decision.rebind:
+                    wanted.setdefault(name, request["snapshot"])
         self._want(wanted)
         self._explain(reasons)
         return complete
@@ -124,12 +124,11 @@ class ResourceManager(Manager):
             return Lack(f"Code version {request['snapshot'][:12]} was never described.", hopeless=True)
         return choose(request, task["samples"], situation, definitions)
 
-    def _situation(self, reserved: frozenset[str]) -> Situation:
+    def _situation(self) -> Situation:
         return Situation.of(
             list(self._records.devices.find({})),
             list(self._records.positions.find({})),
             list(self._records.samples.find({"position": {"$type": "string"}}, {"position": 1})),
-            reserved,
         )
 
     def _explain(self, reasons: list[tuple[Request, str]]) -> None:

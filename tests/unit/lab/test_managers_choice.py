@@ -188,6 +188,19 @@ def test_a_device_kept_for_an_earlier_request_is_not_granted() -> None:
     assert "kept for a request that comes first" in lack.reason
 
 
+def test_what_is_kept_for_a_request_that_waits_for_a_holder_is_not_kept_from_holders() -> None:
+    """The holder of one half of a pair asks for the other half, which an older request waits for with both halves."""
+    pair = frozenset({"furnace_1", "furnace_2"})
+    world = situation(device("furnace_1", holder="holder"))
+    assert world.keeping([pair], "holder").reserved == frozenset()
+    assert world.keeping([pair], "newcomer").reserved == pair
+
+
+def test_what_is_kept_for_a_request_that_waits_for_nobody_is_kept_from_holders_too() -> None:
+    world = situation(device("furnace_1", holder="holder"))
+    assert world.keeping([frozenset({"arm"})], "holder").reserved == frozenset({"arm"})
+
+
 def test_places_with_samples_of_others_are_not_granted() -> None:
     world = situation(occupants={"furnace_1/slot/1": "theirs", "furnace_1/slot/2": "mine"})
     assert chosen(request(want("furnace_1", slot=1)), world).positions["furnace_1"] == {"slot": ["furnace_1/slot/2"]}
