@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import sys
+import threading
 from types import FrameType
+from typing import Final
 
 import uvicorn
 from pymongo import MongoClient
@@ -19,8 +22,11 @@ from hotswap.errors import HotswapError
 from hotswap.files import write_private
 from hotswap.process import Identity
 from lab.records import Document
+from lab.server.alone import alone
 from lab.server.assembly import Assembly
 from lab.server.settings import Settings
+
+_GRACE_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +82,22 @@ def run(settings: Settings) -> None:
     listener = _listen(settings.config.server.host, settings.config.server.port)
     with listener, _connect(settings.mongo_uri) as client, Assembly(settings, client[settings.database]) as assembly:
         server = Server(assembly.app)
-        assembly.on_superseded(server.end)
-        assembly.backend.start()
-        try:
-            _announce(settings, listener)
-            server.run(sockets=[listener])
-        finally:
-            assembly.backend.stop()
+        assembly.on_superseded(lambda: _end_soon(server))
+        with alone(settings.config.general.state_dir / "run"):
+            assembly.backend.start()
+            try:
+                _announce(settings, listener)
+                server.run(sockets=[listener])
+            finally:
+                assembly.backend.stop()
+
+
+def _end_soon(server: Server) -> None:
+    """Others wait for the end of this process, which whatever it is in the middle of must not put off."""
+    server.end()
+    last = threading.Timer(_GRACE_SECONDS, os._exit, [0])
+    last.daemon = True
+    last.start()
 
 
 def _listen(host: str, port: int) -> socket.socket:
