@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from chaos_checks import GHOST, Evidence, unfinished, violations
 from chaos_lab import DEVICES, ChaosLaboratory
 from chaos_order import Order
-from chaos_strikes import Round, Striker
+from chaos_strikes import Round, Strike, Striker
 from pymongo.errors import PyMongoError
 
 from hotswap.errors import HotswapError, RemoteError
@@ -26,8 +26,9 @@ from lab.records import Device, DeviceState, RequestStatus, TaskStatus
 
 SETTLE_SECONDS = 90.0
 _POLL_SECONDS = 0.05
+_OLD_WORKS = 4
+_NEW_WORKS = 2
 _BLINKS = 8
-_WORKS = 5
 
 _T = TypeVar("_T")
 
@@ -97,25 +98,26 @@ class Chaos:
 
     def play(self, play: Round) -> None:
         """One round, to the point where the laboratory is at rest again. Raises ChaosError."""
-        strikes = list(play.strikes)
-        self._say(f"{'barrier' if play.barrier else 'rolling'} {','.join(play.drivers) or 'tasks only'}: "
-                  + ", ".join(map(str, strikes)))  # fmt: skip
-        self._load(_WORKS)
-        self.striker.prepare(strikes[0])
+        way, what = "barrier" if play.barrier else "rolling", ", ".join(play.drivers) or "only tasks"
+        self._say(f"{way} cutover, {what} changed; kill {', then '.join(map(str, play.strikes))}")
+        self._load(_OLD_WORKS)
+        self.striker.prepare(play.strikes[0])
         self._change(play)
-        self._load(2, blinks=_BLINKS)
-        for number, strike in enumerate(strikes):
+        self._load(_NEW_WORKS, blinks=_BLINKS)
+        for number, strike in enumerate(play.strikes):
             if number:
                 self.striker.prepare(strike)
-            killed = self.striker.strike(strike)
-            if killed is not None and killed.kind == "managers":
-                self.order.excuse(killed.at)
-            if killed is not None and killed.kind == "supervisor":
-                self._eventually(self._relaunch, "the supervisor is launched")
-        self._load(1)
+            self._strike(strike)
         self._haunt()
         self._settle(play)
         self._prove()
+
+    def _strike(self, strike: Strike) -> None:
+        killed = self.striker.strike(strike)
+        if killed is not None and killed.kind == "managers":
+            self.order.excuse(killed.at)
+        if killed is not None and killed.kind == "supervisor":
+            self._eventually(self._relaunch, "the supervisor is launched")
 
     # -- work --------------------------------------------------------------------------------------------------------
 
