@@ -23,6 +23,7 @@ from lab.services.service import ServiceError
 
 _READY_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0
+_SHORT_LIFE_SECONDS: Final = 10.0
 
 _PREFIX: Final = re.compile(r"^[\d-]+ [\d:,]+ [A-Z]+ [\w.]+: ")
 
@@ -42,6 +43,7 @@ class ManagersProcess:
         self._log = self._state / "logs" / "managers.log"
         self._identity: Identity | None = None
         self._deaths = 0
+        self._began = 0.0
         self._restart: threading.Timer | None = None
         self._lock = threading.Lock()  # no restart is arranged once it was told to stop
         self._ended = ended
@@ -54,6 +56,7 @@ class ManagersProcess:
             known = None
         identity = known or self._spawn()
         self._identity = identity
+        self._began = time.monotonic()
         self._watch.watch(identity, lambda: self._died(identity))
 
     def stop(self) -> None:
@@ -120,6 +123,8 @@ class ManagersProcess:
 
     def _died(self, identity: Identity) -> None:
         _reap(identity.pid)
+        if time.monotonic() - self._began > _SHORT_LIFE_SECONDS:
+            self._deaths = 0
         self._start_again_later()
 
     def _start_again_later(self) -> None:

@@ -124,6 +124,24 @@ def test_managers_come_back_although_a_restart_failed(
     until(lambda: record.exists() and json.loads(record.read_text())["identity"]["pid"] != first.pid)
 
 
+def test_managers_that_were_at_work_for_long_come_back_as_fast_as_the_first_time(
+    process: ManagersProcess, config: LabConfig, program: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(ANSWERS)
+    deaths: list[int] = []
+    monkeypatch.setattr(managers, "restart_delay", lambda count: deaths.append(count) or 0.01)
+    monkeypatch.setattr(managers, "_SHORT_LIFE_SECONDS", -1.0)
+    process.start(adopt=True)
+    record = record_of(config.general.state_dir)
+    for count in (1, 2):
+        running = Identity.from_dict(json.loads(record.read_text())["identity"])
+        until(lambda running=running: process._identity == running)  # else it would die while it is started
+        running.kill()
+        until(lambda count=count: len(deaths) == count)
+        until(lambda dead=running: record.exists() and f'"pid": {dead.pid},' not in record.read_text())
+    assert deaths == [1, 1]
+
+
 def test_a_start_is_given_up_when_the_laboratory_ends(
     process: ManagersProcess, config: LabConfig, program: Callable[[str], None], ended: threading.Event
 ) -> None:
