@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+KILLS  ?= 300
+SEED   ?=
 STAMP  := $(VENV)/.installed
 
-.PHONY: all install demo test test-unit test-long snapshot lint format bench lock clean
+.PHONY: all install demo test test-unit test-long chaos snapshot lint format bench lock clean
 
 all: lint test
 
@@ -27,6 +29,9 @@ test-unit: $(STAMP)  ## the tests that need no server
 
 test-long: $(STAMP)  ## every test, and the property tests with thousands of examples
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --timeout 3600
+
+chaos: $(STAMP)  ## kill the processes of labs at work, KILLS times from SEED on; writes docs/chaos.json
+	$(BIN)/python tests/support/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) --results docs/chaos.json
 
 snapshot: $(STAMP)  ## freeze the starter lab into snapshots/
 	$(BIN)/hotswap freeze lab/starter/my_lab --store snapshots

@@ -1,4 +1,4 @@
-"""``python tests/support/chaos.py --kills 300 --seed 1``: kill the processes of laboratories at work, and look them over.
+"""``python tests/support/chaos.py --kills 300 --seed 1``: kill the processes of labs at work, and look them over.
 
 Prints what is killed and how often. With ``--results FILE`` the seed and the counts are written there.
 """

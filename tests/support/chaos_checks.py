@@ -129,7 +129,7 @@ def _wrong_drivers(evidence: Evidence) -> Iterator[str]:
             if line["event"] == "begin" and line["task"] in evidence.tasks:
                 expected = evidence.version(line["task"]).driver(device)
                 if line["number"] != expected:
-                    yield f"{device} executed a call of task {line['task']} with driver {line['number']}, not {expected}"
+                    yield f"{device} served task {line['task']} with driver {line['number']}, not {expected}"
 
 
 def _blocks(evidence: Evidence) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _two_drivers(evidence: Evidence) -> Iterator[str]:
 
 
 def _disturbed(evidence: Evidence) -> Iterator[str]:
-    """A device whose driver never changes is connected once, and again only when its process was killed or a barrier came."""
+    """A device whose driver never changes is connected again only after the death of its process, and a barrier."""
     barriers = barriers_of(evidence.records.database).count_documents({"outcome": {"$ne": None}})
     deaths = sum(each.kind == "driver" and each.name.startswith("driver-steady") for each in evidence.killed)
     connects = sum(line["event"] == "connect" for line in evidence.devices["steady"])
@@ -225,7 +225,7 @@ def _current(evidence: Evidence) -> Iterator[str]:
     for name, lines in evidence.devices.items():
         last = next(line for line in reversed(lines) if line["event"] in ("connect", "disconnect"))
         if (last["event"], last["number"]) != ("connect", version.driver(name)):
-            yield f"{name} said {last['event']} with driver {last['number']} last; current code has {version.driver(name)}"
+            yield f"the last word of {name} is {last}; the number in current code is {version.driver(name)}"
 
 
 def unfinished(records: Records) -> bool:

@@ -1,4 +1,4 @@
-"""The laboratory that the chaos tests kill: its devices and tasks write down each thing they do, in files of their own."""
+"""The laboratory that the chaos tests attack: its devices and tasks write down whatever they do, each in a file."""
 
 from __future__ import annotations
 

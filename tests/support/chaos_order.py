@@ -71,6 +71,9 @@ class Order(threading.Thread):
             self._current = fields.get("number", self._current)
         elif fields.get("status") == TaskStatus.READY:
             self._stale.pop(name, None)
-        elif fields.get("status") == TaskStatus.INITIATED and fields.get("attempt") == 1:  # a retried task has its pin
-            if self._current is not None and fields["pin"]["generation"] < self._current:
-                self._stale[name] = time.time()
+        elif fields.get("status") == TaskStatus.INITIATED and self._is_over(fields):
+            self._stale[name] = time.time()
+
+    def _is_over(self, fields: dict[str, Any]) -> bool:
+        """A task that is retried keeps its pin, whatever is current."""
+        return fields["attempt"] == 1 and self._current is not None and fields["pin"]["generation"] < self._current

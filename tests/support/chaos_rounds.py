@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,13 +27,19 @@ from lab.records import Device, DeviceState, RequestStatus, TaskStatus
 
 SETTLE_SECONDS = 90.0
 _POLL_SECONDS = 0.05
-_OLD_WORKS = 4
-_NEW_WORKS = 2
-_BLINKS = 8
 
 _T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many tasks a round has: with devices, submitted before the commit and after it, and without."""
+
+    before: int = 4
+    after: int = 2
+    blinks: int = 8
 
 
 class ChaosError(AssertionError):
@@ -75,9 +82,10 @@ class Operator(threading.Thread):
 class Chaos:
     """One launched laboratory under attack; ``say`` is told what happens."""
 
-    def __init__(self, lab: ChaosLaboratory, rng: random.Random, say: Callable[[str], None]) -> None:
+    def __init__(self, lab: ChaosLaboratory, rng: random.Random, say: Callable[[str], None], load: Load) -> None:
         self.lab = lab
         self._rng = rng
+        self._load = load
         self._say = say
         self.striker = Striker(lab, rng)
         self.operator = Operator(lab, random.Random(rng.random()))
@@ -100,10 +108,10 @@ class Chaos:
         """One round, to the point where the laboratory is at rest again. Raises ChaosError."""
         way, what = "barrier" if play.barrier else "rolling", ", ".join(play.drivers) or "only tasks"
         self._say(f"{way} cutover, {what} changed; kill {', then '.join(map(str, play.strikes))}")
-        self._load(_OLD_WORKS)
+        self._work(self._load.before)
         self.striker.prepare(play.strikes[0])
         self._change(play)
-        self._load(_NEW_WORKS, blinks=_BLINKS)
+        self._work(self._load.after, blinks=self._load.blinks)
         for number, strike in enumerate(play.strikes):
             if number:
                 self.striker.prepare(strike)
@@ -121,7 +129,7 @@ class Chaos:
 
     # -- work --------------------------------------------------------------------------------------------------------
 
-    def _load(self, works: int, blinks: int = 0) -> None:
+    def _work(self, works: int, blinks: int = 0) -> None:
         for _ in range(works):
             count = self._rng.choice((1, 2, 2, 3))
             devices = [name for name in DEVICES if name in self._rng.sample(DEVICES, count)]
@@ -207,7 +215,8 @@ class Chaos:
         if current is None or current.commit != self._wanted:
             return False
         wanted = self.lab.definitions().drivers
-        return all([self._is_at_rest(device, wanted) for device in self._devices()])
+        devices = [self._is_at_rest(device, wanted) for device in self._devices()]  # all of them are looked at
+        return all(devices)
 
     def _is_at_rest(self, device: Device, wanted: dict[str, str]) -> bool:
         binding = device["binding"]
@@ -272,13 +281,15 @@ class Chaos:
         return "\n".join(f"{name}: {each}" for name, each in shown.items())
 
 
-def attack(folder: Path, rng: random.Random, rounds: list[Round], say: Callable[[str], None]) -> Chaos:
+def attack(
+    folder: Path, rng: random.Random, rounds: list[Round], say: Callable[[str], None], load: Load = Load()
+) -> Chaos:
     """Launch a laboratory below an empty folder, play the rounds, and end it. Raises ChaosError."""
     lab = ChaosLaboratory(folder / "my_lab", folder / "state")
     lab.create("\n[refresh]\nbarrier_timeout = 30.0\n")
     try:
         lab.launch()
-        with Chaos(lab, rng, say) as chaos:
+        with Chaos(lab, rng, say, load) as chaos:
             for number, each in enumerate(rounds, start=1):
                 began = time.monotonic()
                 chaos.play(each)

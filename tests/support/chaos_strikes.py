@@ -155,6 +155,20 @@ def plan(rng: random.Random, kills: int, kinds: tuple[str, ...] = KINDS) -> list
     return rounds
 
 
+def brief_plan(rng: random.Random, kills: int) -> list[Round]:
+    """The same in few rounds: each kind of process in turn, one of four at a step; one round in three is a barrier."""
+    kinds = [KINDS[number % len(KINDS)] for number in range(kills)]
+    rng.shuffle(kinds)
+    rounds = []
+    for number, first in enumerate(range(0, kills, 4)):
+        is_barrier = number % 3 == 2
+        step = rng.choice((REFRESH_STEPS, REBINDING_STEPS, BARRIER_STEPS)[number % 3])
+        strikes = [Strike(kinds[first], step, rng.choice(EDGES))]
+        strikes += [Strike(kind, delay=rng.random() / 2) for kind in kinds[first + 1 : first + 4]]
+        rounds.append(Round(("station", "pair"), is_barrier, strikes))
+    return rounds
+
+
 def _all_strikes(rng: random.Random, kinds: tuple[str, ...], steps: tuple[str, ...]) -> list[Strike]:
     strikes = [Strike(kind, step, edge) for kind in kinds for step in steps for edge in EDGES]
     rng.shuffle(strikes)

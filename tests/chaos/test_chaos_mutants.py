@@ -1,0 +1,97 @@
+"""The checker of the chaos tests proves itself: it notices when the product is broken, in five ways."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from products import Edit, copy_product, edited
+
+pytestmark = [pytest.mark.system, pytest.mark.long]
+
+KILLS = 50
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``says`` is what the checker calls what is wrong then."""
+
+    name: str
+    edits: tuple[Edit, ...]
+    says: str
+
+
+MUTANTS = [
+    Mutant(
+        "no second look at what is current",
+        (Edit("lab/managers/tasks.py", "self._moved_from(pin) and self._take_back(task)", "False"),),
+        "order: ",
+    ),
+    Mutant(
+        "no check of the fence when a call is executed",
+        (Edit("lab/drivers/_slot.py", "if call.fence != self._granted:", "if self._granted == ():"),),
+        "blocks: ",
+    ),
+    Mutant(
+        "a grant before the new driver is there",
+        (
+            Edit(
+                "lab/managers/choice.py",
+                'if binding is None or binding["digest"] != self.definitions.drivers.get(name):',
+                "if binding is None:",
+            ),
+            Edit(
+                "lab/managers/grants.py",
+                'binding is None or binding["digest"] != definitions.drivers[name]:',
+                "binding is None:",
+            ),
+        ),
+        "wrong_drivers: ",
+    ),
+    Mutant(
+        "a lease by the clock on the wall",
+        (
+            Edit("lab/worker/_lease.py", "_BEAT_SECONDS: Final = 10.0", "_BEAT_SECONDS: Final = 0.5"),
+            Edit("lab/worker/_lease.py", '{"$inc": {"beat": 1}}', '{"$currentDate": {"started_at": True}}'),
+            Edit(
+                "lab/managers/workers.py",
+                "if instance in self._dead:",
+                'if instance in self._dead or (now() - worker["started_at"]).total_seconds() > 1.5:',
+            ),
+        ),
+        "unproved_losses: ",
+    ),
+    Mutant(
+        "a barrier that counts what is RUNNING only",
+        (
+            Edit(
+                "lab/managers/_barrier_blockers.py",
+                "AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)",
+                "AT_WORK: Final = (TaskStatus.RUNNING,)",
+            ),
+            Edit("lab/managers/_barrier_blockers.py", "return holding | {", "return frozenset() | {"),
+        ),
+        "",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_product(tmp_path_factory.mktemp("product"))
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+def test_a_broken_laboratory_is_found_out_within_fifty_kills(product: Path, mutant: Mutant) -> None:
+    command = [sys.executable, "tests/support/chaos.py", "--kills", str(KILLS), "--seed", str(SEED)]
+    environment = {**os.environ, "PYTHONPATH": str(product)}
+    with edited(product, *mutant.edits):
+        run = subprocess.run(command, cwd=product, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert mutant.says in run.stderr, run.stderr
