@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,11 +30,12 @@ from lab.server.settings import Settings
 
 PROBE: Final = "tasks/probe.py"
 _REGISTRATION: Final = """
-from .tasks.probe import Calling, Probe, Waiting
+from .tasks.probe import Calling, Probe, Using, Waiting
 
 add_task(Probe)
 add_task(Waiting)
 add_task(Calling)
+add_task(Using)
 """
 _PATIENCE_SECONDS: Final = 60.0
 _AUTHOR: Final = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost")
@@ -54,13 +55,17 @@ class Commit:
 
 
 @contextmanager
-def laboratory() -> Iterator[Laboratory]:
-    """A running laboratory with the starter's devices, ``auto_refresh`` and the tasks of `benchmarks.probe`."""
+def laboratory(furnish: Callable[[Laboratory], None] = lambda _: None) -> Iterator[Laboratory]:
+    """A running laboratory with the starter's devices, ``auto_refresh`` and the tasks of `benchmarks.probe`.
+
+    ``furnish`` may change its code before it is launched.
+    """
     with ExitStack() as undo:
         folder = Path(tempfile.mkdtemp(prefix="hotswap-benchmark-"))
         undo.callback(shutil.rmtree, folder)
         found = Laboratory(folder)
         undo.callback(found.close)
+        furnish(found)
         found.launch()
         yield found
 
@@ -108,6 +113,11 @@ class Laboratory:
         self._git("commit", "--quiet", "--all", f"--message={message}")
         branch = self.root / ".git" / "refs" / "heads" / "main"
         return Commit(branch.read_text().strip(), invoked, branch.stat().st_mtime)
+
+    def add_all(self, message: str) -> None:
+        """Commit what was edited and what is new."""
+        self._git("add", "--all")
+        self._git("commit", "--quiet", f"--message={message}")
 
     def commit_version(self, version: int) -> Commit:
         """Commit new code of the tasks of `benchmarks.probe`; no driver changes."""
@@ -190,8 +200,7 @@ class Laboratory:
         (self.package / PROBE).write_text(Path(__file__).with_name("probe.py").read_text())
         with (self.package / "__init__.py").open("a") as registry:
             registry.write(_REGISTRATION)
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message=Add the tasks to measure with")
+        self.add_all("Add the tasks to measure with")
 
     def _devices(self) -> list[str]:
         return [str(device["id"]) for device in self.client.get("devices")]

@@ -40,3 +40,16 @@ class Calling(BaseTask):
         began = time.perf_counter()
         method()
         return time.perf_counter() - began
+
+
+class Using(BaseTask):
+    """Hold a device and use it once a second."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def run(self) -> None:
+        with self.lab_view.request_resources({self.device: {}}) as (devices, _):
+            while True:
+                devices[self.device].use()
+                self.lab_view.sleep(1.0)

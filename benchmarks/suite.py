@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import closure, dispatch, freezing, idle, memory, refresh, startup, versions
+from benchmarks import closure, cutover, dispatch, freezing, idle, memory, refresh, startup, versions
 from benchmarks.results import Benchmark
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "refresh": refresh.BENCHMARK,
+    "cutover": cutover.BENCHMARK,
     "dispatch": dispatch.BENCHMARK,
     "memory": memory.BENCHMARK,
     "startup": startup.BENCHMARK,

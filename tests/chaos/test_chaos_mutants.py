@@ -60,8 +60,9 @@ MUTANTS = [
             Edit("lab/worker/_lease.py", '{"$inc": {"beat": 1}}', '{"$currentDate": {"started_at": True}}'),
             Edit(
                 "lab/managers/workers.py",
-                "if instance in self._dead:",
-                'if instance in self._dead or (now() - worker["started_at"]).total_seconds() > 1.5:',
+                "            if instance in self._dead:\n",
+                '            if (now() - worker["started_at"]).total_seconds() > 1.5:\n                continue\n'
+                "            if instance in self._dead:\n",
             ),
         ),
         "unproved_losses: ",

@@ -117,8 +117,12 @@ class Chaos:
                 self.striker.prepare(strike)
             self._strike(strike)
         self._haunt()
-        self._settle(play)
-        self._prove()
+        try:
+            self._settle(play)
+        except ChaosError as error:  # what is wrong may also be why it does not come to rest
+            raise ChaosError("\n".join([*self._violations(), str(error)])) from error
+        if found := self._violations():
+            raise ChaosError("\n".join(found))
 
     def _strike(self, strike: Strike) -> None:
         killed = self.striker.strike(strike)
@@ -230,13 +234,12 @@ class Chaos:
     def _devices(self) -> list[Device]:
         return list(self.lab.records.devices.find())
 
-    def _prove(self) -> None:
+    def _violations(self) -> list[str]:
         evidence = self._eventually(self._evidence, "the database tells")
         found = violations(evidence) + self.order.violations()
         if missing := self.submitted - {task["experiment"] for task in evidence.tasks.values()}:
             found.append(f"experiments {sorted(missing)} are lost")
-        if found:
-            raise ChaosError("\n".join(found))
+        return found
 
     def _evidence(self) -> Evidence:
         return Evidence(self.lab, self.striker.killed, self.operator.retried)
