@@ -106,8 +106,9 @@ class Chaos:
 
     def play(self, play: Round) -> None:
         """One round, to the point where the laboratory is at rest again. Raises ChaosError."""
+        commits = f", {play.commits} commits" if play.commits > 1 else ""
         way, what = "barrier" if play.barrier else "rolling", ", ".join(play.drivers) or "only tasks"
-        self._say(f"{way} cutover, {what} changed; kill {', then '.join(map(str, play.strikes))}")
+        self._say(f"{way} cutover, {what} changed{commits}; kill {', then '.join(map(str, play.strikes))}")
         self._work(self._load.before)
         self.striker.prepare(play.strikes[0])
         self._change(play)
@@ -151,12 +152,12 @@ class Chaos:
         return experiment
 
     def _change(self, play: Round) -> None:
-        version = self.lab.next_version(*play.drivers)
-        if not play.barrier:
-            self._wanted = self.lab.commit_version(version)
+        if play.barrier:
+            self._wanted = self.lab.propose_version(self.lab.next_version(*play.drivers))
+            self._eventually(self._ask_for_barrier, "a barrier is asked for")
             return
-        self._wanted = self.lab.propose_version(version)
-        self._eventually(self._ask_for_barrier, "a barrier is asked for")
+        for _ in range(play.commits):
+            self._wanted = self.lab.commit_version(self.lab.next_version(*play.drivers))
 
     def _ask_for_barrier(self) -> bool:
         return bool(self.lab.client.refresh(self._wanted, barrier=True, wait=False))

@@ -47,11 +47,12 @@ class Strike:
 
 @dataclass
 class Round:
-    """A commit, what it changes, how it goes live, and what is killed meanwhile."""
+    """A commit, or some in a burst, what they change, how they go live, and what is killed meanwhile."""
 
     drivers: tuple[str, ...]
     barrier: bool
     strikes: list[Strike] = field(default_factory=list)
+    commits: int = 1
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def plan(rng: random.Random, kills: int, kinds: tuple[str, ...] = KINDS) -> list
         drivers = tuple(
             name for name in ("station", "pair") if strikes[0].step in REBINDING_STEPS or rng.random() < 0.6
         )
-        rounds.append(Round(drivers, is_barrier, strikes))
+        rounds.append(Round(drivers, is_barrier, strikes, commits=1 if is_barrier else rng.choice((1, 1, 1, 3))))
         left -= len(strikes)
     return rounds
 
