@@ -14,7 +14,7 @@ from lab.managers._device_steps import FAILURES, STATUS_SECONDS, Steps
 from lab.managers._drivers import Driver, Drivers
 from lab.managers._rebinding import Rebinding
 from lab.managers.bus import Manager
-from lab.records import Binding, Device, DeviceState, Records, RequestStatus
+from lab.records import Binding, Device, DeviceState, GrantedDevice, Records, Request, RequestStatus
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ class GroupManager(Manager):
             return
         moved = {**binding, "address": driver.address}
         self._records.devices.update_one(_same_binding(device), {"$set": {"binding": moved, "error": None}})
-        if device["state"] == DeviceState.GRANTED and status["fence"] != device["fence"]:
+        if device["state"] == DeviceState.GRANTED:
             self._grant_again(device, driver)
         self._drivers.verify(driver.name, device["_id"])
 
@@ -143,24 +143,28 @@ class GroupManager(Manager):
         return True
 
     def _grant_again(self, device: Device, driver: Driver) -> None:
-        """A task holds the device and its driver does not know: a new fence, told to the driver, then to the task."""
-        held = self._records.requests.find_one({"_id": device["request"], "status": RequestStatus.FULFILLED})
-        if held is None:
+        """Where driver or task know another fence of the device than its document: tell both a new one.
+
+        Whoever grants tells the driver before the task, so the driver is asked after the task's requests were read.
+        """
+        name = device["_id"]
+        sharing = {"task": device["holder"], "status": RequestStatus.FULFILLED, "grant.devices.device": name}
+        requests = list(self._records.requests.find(sharing))
+        if device["request"] not in {request["_id"] for request in requests}:
             return  # the grant is still being made, and its maker will see that it was not acknowledged
+        told = {entry["fence"] for request in requests for entry in _granted(request, name)}
+        if told == {device["fence"]} and self._steps.status(device, driver)["fence"] == device["fence"]:
+            return
         fence = device["fence"] + 1
-        mine = {"_id": device["_id"], "state": DeviceState.GRANTED, "fence": device["fence"]}
+        mine = {"_id": name, "state": DeviceState.GRANTED, "fence": device["fence"]}
         if not self._records.devices.update_one(mine, {"$set": {"fence": fence}}).modified_count:
             return
-        driver.call("grant", device["_id"], fence=fence, task=device["holder"], timeout=STATUS_SECONDS)
-        sharing = {"task": device["holder"], "status": RequestStatus.FULFILLED, "grant.devices.device": device["_id"]}
-        for request in self._records.requests.find(sharing):
-            grant = request["grant"]
-            assert grant is not None, request["_id"]
-            for entry in grant["devices"]:
-                if entry["device"] == device["_id"]:
-                    entry["fence"], entry["address"] = fence, driver.address
+        driver.call("grant", name, fence=fence, task=device["holder"], timeout=STATUS_SECONDS)
+        for request in requests:
+            for entry in _granted(request, name):
+                entry["fence"], entry["address"] = fence, driver.address
             unmoved = {"_id": request["_id"], "status": RequestStatus.FULFILLED}
-            self._records.requests.update_one(unmoved, {"$set": {"grant": grant}})
+            self._records.requests.update_one(unmoved, {"$set": {"grant": request["grant"]}})
 
     # -- retiring ----------------------------------------------------------------------------------------------
 
@@ -177,3 +181,9 @@ class GroupManager(Manager):
 def _same_binding(device: Device) -> dict[str, Any]:
     assert device["binding"] is not None
     return {"_id": device["_id"], "binding.process": device["binding"]["process"]}
+
+
+def _granted(request: Request, device: str) -> list[GrantedDevice]:
+    """What a request was granted of a device."""
+    grant = request["grant"]
+    return [] if grant is None else [entry for entry in grant["devices"] if entry["device"] == device]

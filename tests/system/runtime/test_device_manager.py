@@ -10,6 +10,7 @@ from managed_devices import Managed
 
 from hotswap.errors import HotswapError, RemoteError
 from lab.managers import devices
+from lab.managers._device_steps import Steps
 from lab.records import Pin, new_task
 from lab.refusals import ConflictError
 
@@ -140,6 +141,39 @@ def test_after_a_crash_of_its_driver_the_holder_goes_on_with_a_new_fence(managed
     assert (furnace["state"], furnace["holder"], furnace["fence"]) == ("granted", "t1", 2)
     assert document["grant"]["devices"][0]["address"] == furnace["binding"]["address"]
     assert managed.which("furnace", 2) == "old"
+
+
+def test_a_holder_is_told_a_fence_that_managers_died_before_telling(managed: Managed) -> None:
+    request = managed.grant("furnace")
+    managed.stop()
+    managed.driver("furnace").call("grant", device="furnace", fence=2, task="t1")
+    managed.records.devices.update_one({"_id": "furnace"}, {"$set": {"fence": 2}})
+    managed.start()
+    renewed = {"_id": request, "grant.devices.fence": 3}
+    managed.eventually(lambda: managed.records.requests.find_one(renewed))
+    assert managed.which("furnace", 3) == "old"
+
+
+def test_a_grant_that_is_complete_when_restarted_managers_look_again_is_left_alone(
+    managed: Managed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They asked the driver before it knew, and see afterwards that the task was told."""
+    request = managed.grant("furnace")
+    managed.stop()
+    asked, status = [], Steps.status
+
+    def too_early(steps: Steps, device: Any, driver: Any) -> Any:
+        asked.append(device["_id"])
+        found = status(steps, device, driver)
+        return {**found, "fence": None} if asked.count("furnace") == 1 else found
+
+    monkeypatch.setattr(Steps, "status", too_early)
+    managed.start()
+    managed.eventually(lambda: asked.count("furnace") > 1)
+    managed.stop()
+    assert managed.device("furnace")["fence"] == 1
+    assert managed.records.requests.find_one({"_id": request, "grant.devices.fence": 1})
+    assert managed.which("furnace", 1) == "old"
 
 
 def test_a_restart_of_the_managers_touches_no_device(managed: Managed, trace: Callable[[str], list[str]]) -> None:
