@@ -18,7 +18,10 @@ def start_database(state_dir: Path, *, same_port: bool = False) -> Service:
     program = _program()
 
     def prepare(endpoint: Endpoint) -> tuple[Sequence[str], str]:
-        return _command(program, state_dir, endpoint.port), f"mongodb://{LOOPBACK}:{endpoint.port}/?journal=true"
+        address = f"mongodb://{LOOPBACK}:{endpoint.port}"
+        # This server does not remember across its death which writes it has done. The client must not repeat one
+        # then: the answer of the second says that nothing was changed.
+        return _command(program, state_dir, endpoint.port), f"{address}/?journal=true&retryWrites=false"
 
     return start(state_dir, "database", prepare, same_port=same_port)
 

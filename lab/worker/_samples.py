@@ -68,9 +68,11 @@ class Samples:
         change = {"$set": {"position": position}, "$push": {"history": step}}
         unmoved = {"_id": document["_id"], "position": document["position"]}
         try:
-            return bool(self._records.samples.update_one(unmoved, change).modified_count)
+            moved = bool(self._records.samples.update_one(unmoved, change).modified_count)
         except DuplicateKeyError:
             raise SampleError(f"{position} already holds another sample; {document['name']} was not moved.") from None
+        # The sample decides, not the answer to the write: that may have been lost on the way, and this be the next try.
+        return moved or self._records.samples.find_one({"_id": document["_id"], "position": position}) is not None
 
     def _check_source(self, sample: str, position: str | None) -> None:
         place = None if position is None else self._place(position)

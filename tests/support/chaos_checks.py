@@ -47,7 +47,7 @@ def violations(evidence: Evidence) -> list[str]:
     """Each as one sentence; empty when all is well."""
     checks = (
         _lost_tasks, _two_versions, _ran_twice, _unproved_losses, _failures, _wrong_drivers, _blocks, _two_drivers,
-        _disturbed, _overlaps, _left_over, _current,
+        _disturbed, _overlaps, _samples, _left_over, _current,
     )  # fmt: skip
     return [f"{check.__name__[1:]}: {each}" for check in checks for each in check(evidence)]
 
@@ -104,6 +104,22 @@ def _missing_steps(evidence: Evidence) -> Iterator[str]:
                     for way in ("in", "out"):
                         if (run, f"{time_over}.{device}.{way}") not in ended:
                             yield f"task {name} is COMPLETED without step {time_over}.{device}.{way}"
+
+
+def _samples(evidence: Evidence) -> Iterator[str]:
+    """Each attempt that ended well put its sample on the bench once, and took it away once."""
+    for sample in evidence.records.samples.find():
+        moves = defaultdict(list)
+        for step in sample["history"]:
+            moves[step["task"], step["attempt"]].append(step["position"] is not None)
+        for (task, attempt), positions in moves.items():
+            is_last = attempt == evidence.tasks[task]["attempt"]
+            if positions not in ([True], [True, False], [False]) or (
+                is_last and evidence.tasks[task]["status"] == TaskStatus.COMPLETED and positions != [True, False]
+            ):
+                yield f"attempt {attempt} at task {task} moved its sample {positions}"
+    held = evidence.records.positions.find({"holder": {"$ne": None}})
+    yield from (f"position {each['_id']} is held by {each['holder']}" for each in held)
 
 
 def _unproved_losses(evidence: Evidence) -> Iterator[str]:

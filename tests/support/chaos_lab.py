@@ -34,7 +34,7 @@ class Version:
 INIT = '''\
 """A laboratory whose devices write down what they do."""
 
-from lab import add_device, add_task
+from lab import SamplePosition, add_device, add_standalone_sample_position, add_task
 
 from .pair import Pair
 from .station import Station
@@ -48,6 +48,7 @@ add_device(Pair, name="pair_right", folder=FOLDER, shares="pair")
 add_device(Station, name="station_1", folder=FOLDER)
 add_device(Station, name="station_2", folder=FOLDER)
 add_device(Steady, name="steady", folder=FOLDER)
+add_standalone_sample_position(SamplePosition("bench", number=400))
 add_task(Blink)
 add_task(Work)
 '''
@@ -151,7 +152,7 @@ class Blink(BaseTask):
 
 
 class Work(BaseTask):
-    """Asks for the devices one inside the other, ``times`` over; between its calls it rests for ``pace`` seconds."""
+    """Asks for a place and the devices, one inside the other, ``times`` over; inside it rests for ``pace`` seconds."""
 
     def __init__(self, folder: str, devices: list[str], times: int, pace: float) -> None:
         self.folder = folder
@@ -162,8 +163,11 @@ class Work(BaseTask):
     def run(self) -> dict[str, Any]:
         task, run = self.lab_view.task_id, uuid.uuid4().hex
         write(self.folder, task, run, "start", CODE)
-        for time_over in range(self.times):
-            self._use(task, run, str(time_over), self.devices)
+        with self.lab_view.request_resources({{None: {{"bench": 1}}}}) as (_, places):
+            self.lab_view.move_sample(self.samples[0], places[None]["bench"][0])
+            for time_over in range(self.times):
+                self._use(task, run, str(time_over), self.devices)
+            self.lab_view.move_sample(self.samples[0], None)
         from .late import LATE
 
         write(self.folder, task, run, "late", LATE)

@@ -146,7 +146,12 @@ class Chaos:
     def _submit(self, kind: str, **parameters: Any) -> str:
         """Returns the experiment; one whose answer got lost may have been stored all the same."""
         given = {"folder": str(self.lab.logs), **parameters}
-        document = {"name": "chaos", "tasks": [{"type": kind, "parameters": given}]}
+        samples = ["sample"] if kind == "Work" else []
+        document = {
+            "name": "chaos",
+            "samples": [{"name": name} for name in samples],
+            "tasks": [{"type": kind, "parameters": given, "samples": samples}],
+        }
         experiment = self._eventually(lambda: self.lab.client.submit(document), "an experiment is taken")
         self.submitted.add(experiment)
         return experiment

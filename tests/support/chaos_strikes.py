@@ -23,9 +23,13 @@ REFRESH_STEPS = (
 )
 REBINDING_STEPS = (*(f"rebinding:{step}" for step in HandOverStep if step is not HandOverStep.APART), "rebinding:bound")
 BARRIER_STEPS = (*(f"barrier:{step}" for step in BarrierStep), "rebinding:apart")
-ROLLING = (*REFRESH_STEPS, *REBINDING_STEPS)
+GRANT_STEPS = tuple(f"grant:{step}" for step in ("taken", "fulfilled", "given_back", "released"))
+WORK_STEPS = tuple(f"work:{step}" for step in ("initiated", "running", "moved", "completed"))
+ROLLING = (*REFRESH_STEPS, *REBINDING_STEPS, *GRANT_STEPS, *WORK_STEPS)
 BARRIER = (*REFRESH_STEPS, *BARRIER_STEPS, *REBINDING_STEPS)
 EDGES = ("before", "after")
+UNANSWERED = "unanswered"
+"""The database is killed when it has done what it was told, and has not said so yet."""
 AT_RANDOM = "at random"
 
 PATIENCE_SECONDS = 15.0
@@ -164,13 +168,17 @@ def brief_plan(rng: random.Random, kills: int) -> list[Round]:
     for number, first in enumerate(range(0, kills, 4)):
         is_barrier = number % 3 == 2
         step = rng.choice((REFRESH_STEPS, REBINDING_STEPS, BARRIER_STEPS)[number % 3])
-        strikes = [Strike(kinds[first], step, rng.choice(EDGES))]
+        strikes = [Strike(kinds[first], step, rng.choice(_edges(kinds[first])))]
         strikes += [Strike(kind, delay=rng.random() / 2) for kind in kinds[first + 1 : first + 4]]
         rounds.append(Round(("station", "pair"), is_barrier, strikes))
     return rounds
 
 
 def _all_strikes(rng: random.Random, kinds: tuple[str, ...], steps: tuple[str, ...]) -> list[Strike]:
-    strikes = [Strike(kind, step, edge) for kind in kinds for step in steps for edge in EDGES]
+    strikes = [Strike(kind, step, edge) for kind in kinds for step in steps for edge in _edges(kind)]
     rng.shuffle(strikes)
     return strikes
+
+
+def _edges(kind: str) -> tuple[str, ...]:
+    return (*EDGES, UNANSWERED) if kind == "database" else EDGES

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pymongo
 import pytest
 import redis
+from pymongo import MongoClient, monitoring
 
 from hotswap.process import DeathWatch
 from lab.services import Service, ServiceError, adopt, answers, start_broker, start_database, stop
@@ -44,6 +45,24 @@ def test_a_started_server_answers_and_a_stopped_one_leaves_nothing(
     assert not service.identity.alive()
     assert not answers(service.url, timeout=0.2)
     assert not any((state_dir / "run").iterdir())
+
+
+def test_no_client_repeats_a_write_to_the_database_by_itself(mongo_uri: str) -> None:
+    """A server that died has forgotten what it did: the repeated write would find nothing to do, and say so."""
+
+    class Writes(monitoring.CommandListener):
+        def started(self, event: monitoring.CommandStartedEvent) -> None:
+            seen.append(dict(event.command))
+
+        def succeeded(self, event: monitoring.CommandSucceededEvent) -> None: ...
+
+        def failed(self, event: monitoring.CommandFailedEvent) -> None: ...
+
+    seen: list[dict[str, object]] = []
+    with MongoClient[dict[str, object]](mongo_uri, event_listeners=[Writes()]) as client:
+        client["test_writes"]["things"].update_one({"_id": 1}, {"$set": {"done": True}}, upsert=True)
+    written = next(command for command in seen if "update" in command)
+    assert "txnNumber" not in written  # it numbers those that it may repeat
 
 
 def test_a_later_supervisor_adopts_the_server(starter: Callable[[Path], Service], state_dir: Path) -> None:
