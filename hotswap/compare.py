@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -127,6 +128,6 @@ def _lines(store: Store, entry: FileEntry | None) -> list[str] | None:
         return []
     data = store.content(entry)
     try:
-        return None if b"\0" in data else data.decode("utf-8").splitlines(keepends=True)
+        return None if b"\0" in data else io.StringIO(data.decode("utf-8")).readlines()  # form feeds end no line
     except UnicodeDecodeError:
         return None

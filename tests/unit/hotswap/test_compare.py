@@ -69,8 +69,8 @@ def test_changes_of_the_environment_are_told(kept: Store, tmp_path: Path) -> Non
 
 
 def test_a_patch_turns_one_tree_into_the_other(kept: Store, tmp_path: Path) -> None:
-    old = {"a.py": b"x = 1\ny = 2\n", "gone.py": b"z\n", "end.py": b"no newline"}
-    new = {"a.py": b"x = 1\ny = 3\n", "come.py": b"w\n", "end.py": b"none here"}
+    old = {"a.py": b"x = 1\ny = 2\n", "gone.py": b"z\n", "end.py": b"no newline", "feed.py": b"x\n\f\ny\rz\n"}
+    new = {"a.py": b"x = 1\ny = 3\n", "come.py": b"w\n", "end.py": b"none here", "feed.py": b"x\n\f\ny\rw\n"}
     before, after = freeze(kept, tmp_path / "1", old), freeze(kept, tmp_path / "2", new)
     text = patch(kept, before, after)
     subprocess.run(["git", "apply", "-"], cwd=tmp_path / "1", input=text, text=True, check=True)
