@@ -14,7 +14,7 @@ from hotswap.cli._common import JSON, STORE, files_of, open_store, print_json, p
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, Source
@@ -43,6 +43,8 @@ def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], no_local: bool,
     hotswap freeze labs/my_lab
     hotswap freeze labs/my_lab --rev main~3 --store /var/lib/lab/store
     """
+    if rev is None and not (folder / "manifests").is_dir() and _is_inside(folder, (path, *extra)):
+        raise _inside(folder)
     store = open_store(folder, create=True)
     frozen = _freeze(path, rev, extra, store, local=not no_local)
     for problem in islice(_broken(frozen.snapshot, store), _BROKEN_TOLD):
@@ -70,18 +72,30 @@ def _freeze_with_bar(source: Source, store: Store) -> Frozen:
     except SourceError as problem:
         if str(store.root) not in str(problem):
             raise
-        raise SourceError(
-            f"The store {store.root} is inside the package that is frozen: choose another folder with --store."
-        ) from problem
+        raise _inside(store.root) from problem
+
+
+def _is_inside(folder: Path, packages: Iterable[Path]) -> bool:
+    """Whether a store in ``folder`` would be frozen with one of the packages, and with it what was begun of it."""
+    return any(folder.resolve().is_relative_to(package.resolve()) for package in packages)
+
+
+def _inside(folder: Path) -> SourceError:
+    return SourceError(f"The store {folder} is inside the package that is frozen: choose another folder with --store.")
 
 
 def _git_source(path: Path, rev: str, extra: tuple[Path, ...], *, local: bool) -> GitSource:
     from hotswap.source import GitSource, open_repository
 
-    with open_repository(path) as repository:
+    with open_repository(_there(path)) as repository:  # what a commit has may be gone from the disk
         top = Path(repository.working_tree_dir or repository.git_dir)
     places = [_relative(one, top) for one in (path, *extra)]
     return GitSource(top, places[0], rev, extra=tuple(places[1:]), local=local)
+
+
+def _there(path: Path) -> Path:
+    """The folder at ``path``, or the nearest one above it."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
 def _relative(path: Path, top: Path) -> str:

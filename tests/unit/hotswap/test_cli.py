@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,7 @@ def test_damage_is_told_with_exit_code_1(two: tuple[str, str]) -> None:
     [
         (("freeze", "nowhere"), "There is no folder"),
         (("freeze", "my_lab", "--rev", "v9"), "has no commit 'v9'"),
+        (("freeze", "nowhere/at/all", "--rev", "HEAD"), "has no folder nowhere/at/all"),
         (("freeze", "my_lab", "--rev", "HEAD", "--extra", "/"), "/ is not in the repository"),
         (("show", "ffff"), "No snapshot"),
         (("show", ""), "Give the id of a snapshot"),
@@ -180,7 +182,12 @@ def test_errors_are_one_sentence_with_exit_code_2(
     assert sentence in result.stderr
 
 
-@pytest.mark.parametrize("command", ["freeze", "list", "show", "diff", "verify"])
+def test_a_package_that_is_gone_from_the_disk_is_frozen_from_its_commit(package: Path) -> None:
+    shutil.rmtree(package)
+    assert "frozen 1 file of my_lab" in run("freeze", "my_lab", "--rev", "HEAD").stderr
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
 def test_every_command_teaches_with_an_example(command: str) -> None:
     assert f"hotswap {command}" in run(command, "--help").stdout.partition("\n")[2]
 
