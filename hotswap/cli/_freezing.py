@@ -10,11 +10,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, files_of, open_store, print_json, progress_bar, size, summary
+from hotswap.cli._common import (
+    JSON,
+    STORE,
+    check_outside,
+    files_of,
+    inside,
+    open_store,
+    print_json,
+    progress_bar,
+    size,
+    summary,
+)
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, Source
@@ -43,8 +54,8 @@ def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], no_local: bool,
     hotswap freeze labs/my_lab
     hotswap freeze labs/my_lab --rev main~3 --store /var/lib/lab/store
     """
-    if rev is None and not (folder / "manifests").is_dir() and _is_inside(folder, (path, *extra)):
-        raise _inside(folder)
+    if rev is None:
+        check_outside(folder, path, *extra)
     store = open_store(folder, create=True)
     frozen = _freeze(path, rev, extra, store, local=not no_local)
     for problem in islice(_broken(frozen.snapshot, store), _BROKEN_TOLD):
@@ -72,16 +83,7 @@ def _freeze_with_bar(source: Source, store: Store) -> Frozen:
     except SourceError as problem:
         if str(store.root) not in str(problem):
             raise
-        raise _inside(store.root) from problem
-
-
-def _is_inside(folder: Path, packages: Iterable[Path]) -> bool:
-    """Whether a store in ``folder`` would be frozen with one of the packages, and with it what was begun of it."""
-    return any(folder.resolve().is_relative_to(package.resolve()) for package in packages)
-
-
-def _inside(folder: Path) -> SourceError:
-    return SourceError(f"The store {folder} is inside the package that is frozen: choose another folder with --store.")
+        raise inside(store.root) from problem
 
 
 def _git_source(path: Path, rev: str, extra: tuple[Path, ...], *, local: bool) -> GitSource:

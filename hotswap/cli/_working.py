@@ -14,6 +14,7 @@ import click
 from hotswap.cli._common import (
     JSON,
     STORE,
+    check_outside,
     complete_app,
     complete_snapshot,
     new_table,
@@ -73,9 +74,10 @@ def worker(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings = Settings(url, threads=threads, grace=grace, namespace=namespace)
-    _supervise(
-        Code(path, rev), open_store(folder, create=True), settings, follow=not (no_watch or rev), as_json=as_json
-    )
+    code = Code(path, rev)
+    if not code.in_git:
+        check_outside(folder, path)
+    _supervise(code, open_store(folder, create=True), settings, follow=not (no_watch or rev), as_json=as_json)
 
 
 @click.command()
