@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _BROKEN_TOLD = 3
 
 
-@click.command()
+@click.command(short_help="Freeze a package and print the id of the snapshot.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--rev", help="Freeze this commit, branch or tag from git, instead of what is on disk.")
 @click.option(

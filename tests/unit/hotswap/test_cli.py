@@ -229,6 +229,12 @@ def test_every_command_that_ends_prints_json(two: tuple[str, str], tmp_path: Pat
         assert facts(*arguments, code=code) is not None
 
 
+@pytest.mark.parametrize("command", ["", *sorted(main.commands)])
+def test_help_fits_a_terminal_and_breaks_off_no_sentence(command: str) -> None:
+    told = run(*command.split(), "--help").stdout
+    assert [line for line in told.splitlines() if len(line) > 80 or line.endswith("...")] == []
+
+
 def test_help_does_not_load_what_it_does_not_need() -> None:
     heavy = ("git", "rich", "importlib_metadata")
     code = f"import sys, hotswap.cli; print([name for name in {heavy} if name in sys.modules])"
