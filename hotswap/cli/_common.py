@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,11 @@ class Group(click.Group):
             return super().invoke(ctx)
         except HotswapError as problem:
             click.echo(f"error: {problem}", err=True)
+            ctx.exit(2)
+        except OSError as problem:
+            if problem.errno != errno.ENOSPC:
+                raise
+            click.echo("error: The disk that the output goes to is full: free some space and try again.", err=True)
             ctx.exit(2)
 
 
