@@ -57,7 +57,7 @@ def test_an_id_is_whole_even_where_nothing_fits(
 @pytest.mark.system
 def test_a_full_disk_behind_the_output_is_told_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "manifests").mkdir()
-    command = [sys.executable, "-m", "hotswap.cli", "list", "--store", tmp_path]
+    command = [sys.executable, "-m", "hotswap.cli", "list", "--store", str(tmp_path)]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     told = "error: The disk that the output goes to is full: free some space and try again.\n"
