@@ -163,10 +163,11 @@ def test_only_the_named_are_looked_at_also_those_that_no_list_has(kept: Store, t
     assert changed_definitions(kept, before, before, [hidden]) == ()
 
 
-def test_a_name_that_neither_has_is_refused(kept: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["my_lab.oven:Oven", "my_lab.furnace:Oven", "my_lab.furnace", "Furnace", ""])
+def test_a_name_that_neither_has_is_refused(kept: Store, tmp_path: Path, name: str) -> None:
     snapshot = freeze(kept, tmp_path, LAB)
-    with pytest.raises(StoreError, match=r"Neither snapshot has a module for 'my_lab\.oven:Oven'"):
-        changed_definitions(kept, snapshot, snapshot, ["my_lab.oven:Oven"])
+    with pytest.raises(StoreError, match=f"Neither snapshot has a class {name!r}"):
+        changed_definitions(kept, snapshot, snapshot, [name])
 
 
 def test_calls_that_only_register_do_not_count(kept: Store, tmp_path: Path) -> None:
