@@ -194,6 +194,15 @@ def test_a_worker_begins_no_store_in_the_folder_whose_saves_it_follows(
     assert [path.name for path in Path().iterdir()] == ["__init__.py"]
 
 
+def test_local_packages_of_a_commit_are_left_out_on_demand(package: Path) -> None:
+    write(package / "__init__.py", "import our_helper\n")
+    write(package.parent / "our_helper.py", "")
+    git(package.parent, "add", "-A")
+    git(package.parent, "commit", "-q", "-m", "Use a helper")
+    assert "of my_lab and our_helper," in run("freeze", "my_lab", "--rev", "HEAD").stderr
+    assert "of my_lab," in run("freeze", "my_lab", "--rev", "HEAD", "--no-local").stderr
+
+
 def test_a_package_that_is_gone_from_the_disk_is_frozen_from_its_commit(package: Path) -> None:
     shutil.rmtree(package)
     assert "frozen 1 file of my_lab" in run("freeze", "my_lab", "--rev", "HEAD").stderr
