@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +40,14 @@ class Group(click.Group):
             if problem.errno != errno.ENOSPC:
                 raise
             click.echo("error: The disk that the output goes to is full: free some space and try again.", err=True)
+            _drop_output()
             ctx.exit(2)
+
+
+def _drop_output() -> None:
+    """What could not be written would be tried again, and be told again, when the interpreter ends."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 STORE = click.option(

@@ -55,7 +55,11 @@ def test_an_id_is_whole_even_where_nothing_fits(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
 @pytest.mark.system
-def test_a_full_disk_behind_the_output_is_told_in_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     (tmp_path / "manifests").mkdir()
     command = [sys.executable, "-m", "hotswap.cli", "list", "--store", str(tmp_path)]
     with Path("/dev/full").open("w") as full:
