@@ -22,7 +22,7 @@ demo: $(STAMP)  ## the main job, unattended: a lab whose code changes while it r
 	$(BIN)/python -m lab.demo
 
 test: $(STAMP)  ## every test; servers are started by the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-unit: $(STAMP)  ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit -m "not system and not long"

@@ -34,9 +34,9 @@ class Definitions:
             f"{module}:{name}" for module, entry in self._modules.items() for name in self._classes_in(entry)
         )
 
-    def has_module(self, name: str) -> bool:
-        """Whether there is the module of ``module:Class``."""
-        return name.partition(":")[0] in self._modules
+    def has(self, name: str) -> bool:
+        """Whether there is ``module:Class``, as far as the source tells."""
+        return self._closure.has(name)
 
     def digest(self, name: str, with_libraries: bool) -> str:
         """What decides how ``module:Class`` behaves; ``with_libraries``, also the versions of what its code imports."""

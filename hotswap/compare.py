@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -75,22 +76,22 @@ def changed_definitions(
 
     All public classes of all modules are looked at, or those in ``names``. The source decides (see ``Closure``, also
     for ``registration``), and the versions of the distributions that it imports: too many may be named, never too
-    few. Raises ``StoreError`` for a name whose module neither snapshot has.
+    few. Raises ``StoreError`` for a name that neither snapshot has.
     """
     from hotswap._definitions import Definitions  # what it needs is slow to import, and seldom needed
 
     wanted = frozenset(names)
     sides = [Definitions(store, one, registration) for one in (before, after)]
     for name in sorted(wanted):
-        if not any(side.has_module(name) for side in sides):
-            raise StoreError(f"Neither snapshot has a module for {name!r}: name a class as in my_lab.devices:Furnace.")
+        if not any(side.has(name) for side in sides):
+            raise StoreError(f"Neither snapshot has a class {name!r}: name one as in my_lab.devices:Furnace.")
     if before.id == after.id:
         return ()
     listed = sides[0].classes | sides[1].classes
     with_libraries = before.environment != after.environment
     changes = []
     for name in sorted(wanted or listed):
-        there = [name in side.classes if name in listed else side.has_module(name) for side in sides]
+        there = [name in side.classes if name in listed else side.has(name) for side in sides]
         old, new = (side.digest(name, with_libraries) if has else None for side, has in zip(sides, there, strict=True))
         if old != new:
             changes.append(DefinitionChange(name, old, new))
@@ -127,6 +128,6 @@ def _lines(store: Store, entry: FileEntry | None) -> list[str] | None:
         return []
     data = store.content(entry)
     try:
-        return None if b"\0" in data else data.decode("utf-8").splitlines(keepends=True)
+        return None if b"\0" in data else io.StringIO(data.decode("utf-8")).readlines()  # form feeds end no line
     except UnicodeDecodeError:
         return None

@@ -85,10 +85,16 @@ def _module(entry: os.DirEntry[str]) -> str | None:
     return name if is_package else None
 
 
+# Python before 3.11.4 raises ValueError for what later ones call a SyntaxError.
+_NULL_BYTES = "source code string cannot contain null bytes"
+
+
 def explain(error: BaseException, tree: Path, what: str) -> DescribeError:
     """Turn whatever the package raised into one sentence with file and line."""
     if isinstance(error, DescribeError):
         return error
+    if isinstance(error, ValueError) and str(error) == _NULL_BYTES:
+        error = SyntaxError(_NULL_BYTES)
     path, line = _locate(error, tree)
     where = f" in {path}, line {line}" if path else ""
     limit = passed(error)

@@ -174,8 +174,8 @@ class Server:
             before = len(self._connections)
             (self._connections.add if present else self._connections.discard)(connection)
             after = len(self._connections)
-        if after != before:
-            self._on_connections(after)
+            if after != before:  # told in the order in which it happened: the last number is the true one
+                self._on_connections(after)
 
     def _close(self) -> None:
         self._listener.close()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hotswap.store import Damage, Store
 
 
-@click.command()
+@click.command(short_help="Read everything again and tell what is damaged.")
 @click.argument("snapshot", required=False, shell_complete=complete_snapshot)
 @click.option("--repair", is_flag=True, help="Mend what can be mended from what the store has.")
 @click.option(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from hotswap.errors import HotswapError, StoreError
+from hotswap.errors import HotswapError, SourceError, StoreError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,6 +36,18 @@ class Group(click.Group):
         except HotswapError as problem:
             click.echo(f"error: {problem}", err=True)
             ctx.exit(2)
+        except OSError as problem:
+            if problem.errno != errno.ENOSPC:
+                raise
+            click.echo("error: The disk that the output goes to is full: free some space and try again.", err=True)
+            _drop_output()
+            ctx.exit(2)
+
+
+def _drop_output() -> None:
+    """What could not be written would be tried again, and be told again, when the interpreter ends."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 STORE = click.option(
@@ -78,6 +93,18 @@ def open_store(folder: Path, *, create: bool = False) -> Store:
     if not (create or (folder / "manifests").is_dir()):
         raise StoreError(f"There is no store in {folder}: name its folder with --store, or `hotswap freeze` first.")
     return Store(folder)
+
+
+def check_outside(folder: Path, *packages: Path) -> None:
+    """Raise ``SourceError`` if a new store in ``folder`` would be frozen with one of the packages on disk."""
+    new = not (folder / "manifests").is_dir()
+    if new and any(folder.resolve().is_relative_to(package.resolve()) for package in packages):
+        raise inside(folder)
+
+
+def inside(folder: Path) -> SourceError:
+    """The error for a store that is in what it should keep."""
+    return SourceError(f"The store {folder} is inside the package that is frozen: choose another folder with --store.")
 
 
 def summary(snapshot: Snapshot) -> dict[str, Any]:

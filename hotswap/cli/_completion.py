@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command()
+@click.command(short_help="Print the script that completes hotswap in a shell.")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

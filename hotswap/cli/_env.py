@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hotswap.snapshot import Snapshot
 
 
-@click.command()
+@click.command(short_help="Compare the recorded environment with the present one.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.option("--recorded", is_flag=True, help="Do not compare: show what was recorded when it was frozen.")
 @STORE

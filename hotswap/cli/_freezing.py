@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, files_of, open_store, print_json, progress_bar, size, summary
+from hotswap.cli._common import (
+    JSON,
+    STORE,
+    check_outside,
+    files_of,
+    inside,
+    open_store,
+    print_json,
+    progress_bar,
+    size,
+    summary,
+)
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
 _BROKEN_TOLD = 3
 
 
-@click.command()
+@click.command(short_help="Freeze a package and print the id of the snapshot.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--rev", help="Freeze this commit, branch or tag from git, instead of what is on disk.")
 @click.option(
@@ -43,6 +54,8 @@ def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], no_local: bool,
     hotswap freeze labs/my_lab
     hotswap freeze labs/my_lab --rev main~3 --store /var/lib/lab/store
     """
+    if rev is None:
+        check_outside(folder, path, *extra)
     store = open_store(folder, create=True)
     frozen = _freeze(path, rev, extra, store, local=not no_local)
     for problem in islice(_broken(frozen.snapshot, store), _BROKEN_TOLD):
@@ -70,18 +83,21 @@ def _freeze_with_bar(source: Source, store: Store) -> Frozen:
     except SourceError as problem:
         if str(store.root) not in str(problem):
             raise
-        raise SourceError(
-            f"The store {store.root} is inside the package that is frozen: choose another folder with --store."
-        ) from problem
+        raise inside(store.root) from problem
 
 
 def _git_source(path: Path, rev: str, extra: tuple[Path, ...], *, local: bool) -> GitSource:
     from hotswap.source import GitSource, open_repository
 
-    with open_repository(path) as repository:
+    with open_repository(_there(path)) as repository:  # what a commit has may be gone from the disk
         top = Path(repository.working_tree_dir or repository.git_dir)
     places = [_relative(one, top) for one in (path, *extra)]
     return GitSource(top, places[0], rev, extra=tuple(places[1:]), local=local)
+
+
+def _there(path: Path) -> Path:
+    """The folder at ``path``, or the nearest one above it."""
+    return next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
 
 
 def _relative(path: Path, top: Path) -> str:

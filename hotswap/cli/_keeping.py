@@ -21,7 +21,7 @@ _PROGRAM = "worker "  # how the reasons of `hotswap worker` begin
 _KEEP_LAST, _KEEP_DAYS = 10, 30.0
 
 
-@click.command()
+@click.command(short_help="Remove the snapshots that nothing keeps.")
 @click.option(
     "--keep-last",
     type=click.IntRange(min=0),
@@ -71,7 +71,7 @@ def collect(
     click.echo(_told(decisions, dry_run))
 
 
-@click.command()
+@click.command(short_help="Keep a snapshot from being collected.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.option("--reason", required=True, help="Who or what needs the snapshot.")
 @STORE
@@ -92,7 +92,7 @@ def hold(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
     click.echo(f"Snapshot {store.resolve(snapshot)[:12]} is held for {' and '.join(map(repr, store.holds(snapshot)))}.")
 
 
-@click.command()
+@click.command(short_help="Drop a hold of a snapshot.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.option("--reason", help="The hold to drop.")
 @STORE

@@ -52,7 +52,7 @@ def list_snapshots(folder: Path, as_json: bool) -> None:
         click.echo(f"There are no snapshots in {folder}: make one with `hotswap freeze`.")
 
 
-@click.command()
+@click.command(short_help="Show origin, holds, files and environment of a snapshot.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @STORE
 @JSON
@@ -75,7 +75,7 @@ def show(snapshot: str, folder: Path, as_json: bool) -> None:
     print_table(_environment_table(found))
 
 
-@click.command()
+@click.command(short_help="Compare two snapshots.")
 @click.argument("before", shell_complete=complete_snapshot)
 @click.argument("after", shell_complete=complete_snapshot)
 @click.option("--patch", "as_patch", is_flag=True, help="Print the changed lines too, as a unified diff.")

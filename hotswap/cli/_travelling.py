@@ -19,7 +19,7 @@ from hotswap.cli._common import (
 )
 
 
-@click.command("export")
+@click.command("export", short_help="Write a snapshot into one file.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @STORE
@@ -44,7 +44,7 @@ def export_snapshot(snapshot: str, path: Path, folder: Path, as_json: bool) -> N
     click.echo(f"wrote {files_of(found)} of {found.package} to {path}, {size(written)}")
 
 
-@click.command("import")
+@click.command("import", short_help="Take a snapshot from an exported file.")
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--hold", metavar="REASON", help="Keep it from being collected, for this reason.")
 @STORE
@@ -71,7 +71,7 @@ def import_archive(path: Path, hold: str | None, folder: Path, as_json: bool) ->
     click.echo(told if frozen.new else "already in the store, nothing written", err=True)
 
 
-@click.command()
+@click.command(short_help="Write the files of a snapshot into a new folder.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path))
 @STORE

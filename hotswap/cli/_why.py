@@ -9,7 +9,7 @@ import click
 from hotswap.cli._common import JSON, STORE, complete_snapshot, open_store, print_json
 
 
-@click.command()
+@click.command(short_help="Tell why a class may behave differently.")
 @click.argument("before", shell_complete=complete_snapshot)
 @click.argument("after", shell_complete=complete_snapshot)
 @click.argument("class_name", metavar="MODULE:CLASS")
@@ -28,7 +28,7 @@ def why(before: str, after: str, class_name: str, registration: tuple[str, ...],
     Exit code 0 if nothing did, 1 if something did.
 
     \b
-    hotswap why 3f9a 81cc my_lab.devices.furnace:Furnace --registration lab.add_device
+    hotswap why 3f9a 81cc my_lab.furnace:Furnace --registration lab.add_device
     """
     from hotswap.closure import Closure, explain
     from hotswap.compare import compare

@@ -14,6 +14,7 @@ import click
 from hotswap.cli._common import (
     JSON,
     STORE,
+    check_outside,
     complete_app,
     complete_snapshot,
     new_table,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Facts = dict[str, Any]
 
 
-@click.command()
+@click.command(short_help="Run dramatiq actors, and take new code live.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--broker", "url", envvar="HOTSWAP_BROKER", required=True, show_envvar=True, help="redis://host:port/db")
 @click.option("--rev", help="Run this commit, branch or tag, and do not follow what comes after it.")
@@ -73,12 +74,13 @@ def worker(
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     settings = Settings(url, threads=threads, grace=grace, namespace=namespace)
-    _supervise(
-        Code(path, rev), open_store(folder, create=True), settings, follow=not (no_watch or rev), as_json=as_json
-    )
+    code = Code(path, rev)
+    if not code.in_git:
+        check_outside(folder, path)
+    _supervise(code, open_store(folder, create=True), settings, follow=not (no_watch or rev), as_json=as_json)
 
 
-@click.command()
+@click.command(short_help="Make a snapshot current.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.option("--reason", default="promoted by hand", show_default=True, help="Kept in the history.")
 @STORE
@@ -103,7 +105,7 @@ def promote(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
         click.echo(f"generation {current.number} of {found.package} is {found.short_id}")
 
 
-@click.command("current")
+@click.command("current", short_help="Print the id of the current snapshot.")
 @click.argument("app", required=False, shell_complete=complete_app)
 @STORE
 @JSON
@@ -124,7 +126,7 @@ def show_current(app: str | None, folder: Path, as_json: bool) -> None:
         click.echo(current.snapshot)
 
 
-@click.command("generations")
+@click.command("generations", short_help="List what was current, the newest first.")
 @click.argument("app", required=False, shell_complete=complete_app)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, from the newest on.")
 @STORE

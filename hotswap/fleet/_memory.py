@@ -192,7 +192,8 @@ class Memory:
 
     def _fits(self, start: Start) -> bool:
         assert self._limit is not None
-        uses = [used_by(run) for run in self._runs()]
+        # What is ending has given its memory back, and would teach that its siblings need none.
+        uses = [use for run in self._runs() if (use := used_by(run)).share]
         starting = {each.name for each in self._promised}
         running = [use for use in uses if use.run.name not in starting]
         self._estimates.learn(running)

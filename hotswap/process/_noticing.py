@@ -130,16 +130,16 @@ def children() -> list[int]:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:  # told at once that there are none, as is usual
         return []
-    mine = str(os.getpid())
+    mine = str(os.getpid()).encode()
     return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == mine]
 
 
-def _parent(stat: Path) -> str:
+def _parent(stat: Path) -> bytes:
     """The number of a process's parent; nothing for one that has ended."""
     try:
-        return stat.read_text().rpartition(")")[2].split()[1]
+        return stat.read_bytes().rpartition(b")")[2].split()[1]
     except (FileNotFoundError, ProcessLookupError):
-        return ""
+        return b""
 
 
 def _let_threads_end() -> None:

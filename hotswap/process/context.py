@@ -102,30 +102,35 @@ class _Countdown:
         self._idle = idle
         self._end = end
         self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def connections_changed(self, count: int) -> None:
-        self.cancel()
-        if count == 0:
-            self._start()
+        with self._lock:
+            self.cancel()
+            if count == 0:
+                self._start()
 
     def cancel(self) -> None:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
+            self._timer = None
 
     def _start(self) -> None:
-        with self._lock:
-            self._timer = threading.Timer(self._seconds, self._elapsed)
-            self._timer.daemon = True
-            self._timer.start()
+        self._timer = timer = threading.Timer(self._seconds, lambda: self._elapsed(timer))
+        timer.daemon = True
+        timer.start()
 
-    def _elapsed(self) -> None:
-        if self._idle():
-            log.info("Nobody has wanted this process for %g s; it ends.", self._seconds)
-            self._end()
-        else:
-            self._start()
+    def _elapsed(self, timer: threading.Timer) -> None:
+        idle = self._idle()
+        with self._lock:
+            if self._timer is not timer:  # somebody came while it was asked
+                return
+            if not idle:
+                self._start()
+                return
+        log.info("Nobody has wanted this process for %g s; it ends.", self._seconds)
+        self._end()
 
 
 def live(birth: Birth, listener: socket.socket) -> None:

@@ -189,8 +189,8 @@ def _start_time(pid: int) -> int:
 def _stat(pid: int) -> tuple[str, int]:
     """State and start time of a process, zombies included. Raises ProcessLookupError."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
-    fields = stat.rpartition(")")[2].split()
-    return fields[0], int(fields[19])
+    fields = stat.rpartition(b")")[2].split()  # before it is the name, which may be any bytes
+    return fields[0].decode(), int(fields[19])

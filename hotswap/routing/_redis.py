@@ -26,6 +26,8 @@ from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.common import dq_name, xq_name
 from dramatiq.errors import ConnectionClosed
 
+from hotswap.routing._names import RoutingError
+
 # Wakes kept per queue: more than the consumers of one snapshot would only cause empty fetches.
 WAKES = 8
 # How long an idle consumer blocks at most: it has to show a sign of life from time to time.
@@ -262,12 +264,15 @@ def _closed_when_unreachable() -> Iterator[None]:
 
 
 def _client(url: str) -> redis.Redis:
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        max_connections=_CONNECTIONS,
-        socket_keepalive=True,
-        socket_connect_timeout=_BLOCK_SECONDS,
-        socket_timeout=2 * _BLOCK_SECONDS,
-        retry=redis.retry.Retry(redis.backoff.ExponentialBackoff(cap=0.5, base=0.05), 3),
-    )
+    try:
+        pool = redis.BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            socket_keepalive=True,
+            socket_connect_timeout=_BLOCK_SECONDS,
+            socket_timeout=2 * _BLOCK_SECONDS,
+            retry=redis.retry.Retry(redis.backoff.ExponentialBackoff(cap=0.5, base=0.05), 3),
+        )
+    except ValueError as error:
+        raise RoutingError(f"The broker's URL cannot be used ({error}); correct it.") from error
     return redis.Redis(connection_pool=pool)

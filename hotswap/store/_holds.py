@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -56,6 +56,12 @@ class Holds:
             _disk.unlink(str(self.folder / name))
         _disk.fsync(str(self.folder))
 
+    def damaged(self) -> Iterator[tuple[str, str]]:
+        """Held snapshots, each with the name of a hold that does not tell the reason it was made for."""
+        for name in self.names():
+            if (match := _NAME.fullmatch(name)) and _name(match[1], self._reason(name)) != name:
+                yield match[1], name
+
     def _of(self, identity: str) -> list[str]:
         return [name for name in self.names() if name.startswith(f"{identity}.")]
 
@@ -75,4 +81,8 @@ def name_of(identity: str, reason: str) -> str:
     """The name of the file that holds a snapshot for this reason; raises ``StoreError`` if it is empty."""
     if not reason.strip():
         raise StoreError("A hold needs a reason: say who or what needs the snapshot.")
+    return _name(identity, reason)
+
+
+def _name(identity: str, reason: str) -> str:
     return f"{identity}.{hash_bytes(reason.encode('utf-8', 'surrogatepass'))[:16]}.json"

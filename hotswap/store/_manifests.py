@@ -93,13 +93,11 @@ class Manifests:
         except PermissionError as problem:
             raise unreadable(path, problem) from problem
         except ManifestError as problem:
-            raise DamagedError(
-                f"The manifest {path} cannot be used ({problem.reason}): freeze the code again."
-            ) from problem
+            raise _damaged(f"{path} cannot be used ({problem.reason})") from problem
         except (OSError, ValueError, RecursionError) as problem:
-            raise DamagedError(f"The manifest {path} cannot be read ({problem}): freeze the code again.") from problem
+            raise _damaged(f"{path} cannot be read ({problem})") from problem
         if record.snapshot.id != identity or not consistent:
-            raise DamagedError(f"The manifest {path} does not hash to its name: freeze the code again.")
+            raise _damaged(f"{path} does not hash to its name")
         return record
 
     def publish(self, record: Record) -> None:
@@ -203,6 +201,10 @@ def _check_format(path: Path, data: bytes) -> None:
         raise StoreError(
             f"The manifest {path} has format {told}, but this version reads format {FORMAT}: upgrade hotswap."
         )
+
+
+def _damaged(what: str) -> DamagedError:
+    return DamagedError(f"The manifest {what}: freeze the code again, or import it from an archive.")
 
 
 def unknown(root: Path, name: str) -> UnknownSnapshotError:

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 _ID = re.compile(r"[0-9a-f]{64}")
 _FOREIGN = "it does not belong to the store: move it away"
+_NO_REASON = "the reason of the hold is lost: release it, and hold the snapshot again"
 _PARTS = {"objects", "trees", "manifests", "holds", "generations", "run", "cache", "tmp"}
 _FILES = {"owner.json", "unfinished.json", "lock", "collecting"}
 _FOR_PEOPLE = (".", "README")
@@ -106,6 +107,7 @@ class Verifier:
         known = set(manifests.ids())
         yield from (Damage("", f"manifests/{name}", _FOREIGN) for name in manifests.names() if name[:-5] not in known)
         yield from (Damage("", f"holds/{name}", _FOREIGN) for name in holds.names() if not is_hold(name))
+        yield from (Damage(one, f"holds/{name}", _NO_REASON) for one, name in holds.damaged())
         yield from (
             Damage(one, f"manifests/{one}.json", "the manifest is missing, but the snapshot is held")
             for one in sorted(holds.ids() - known)

@@ -212,8 +212,11 @@ class LiveVersions:
 
 
 def _take_lock(folder: Path, app: str) -> IO[bytes]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = (folder / "lock").open("ab")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("ab")
+    except OSError as error:
+        raise ProcessError(f"A worker cannot write to {folder} ({error.strerror}); name another store.") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as problem:

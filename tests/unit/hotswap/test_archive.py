@@ -176,6 +176,18 @@ def test_a_damaged_store_is_mended_from_an_archive(archive: Path, store: Store, 
     assert store.verify() == []
 
 
+@pytest.mark.parametrize("content", [None, b"", b"{}"])
+def test_a_snapshot_whose_manifest_is_lost_comes_back_with_its_archive(
+    archive: Path, store: Store, snapshot: Snapshot, content: bytes | None
+) -> None:
+    manifest = store.root / "manifests" / f"{snapshot.id}.json"
+    manifest.unlink() if content is None else manifest.write_bytes(content)
+    assert [one.path for one in store.verify()] == [f"manifests/{snapshot.id}.json"]
+    load(store, archive)
+    assert store.open(snapshot.id) == snapshot
+    assert store.verify() == []
+
+
 def test_an_archive_gives_contents_by_digest_as_long_as_they_are_sound(archive: Path, snapshot: Snapshot) -> None:
     source = ArchiveSource(archive)
     entry = snapshot.file("my_lab/__init__.py")

@@ -104,7 +104,7 @@ def test_classes_that_behave_differently_are_told(two: tuple[str, str]) -> None:
 def test_the_difference_may_be_asked_of_one_class(two: tuple[str, str]) -> None:
     (change,) = facts("diff", *two, "--class", "my_lab.devices:Furnace")["definitions"]
     assert change[0] == "my_lab.devices:Furnace"
-    assert "Neither snapshot has a module" in run("diff", *two, "--class", "nowhere:Furnace", code=2).stderr
+    assert "Neither snapshot has a class" in run("diff", *two, "--class", "nowhere:Furnace", code=2).stderr
 
 
 def test_registrations_are_left_out_on_request(store: Store, package: Path) -> None:

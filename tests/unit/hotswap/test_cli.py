@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -159,6 +160,7 @@ def test_damage_is_told_with_exit_code_1(two: tuple[str, str]) -> None:
     [
         (("freeze", "nowhere"), "There is no folder"),
         (("freeze", "my_lab", "--rev", "v9"), "has no commit 'v9'"),
+        (("freeze", "nowhere/at/all", "--rev", "HEAD"), "has no folder nowhere/at/all"),
         (("freeze", "my_lab", "--rev", "HEAD", "--extra", "/"), "/ is not in the repository"),
         (("show", "ffff"), "No snapshot"),
         (("show", ""), "Give the id of a snapshot"),
@@ -180,9 +182,67 @@ def test_errors_are_one_sentence_with_exit_code_2(
     assert sentence in result.stderr
 
 
-@pytest.mark.parametrize("command", ["freeze", "list", "show", "diff", "verify"])
+def test_a_worker_begins_no_store_in_the_folder_whose_saves_it_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "my_app" / "__init__.py", "")
+    monkeypatch.chdir(tmp_path / "my_app")
+    told = run("worker", ".", "--broker", "redis://localhost:1/0", code=2).stderr
+    assert (
+        told == "error: The store snapshots is inside the package that is frozen: choose another folder with --store.\n"
+    )
+    assert [path.name for path in Path().iterdir()] == ["__init__.py"]
+
+
+def test_local_packages_of_a_commit_are_left_out_on_demand(package: Path) -> None:
+    write(package / "__init__.py", "import our_helper\n")
+    write(package.parent / "our_helper.py", "")
+    git(package.parent, "add", "-A")
+    git(package.parent, "commit", "-q", "-m", "Use a helper")
+    assert "of my_lab and our_helper," in run("freeze", "my_lab", "--rev", "HEAD").stderr
+    assert "of my_lab," in run("freeze", "my_lab", "--rev", "HEAD", "--no-local").stderr
+
+
+def test_a_package_that_is_gone_from_the_disk_is_frozen_from_its_commit(package: Path) -> None:
+    shutil.rmtree(package)
+    assert "frozen 1 file of my_lab" in run("freeze", "my_lab", "--rev", "HEAD").stderr
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
 def test_every_command_teaches_with_an_example(command: str) -> None:
     assert f"hotswap {command}" in run(command, "--help").stdout.partition("\n")[2]
+
+
+@pytest.mark.parametrize("command", sorted(main.commands.keys() - {"completion"}))
+def test_every_command_on_a_store_takes_its_folder_and_tells_facts_as_json(command: str) -> None:
+    assert {"--store", "--json"} <= {option for one in main.commands[command].params for option in one.opts}
+
+
+def test_every_command_that_ends_prints_json(two: tuple[str, str], tmp_path: Path) -> None:
+    old, new = two
+    archive = str(tmp_path / "old.tar")
+    for arguments, code in (
+        (("list",), 0),
+        (("show", old), 0),
+        (("env", old), 0),
+        (("diff", old, new), 0),
+        (("verify",), 0),
+        (("hold", old, "--reason", "paper"), 0),
+        (("release", old), 0),
+        (("release", old), 1),
+        (("collect", "--dry-run"), 0),
+        (("export", old, archive), 0),
+        (("import", archive), 0),
+        (("checkout", old, str(tmp_path / "out")), 0),
+    ):
+        assert facts(*arguments, code=code) is not None
+
+
+@pytest.mark.parametrize("command", ["", *sorted(main.commands)])
+def test_help_fits_a_terminal_and_breaks_off_no_sentence(command: str) -> None:
+    usage, *lines = run(*command.split(), "--help").stdout.splitlines()
+    assert usage.startswith("Usage: ")
+    assert [line for line in lines if len(line) > 80 or line.endswith("...")] == []
 
 
 def test_help_does_not_load_what_it_does_not_need() -> None:

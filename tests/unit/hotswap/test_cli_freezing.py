@@ -68,4 +68,5 @@ def test_good_code_gives_no_warning(package: Path) -> None:
 def test_a_store_inside_the_package_is_refused_by_name(package: Path) -> None:
     told = freeze("--store", "my_lab/kept", code=2).stderr
     assert told.endswith("is inside the package that is frozen: choose another folder with --store.\n")
+    assert [path.name for path in package.iterdir()] == ["__init__.py"], "a store that was begun would be frozen next"
     assert freeze("--store", "kept").exit_code == 0

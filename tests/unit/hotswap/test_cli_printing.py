@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 
@@ -47,3 +51,18 @@ def test_an_id_is_whole_even_where_nothing_fits(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     assert ID in "".join(shown(capsys))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+@pytest.mark.system
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_behind_the_output_is_told_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    (tmp_path / "manifests").mkdir()
+    command = [sys.executable, "-m", "hotswap.cli", "list", "--store", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    told = "error: The disk that the output goes to is full: free some space and try again.\n"
+    assert (done.returncode, done.stderr) == (2, told)

@@ -68,6 +68,20 @@ def test_promoting_what_is_current_changes_nothing(store: Store, current: str) -
     assert len(FileGenerations(store.root, "my_app").history()) == 1
 
 
+def test_promoting_what_was_current_before_is_told_as_going_back(
+    store: Store, current: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_app" / "__init__.py").write_text("x = 1\n")
+    newer = store.freeze(TreeSource(tmp_path / "my_app")).id
+    checked = []
+    monkeypatch.setattr("hotswap.worker.live.check", lambda _store, identity: checked.append(identity))
+    run("promote", newer)
+    assert json.loads(run("promote", current, "--json").stdout)["rolled_back_to"] == 1
+    assert "(as generation 1)" in run("generations").stdout
+    assert checked == [newer, current]
+    assert all(store.holds(one) for one in (newer, current))
+
+
 def test_promoting_what_is_not_there_is_refused(current: str) -> None:
     assert "No snapshot" in run("promote", "zz", code=2).stderr
 

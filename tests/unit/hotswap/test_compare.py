@@ -69,8 +69,8 @@ def test_changes_of_the_environment_are_told(kept: Store, tmp_path: Path) -> Non
 
 
 def test_a_patch_turns_one_tree_into_the_other(kept: Store, tmp_path: Path) -> None:
-    old = {"a.py": b"x = 1\ny = 2\n", "gone.py": b"z\n", "end.py": b"no newline"}
-    new = {"a.py": b"x = 1\ny = 3\n", "come.py": b"w\n", "end.py": b"none here"}
+    old = {"a.py": b"x = 1\ny = 2\n", "gone.py": b"z\n", "end.py": b"no newline", "feed.py": b"x\n\f\ny\rz\n"}
+    new = {"a.py": b"x = 1\ny = 3\n", "come.py": b"w\n", "end.py": b"none here", "feed.py": b"x\n\f\ny\rw\n"}
     before, after = freeze(kept, tmp_path / "1", old), freeze(kept, tmp_path / "2", new)
     text = patch(kept, before, after)
     subprocess.run(["git", "apply", "-"], cwd=tmp_path / "1", input=text, text=True, check=True)
@@ -163,10 +163,11 @@ def test_only_the_named_are_looked_at_also_those_that_no_list_has(kept: Store, t
     assert changed_definitions(kept, before, before, [hidden]) == ()
 
 
-def test_a_name_that_neither_has_is_refused(kept: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["my_lab.oven:Oven", "my_lab.furnace:Oven", "my_lab.furnace", "Furnace", ""])
+def test_a_name_that_neither_has_is_refused(kept: Store, tmp_path: Path, name: str) -> None:
     snapshot = freeze(kept, tmp_path, LAB)
-    with pytest.raises(StoreError, match=r"Neither snapshot has a module for 'my_lab\.oven:Oven'"):
-        changed_definitions(kept, snapshot, snapshot, ["my_lab.oven:Oven"])
+    with pytest.raises(StoreError, match=f"Neither snapshot has a class {name!r}"):
+        changed_definitions(kept, snapshot, snapshot, [name])
 
 
 def test_calls_that_only_register_do_not_count(kept: Store, tmp_path: Path) -> None:

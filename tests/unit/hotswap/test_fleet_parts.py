@@ -149,6 +149,13 @@ def test_room_that_was_promised_is_not_given_away_twice() -> None:
         pass
 
 
+def test_a_process_that_has_ended_does_not_teach_that_its_siblings_need_nothing() -> None:
+    gone = Run("one", "process", "a" * 64, Identity(2**22 + 1, 1, "b"), ("127.0.0.1", 1), "1", "m:f")
+    memory = Memory(10, lambda: [gone])
+    with pytest.raises(ProcessError, match="needs about 64 MB"), memory.room_for(Start("two", "a" * 64, "m:f")):
+        pass
+
+
 def test_a_start_that_comes_after_the_end_of_all_waiting_does_not_wait() -> None:
     memory = Memory(1, lambda: [_run()])
     memory.close()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from hotswap.process import DeathWatch, Identity
+from hotswap.process._noticing import children
 
 
 @pytest.fixture
@@ -45,6 +46,23 @@ def test_the_same_number_with_another_start_is_another_process(child: subprocess
 
 def test_the_same_number_of_another_boot_is_another_process(child: subprocess.Popen[bytes]) -> None:
     assert not dataclasses.replace(Identity.of(child.pid), boot_id="another").alive()
+
+
+NAMED = """
+import sys
+open("/proc/self/comm", "wb").write(b"M\\xc3")
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_whose_name_is_no_text_is_known_and_found_among_the_children() -> None:
+    command = [sys.executable, "-c", NAMED]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as named:
+        assert named.stdout
+        named.stdout.readline()
+        assert Identity.of(named.pid).alive()
+        assert named.pid in children()
 
 
 def test_identity_survives_plain_data(child: subprocess.Popen[bytes]) -> None:

@@ -220,6 +220,15 @@ def test_the_runtime_is_never_frozen(repo: Path, monkeypatch: pytest.MonkeyPatch
     assert "hotswap-lab" in {one.name for one in frozen.environment.distributions if one.digest}
 
 
+def test_the_runtime_is_not_frozen_with_a_local_distribution_that_requires_it(
+    repo: Path, site: Site, freeze: Freeze
+) -> None:
+    make_package(repo, {"helper.py": "", "run/hotswap/__init__.py": "", "run/also_there.py": ""})
+    site.install_editable("hotswap-lab", repo / "run")
+    site.install("helper", requires=("hotswap-lab",), url=editable(repo), top_level="helper")
+    assert paths(freeze()) == {LAB, "helper.py"}
+
+
 @WAYS
 def test_a_package_of_another_repository_makes_it_dirty_unless_it_is_clean(
     repo: Path, site: Site, tmp_path: Path, freeze: Freeze, committed: bool

@@ -39,6 +39,11 @@ def test_an_unknown_scheme_is_refused() -> None:
         make_broker("http://localhost")
 
 
+def test_a_url_with_a_port_that_is_no_number_is_refused() -> None:
+    with pytest.raises(RoutingError, match=r"The broker's URL cannot be used .*port"):
+        make_broker("redis://localhost:port")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pika") is not None, reason="pika is installed")
 def test_rabbitmq_without_its_client_library_says_what_to_install() -> None:
     with pytest.raises(RoutingError, match=r"pip install 'dramatiq\[rabbitmq\]'"):

@@ -159,3 +159,9 @@ def test_a_damaged_object_is_repaired_from_an_archive(store: Store, tmp_path: Pa
 def test_an_archive_that_is_none_is_told_though_nothing_is_damaged(store: Store, tmp_path: Path) -> None:
     (tmp_path / "backup.tar").write_bytes(b"none")
     assert "backup.tar" in run("verify", "--repair-from", str(tmp_path / "backup.tar"), code=2).stderr
+
+
+def test_how_long_ago_a_snapshot_may_have_been_used_can_be_told(store: Store) -> None:
+    forever = str(365 * 1000)
+    assert {one["keep"] for one in facts("collect", "--keep-last", "0", "--keep-days", forever)} == {True}
+    assert {one["keep"] for one in facts("collect", "--keep-last", "0", "--keep-days", "1")} == {False}

@@ -122,3 +122,17 @@ def test_a_folder_among_unfinished_work_does_not_stop_a_freeze(store: Store, sna
     (store.root / "tmp" / "notes" / "deep").mkdir(parents=True)
     store.freeze(Held(CODE), EMPTY)
     assert debris(store) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"reason": ""}', '{"reason": "another"}', '{"reason": null}'])
+def test_a_hold_that_lost_its_reason_is_named_and_goes_on_holding_until_it_is_released(
+    store: Store, snapshot: Snapshot, content: str
+) -> None:
+    store.hold(snapshot.id, "paper 12")
+    (hold,) = (store.root / "holds").iterdir()
+    hold.write_text(content)
+    lost = [(f"holds/{hold.name}", "the reason of the hold is lost: release it, and hold the snapshot again")]
+    assert found(store) == lost
+    assert [(one.path, one.what) for one in store.repair(store.verify())] == lost
+    assert store.release(snapshot.id, store.holds(snapshot.id)[0])
+    assert found(store) == []

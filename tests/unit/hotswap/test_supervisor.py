@@ -167,6 +167,14 @@ def test_a_fleet_that_stumbles_while_versions_settle_is_told_and_asked_again(run
     run.wait_for("current", number=1)
 
 
+def test_a_store_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.root.mkdir(exist_ok=True)
+    (store.root / "run").touch()
+    with pytest.raises(ProcessError, match=r"A worker cannot write to .*run/app .Not a directory.; name another store"):
+        LiveVersions(store, "app", Settings(SILENT), lambda *_: None)
+
+
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[LiveVersions]:
     """Versions of a broker that does not answer."""

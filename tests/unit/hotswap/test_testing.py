@@ -138,3 +138,32 @@ def _raise(kind: type[BaseException]) -> None:
 def test_whatever_a_function_raises_is_told(monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]) -> None:
     monkeypatch.setattr(pkgutil, "resolve_name", lambda _: lambda: _raise(kind))
     assert calls.run("app:f", [], {})["raised"]["kind"] == kind.__name__
+
+
+class _UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError("no file \udcff"), r"no file \udcff"),
+        (_UnspeakableError(), "its text cannot be shown, as that raises RuntimeError"),
+    ],
+)
+def test_an_error_is_told_though_its_text_cannot_travel(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(pkgutil, "resolve_name", lambda _: fail)
+    raised = calls.run("app:f", [], {})["raised"]
+    assert (raised["kind"], raised["message"]) == (type(error).__name__, message)
+    assert raised["traceback"].encode()
+
+
+def test_what_is_no_function_is_refused_by_name() -> None:
+    raised = calls.run("os:sep", [], {})["raised"]
+    assert raised["message"] == "'os:sep' names no function: write it as package.module:function."

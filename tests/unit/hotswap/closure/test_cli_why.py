@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hotswap.cli import main
+from hotswap.environment import Distribution, Environment
 from hotswap.source import TreeSource
 from hotswap.store import Store
 
@@ -105,3 +106,28 @@ def test_a_package_frozen_beside_it_counts(tmp_path: Path) -> None:
         "OurPump -> our_kit.pumps (base class)",
         "    our_kit/pumps.py: attribute Pump.speed changed, line 2",
     ]
+
+
+def test_calls_that_only_register_do_not_count(tmp_path: Path) -> None:
+    store, package = Store(tmp_path / "store"), tmp_path / "my_lab"
+    package.mkdir()
+    (package / "devices.py").write_text("class Furnace:\n    limit = 1\n")
+    ids = []
+    for number in (1, 2):
+        call = f"from registry import add\nfrom my_lab.devices import Furnace\n\nadd(Furnace, {number})\n"
+        (package / "__init__.py").write_text(call)
+        ids.append(store.freeze(TreeSource(package)).id)
+    asked = (*ids, FURNACE, "--store", str(store.root))
+    _why(*asked, code=1)
+    _why(*asked, "--registration", "registry.add", code=0)
+
+
+def test_another_version_of_a_library_that_it_imports_is_told(tmp_path: Path) -> None:
+    store, package = Store(tmp_path / "store"), tmp_path / "my_lab"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "devices.py").write_text("import rich\n\n\nclass Furnace:\n    colour = rich.__name__\n")
+    versions = (Environment("cp311", (Distribution("rich", number),)) for number in ("1.0", "2.0"))
+    ids = [store.freeze(TreeSource(package), one).id for one in versions]
+    told = _why(*ids, FURNACE, "--store", str(store.root), code=1).stdout
+    assert told == "Furnace -> rich (environment)\n    1.0 before, 2.0 after\n"
