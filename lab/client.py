@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -74,6 +74,17 @@ class LabClient:
 
     def retry(self, task_id: str) -> Document:
         return self._act(f"tasks/{quote(task_id, safe='')}/retry")
+
+    def move(self, task_id: str, to: str = "current") -> Document:
+        """Bind a task that has not started to code that was live, by its id or ``current``."""
+        return self._act(f"tasks/{quote(task_id, safe='')}/move", to=to)
+
+    def move_experiment(self, experiment_id: str, to: str = "current") -> Document:
+        return self._act(f"experiments/{quote(experiment_id, safe='')}/move", to=to)
+
+    def edit(self, task_id: str, parameters: Document, remove: Sequence[str] = ()) -> Document:
+        """Change parameters of a task that has not started; ``remove`` names those that take their defaults."""
+        return self._act(f"tasks/{quote(task_id, safe='')}/edit", parameters=parameters, remove=list(remove))
 
     def pause(self, device: str) -> Document:
         return self._act(f"devices/{quote(device, safe='')}/pause")

@@ -14,6 +14,8 @@ from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from hotswap.generations import Generation
+
 Document = dict[str, Any]
 
 
@@ -112,6 +114,15 @@ class Examined(TypedDict):
     reason: str | None
 
 
+class Edit(TypedDict):
+    """Parameters of a task that a person changed before it started: the values ``before`` and ``after``."""
+
+    at: datetime
+    actor: str
+    before: Document
+    after: Document
+
+
 class Task(TypedDict):
     """``parent`` is set for subtasks, which live and die with their parent and are never dispatched."""
 
@@ -139,6 +150,7 @@ class Task(TypedDict):
     cancel_requested: bool
     attempts: list[Attempt]
     examined: NotRequired[Examined | None]
+    edits: NotRequired[list[Edit]]
 
 
 class Experiment(TypedDict):
@@ -355,6 +367,16 @@ def new_id() -> str:
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def pin_to(generation: Generation) -> Pin:
+    return Pin(
+        snapshot=generation.snapshot,
+        generation=generation.number,
+        commit=generation.commit,
+        dirty=generation.dirty,
+        environment=generation.environment,
+    )
 
 
 def ended_attempt(number: int, pin: Pin, worker: str, started_at: datetime | None, outcome: str) -> Attempt:

@@ -9,6 +9,7 @@ from lab.cli._common import Group
 from lab.cli._devices import devices, emergency_stop, pause, release
 from lab.cli._running import init, launch, stop
 from lab.cli._samples import blame, samples
+from lab.cli._unstarted import edit, move
 from lab.cli._work import cancel, experiments, retry, status, submit, tasks
 
 
@@ -43,6 +44,8 @@ for _command in (
     rollback,
     collect,
     cancel,
+    move,
+    edit,
     pause,
     release,
     emergency_stop,

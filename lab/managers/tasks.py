@@ -100,7 +100,10 @@ class TaskManager(Manager):
                 self._park(task, unfit)
                 return
             queue = capacity.queue(pin["snapshot"])
-            if queue is None or not self._initiate(task, pin):
+            if queue is None:
+                return
+            if not self._initiate(task, pin):
+                self.wake()  # somebody moved it to other code, or ended it
                 return
             if self._is_barred(task["_id"]) and self._take_back(task):
                 return
@@ -151,7 +154,7 @@ class TaskManager(Manager):
             self._records.log("task.parked", task["_id"], reason=reason)
 
     def _initiate(self, task: Task, pin: Pin) -> bool:
-        query = {"_id": task["_id"], "status": TaskStatus.READY, "attempt": task["attempt"]}
+        query = {"_id": task["_id"], "status": TaskStatus.READY, "attempt": task["attempt"], "pin": task["pin"]}
         fields = {
             "status": TaskStatus.INITIATED,
             "pin": pin,

@@ -11,7 +11,7 @@ CODE: Final = ("snapshot", "generation", "commit", "dirty", "environment")
 """What names code, in every document."""
 
 FIELDS: Final = (
-    *("type", "parent", "parameters", "samples", "pin", "attempt", "attempts", "claim"),
+    *("type", "parent", "parameters", "edits", "samples", "pin", "attempt", "attempts", "claim"),
     *("status", "started_at", "ended_at"),
 )
 """The fields of a task that its attempts are told from."""
@@ -20,6 +20,7 @@ FIELDS: Final = (
 def attempts_of(task: Task) -> Iterator[Document]:
     """Those that a worker began, with the code each ran; the last one may be at work, or be that of a subtask."""
     shared = {"task": task["_id"], **{key: task[key] for key in ("type", "parent", "parameters", "samples")}}
+    shared["edits"] = task.get("edits", [])
     for ended in task["attempts"]:
         yield {
             **shared,

@@ -82,9 +82,13 @@ def create_app(
 
 def _commands(backend: Backend) -> dict[str, Command]:
     commands, devices, refreshes = backend.commands, backend.devices, backend.refreshes
+    unstarted = backend.unstarted
     return {
         "experiments": lambda _, body: {"id": backend.submit(body)},
         "experiments/{id}/cancel": lambda request, body: commands.cancel_experiment(_id(request), _actor(body)),
+        "experiments/{id}/move": lambda request, body: unstarted.move_experiment(_id(request), _to(body), _actor(body)),
+        "tasks/{id}/move": lambda request, body: unstarted.move_task(_id(request), _to(body), _actor(body)),
+        "tasks/{id}/edit": lambda request, body: unstarted.edit(_id(request), *_changes(body), _actor(body)),
         "tasks/{id}/cancel": lambda request, body: commands.cancel_task(_id(request), _actor(body)),
         "tasks/{id}/retry": lambda request, body: commands.retry(_id(request), _actor(body)),
         "devices/{id}/pause": lambda request, _: _device(backend, request, devices.pause),
@@ -160,6 +164,20 @@ def _asked(request: Request, name: str) -> bool:
 
 def _actor(body: Document) -> str:
     return _text(body, "actor") or "http"
+
+
+def _to(body: Document) -> str:
+    return _text(body, "to") or "current"
+
+
+def _changes(body: Document) -> tuple[Document, list[str]]:
+    """The parameters to set, and the names of those to remove."""
+    changes, removed = body.get("parameters", {}), body.get("remove", [])
+    if not isinstance(changes, dict):
+        raise BodyError(f"'parameters' must be an object, not {changes!r}.")
+    if not isinstance(removed, list) or not all(isinstance(name, str) for name in removed):
+        raise BodyError(f"'remove' must be a list of names, not {removed!r}.")
+    return changes, removed
 
 
 def _way(body: Document) -> dict[str, bool]:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pymongo.database import Database
 
-from hotswap.generations import Generation, Generations
+from hotswap.generations import Generations
 from hotswap.process import DeathWatch
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
@@ -21,9 +21,10 @@ from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.resources import ResourceManager
 from lab.managers.tasks import Send, TaskManager
+from lab.managers.unstarted import Unstarted
 from lab.managers.workers import WorkerManager
 from lab.provenance import Provenance
-from lab.records import Document, Pin, Records
+from lab.records import Document, Pin, Records, pin_to
 from lab.refusals import ConflictError
 from lab.submission import check
 
@@ -128,6 +129,7 @@ class Backend:
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
         self.commands = Commands(records, devices.revoke, self._wake)
+        self.unstarted = Unstarted(records, catalog, surroundings.examiner, self._wake)
 
     def start(self) -> None:
         """Start listening, then all managers: each begins with what the database says."""
@@ -178,13 +180,3 @@ class Backend:
     def _wake(self) -> None:
         for manager in self._managers:
             manager.wake()
-
-
-def pin_to(generation: Generation) -> Pin:
-    return Pin(
-        snapshot=generation.snapshot,
-        generation=generation.number,
-        commit=generation.commit,
-        dirty=generation.dirty,
-        environment=generation.environment,
-    )

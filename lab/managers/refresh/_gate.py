@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from hotswap.generations import Generation, Generations
 from lab.managers.examination import QUEUED, Examiner
-from lab.records import Document, Pin, Records
+from lab.records import Document, Records, pin_to
 
 Policy = Literal["refuse", "hold", "keep"]
 
@@ -42,13 +42,7 @@ class QueueGate:
         if self._policy != "keep" or generation.number == 1:
             return
         before = self._generations.get(generation.number - 1)
-        pin = Pin(
-            snapshot=before.snapshot,
-            generation=before.number,
-            commit=before.commit,
-            dirty=before.dirty,
-            environment=before.environment,
-        )
+        pin = pin_to(before)
         unfit = {**QUEUED, "examined.snapshot": generation.snapshot, "examined.reason": {"$ne": None}}
         for task in list(self._records.tasks.find(unfit, {"_id": 1})):
             kept = self._records.tasks.update_one({**unfit, "_id": task["_id"]}, {"$set": {"pin": pin, "reason": None}})

@@ -231,6 +231,38 @@ def test_cancel_falls_back_to_an_experiment(running: Path, fake: FakeLab) -> Non
     assert (result.exit_code, result.output) == (0, "e1 was asked to stop.\n")
 
 
+def test_move_takes_a_task_or_an_experiment(running: Path, fake: FakeLab) -> None:
+    missing = {"error": "There is no task 'e1'; `lab tasks` lists them."}
+    fake.answers["POST /api/tasks/t1/move"] = (200, {"pin": VERSION})
+    fake.answers["POST /api/tasks/e1/move"] = (404, missing)
+    fake.answers["POST /api/experiments/e1/move"] = (200, {"moved": ["t1", "t2"], **VERSION})
+    runs = "code version abababababab, generation 2.\n"
+    assert lab(running, "move", "t1").output == f"1 task runs {runs}"
+    assert lab(running, "move", "e1", "--to", "abab").output == f"2 tasks run {runs}"
+    assert [body["to"] for _, body, _ in fake.seen] == ["current", "abab", "abab"]
+
+
+def test_a_code_version_that_was_never_live_is_told_once(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/tasks/t1/move"] = (404, {"error": "No code version 'x' was ever live."})
+    result = lab(running, "move", "t1", "--to", "x")
+    assert (result.exit_code, result.output) == (2, "lab: No code version 'x' was ever live.\n")
+
+
+def test_edit_reads_values_as_json_or_text(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/tasks/t1/edit"] = (200, {"parameters": {"minutes": 30}})
+    said = lab(running, "edit", "t1", "minutes=30", "name=a=b", "--remove", "rate").output
+    assert said == 'Task t1 has the parameters {"minutes": 30}.\n'
+    (_, body, _) = fake.seen[0]
+    assert (body["parameters"], body["remove"]) == ({"minutes": 30, "name": "a=b"}, ["rate"])
+
+
+@pytest.mark.parametrize(("arguments", "said"), [([], "Nothing is to be changed"), (["x"], "write it as KEY=VALUE")])
+def test_an_edit_that_says_no_change_is_refused(running: Path, arguments: list[str], said: str) -> None:
+    result = lab(running, "edit", "t1", *arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
 @pytest.mark.parametrize(
     ("command", "path"), [("pause", "pause"), ("release", "release"), ("emergency-stop", "emergency_stop")]
 )

@@ -46,6 +46,7 @@ class Api:
             records=SimpleNamespace(devices=Memory({"_id": "arm"})),
             refreshes=self.refreshes,
             commands=self.commands,
+            unstarted=self.commands,
             devices=self.devices,
             processes=Memory([{"name": "worker"}]).processes,
             submit=self.commands.submit,
@@ -92,6 +93,9 @@ CHANGING = [
     "experiments/1/cancel",
     "tasks/1/cancel",
     "tasks/1/retry",
+    "tasks/1/move",
+    "tasks/1/edit",
+    "experiments/1/move",
     "devices/arm/pause",
     "devices/arm/release",
     "devices/arm/emergency_stop",
@@ -139,6 +143,13 @@ def test_a_foreign_page_may_not_even_read() -> None:
 
 def test_our_own_page_may() -> None:
     assert Api().call("GET", "/api/processes", {"origin": "http://127.0.0.1:8895"})[0] == 200
+
+
+@pytest.mark.parametrize("body", [b'{"parameters": []}', b'{"remove": "x"}', b'{"remove": [1]}'])
+def test_an_edit_of_another_shape_is_refused(body: bytes) -> None:
+    api = Api()
+    assert api.call("POST", "/api/tasks/1/edit", BEARER, body)[0] == 400
+    assert not api.commands.calls
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b'{"a": NaN}', b'"text"', b"[" * 100_000])

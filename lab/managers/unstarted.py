@@ -1,0 +1,179 @@
+"""What people may do to tasks that have not started: bind them to other code, and change their parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+import bson
+from bson.errors import BSONError
+
+from hotswap.generations import Generation, Generations
+from lab.catalog import Catalog
+from lab.managers.examination import Examiner
+from lab.parameters import complaint, sentence
+from lab.records import ENDED, Document, Edit, Examined, Records, Task, TaskStatus, now, pin_to
+from lab.refusals import ConflictError, NotFoundError, SubmissionError
+
+CURRENT: Final = "current"
+UNSTARTED: Final = (TaskStatus.WAITING, TaskStatus.READY)
+_EVERY: Final = 1_000_000
+_SHORT: Final = 12
+
+
+class Unstarted:
+    """``wake`` follows each change. Without an ``examiner`` only schemas are compared."""
+
+    def __init__(self, records: Records, catalog: Catalog, examiner: Examiner | None, wake: Callable[[], None]) -> None:
+        self._records = records
+        self._catalog = catalog
+        self._examiner = examiner
+        self._wake = wake
+        self._generations = Generations(records.database)
+
+    def move_task(self, task_id: str, to: str, actor: str) -> Task:
+        """Bind a task that has not started to code that was live: ``current``, or a snapshot by its id or beginning.
+
+        Raises NotFoundError; ConflictError when it has started; SubmissionError when that code does not take it.
+        """
+        task = self._unstarted(task_id, "moved")
+        self._move([task], self._target(to), actor)
+        return self._task(task_id)
+
+    def move_experiment(self, experiment_id: str, to: str, actor: str) -> Document:
+        """As ``move_task``, for all tasks of an experiment that have not started: ``{moved, snapshot, generation}``.
+
+        Nothing is moved unless that code takes them all. Raises the same errors.
+        """
+        if self._records.experiments.find_one({"_id": experiment_id}, {"_id": 1}) is None:
+            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
+        query = {"experiment": experiment_id, "parent": None, "status": {"$in": list(UNSTARTED)}}
+        tasks = list(self._records.tasks.find(query, sort=[("_id", 1)]))
+        if not tasks:
+            raise ConflictError(f"Experiment {experiment_id} has no task that has not started, so none can be moved.")
+        target = self._target(to)
+        moved = self._move(tasks, target, actor)
+        return {"moved": moved, "snapshot": target.snapshot, "generation": target.number}
+
+    def edit(self, task_id: str, changes: Mapping[str, Any], removed: Collection[str], actor: str) -> Task:
+        """Change parameters of a task that never started, and free it if it was held.
+
+        The code that it is bound to has to take them. Raises as ``move_task``.
+        """
+        task = self._unstarted(task_id, "edited")
+        if task["attempt"]:
+            raise ConflictError(f"Task {task_id} ran with its parameters before; cancel it and submit a new one.")
+        parameters = _edited(task, changes, removed)
+        snapshot = task["pin"]["snapshot"] if task["pin"] is not None else self._target(CURRENT).snapshot
+        self._check([{**task, "parameters": parameters}], snapshot)
+        edit = _difference(task["parameters"], parameters, actor)
+        change: Document = {
+            "$set": {"parameters": parameters, "examined": _fits(snapshot), "reason": None},
+            "$push": {"edits": edit},
+        }
+        if not self._change(task, change):
+            raise _moved_on(task_id)
+        self._records.log("task.edited", task_id, actor=actor, before=edit["before"], after=edit["after"])
+        self._wake()
+        return self._task(task_id)
+
+    def _move(self, tasks: list[Task], target: Generation, actor: str) -> list[str]:
+        for task in tasks:
+            self._check_free(task)
+        self._check(tasks, target.snapshot)
+        fields = {"pin": pin_to(target), "examined": _fits(target.snapshot), "reason": None}
+        moved = [task for task in tasks if self._change(task, {"$set": fields})]
+        self._generations.states.need(target.snapshot)
+        for task in moved:
+            before = task["pin"]["snapshot"] if task["pin"] is not None else None
+            self._records.log("task.moved", task["_id"], actor=actor, before=before, snapshot=target.snapshot)
+        self._wake()
+        if not moved:
+            raise _moved_on(tasks[0]["_id"])
+        return [task["_id"] for task in moved]
+
+    def _change(self, task: Task, change: Document) -> bool:
+        unchanged = {key: task[key] for key in ("_id", "status", "attempt", "pin", "parameters")}
+        return self._records.tasks.update_one(unchanged, change).modified_count == 1
+
+    def _check(self, tasks: list[Task], snapshot: str) -> None:
+        """Raises SubmissionError for the first task that the code does not take."""
+        for task in tasks:
+            known = self._catalog.get(snapshot).tasks.get(task["type"])
+            wrong = f"it has no task type {task['type']!r}" if known is None else None
+            if known is not None:
+                wrong = complaint(known["schema"], task["parameters"])
+            if wrong is not None:
+                raise _refused(snapshot, task["_id"], wrong)
+        objections = self._examiner.objections(snapshot, tasks) if self._examiner is not None else {}
+        for task_id, objection in objections.items():
+            raise _refused(snapshot, task_id, objection["reason"])
+
+    def _check_free(self, task: Task) -> None:
+        """What a task holds from an earlier attempt has the driver of the code it ran."""
+        device = self._records.devices.find_one({"holder": task["_id"]}, {"_id": 1})
+        if device is not None:
+            raise ConflictError(
+                f"Task {task['_id']} still holds {device['_id']} from an earlier attempt, so it is not moved; cancel "
+                "it and submit a new one."
+            )
+
+    def _target(self, to: str) -> Generation:
+        """The newest generation that is meant: only code that was live has passed the policy."""
+        history = self._generations.history(1 if to == CURRENT else _EVERY)
+        found = history if to == CURRENT else [each for each in history if to and each.snapshot.startswith(to)]
+        if not found:
+            raise NotFoundError(f"No code version {to!r} was ever live; `lab versions` lists those that were.")
+        if len({each.snapshot for each in found}) > 1:
+            raise ConflictError(f"Several code versions begin with {to!r}; give more of the id.")
+        return found[0]
+
+    def _unstarted(self, task_id: str, done: str) -> Task:
+        task = self._task(task_id)
+        if task["parent"] is not None:
+            raise ConflictError(f"Task {task_id} is part of task {task['parent']}, so it cannot be {done} alone.")
+        if task["status"] not in UNSTARTED:
+            ended = "has ended" if task["status"] in ENDED else "has started"
+            raise ConflictError(
+                f"Task {task_id} {ended} ({task['status']}); only a task that has not started can be {done}."
+            )
+        return task
+
+    def _task(self, task_id: str) -> Task:
+        task = self._records.tasks.find_one({"_id": task_id})
+        if task is None:
+            raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
+        return task
+
+
+def _edited(task: Task, changes: Mapping[str, Any], removed: Collection[str]) -> Document:
+    for name in removed:
+        if name not in task["parameters"]:
+            raise SubmissionError(f"Task {task['_id']} has no parameter {name!r} that could be removed.")
+    parameters = {name: value for name, value in task["parameters"].items() if name not in removed} | dict(changes)
+    if parameters == task["parameters"]:
+        raise SubmissionError(f"Task {task['_id']} has these parameters already; say what to change.")
+    try:
+        bson.encode(parameters)
+    except (BSONError, OverflowError, UnicodeError) as error:
+        raise SubmissionError(f"The parameters hold a value that cannot be stored: {error}.") from error
+    return parameters
+
+
+def _difference(before: Document, after: Document, actor: str) -> Edit:
+    def only(one: Document, other: Document) -> Document:
+        return {name: value for name, value in one.items() if name not in other or other[name] != value}
+
+    return Edit(at=now(), actor=actor, before=only(before, after), after=only(after, before))
+
+
+def _fits(snapshot: str) -> Examined:
+    return Examined(snapshot=snapshot, reason=None)
+
+
+def _refused(snapshot: str, task_id: str, reason: str) -> SubmissionError:
+    return SubmissionError(sentence(f"Code version {snapshot[:_SHORT]} does not take task {task_id}: {reason}"))
+
+
+def _moved_on(task_id: str) -> ConflictError:
+    return ConflictError(f"Task {task_id} changed meanwhile; look at it again.")
