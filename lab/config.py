@@ -30,7 +30,10 @@ class _Section(BaseModel):
 
 
 class General(_Section):
-    """``[general]``: what the lab is and how it takes new code. Paths are absolute once loaded."""
+    """``[general]``: what the lab is and how it takes new code. Paths are absolute once loaded.
+
+    ``pin``: what is bound to the code that is current at its dispatch, each task, or an experiment with its first one.
+    """
 
     name: str = Field(min_length=1)
     package: Path
@@ -40,6 +43,7 @@ class General(_Section):
     simulation: bool = True
     state_dir: Path
     cutover: Literal["rolling", "barrier"] = "rolling"
+    pin: Literal["task", "experiment"] = "task"
 
 
 class Server(_Section):
@@ -155,7 +159,7 @@ class LabConfig(_Section):
 
     def told(self) -> dict[str, Any]:
         """The settings that decide which code runs and how, as plain data: no address, no secret."""
-        general = {key: getattr(self.general, key) for key in ("simulation", "trigger", "branch", "cutover")}
+        general = {key: getattr(self.general, key) for key in ("simulation", "trigger", "branch", "cutover", "pin")}
         policy = self.policy.model_dump(mode="json")
         return {"general": general, "code": self.code.model_dump(mode="json"), "policy": policy}
 

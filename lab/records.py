@@ -163,6 +163,7 @@ class Experiment(TypedDict):
     status: str
     submitted_at: datetime
     completed_at: datetime | None
+    pin: NotRequired[Pin | None]
 
 
 class Step(Pin):

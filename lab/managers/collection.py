@@ -14,7 +14,7 @@ from hotswap.generations import Generations, SnapshotState
 from hotswap.store import Decision, Retention, Store
 from lab.config import Snapshots
 from lab.managers.bus import Manager
-from lab.records import ENDED, Document, Records, now
+from lab.records import ENDED, Document, ExperimentStatus, Records, now
 
 _DAY_SECONDS: Final = 86_400.0
 _ON_THE_WAY: Final = frozenset(SnapshotState) - {SnapshotState.DRAINED, SnapshotState.REJECTED, SnapshotState.STAGED}
@@ -53,6 +53,9 @@ class CollectionManager(Manager):
         for device in self._records.devices.find({"binding": {"$ne": None}}, {"binding.snapshot": 1}):
             assert device["binding"] is not None
             found[device["binding"]["snapshot"]] = f"{device['_id']} is bound to it"
+        for snapshot in self._records.experiments.distinct("pin.snapshot", {"status": ExperimentStatus.RUNNING}):
+            if snapshot:
+                found[snapshot] = "experiments that run are pinned to it"
         for snapshot in self._pins({"status": {"$nin": list(ENDED)}}):
             found[snapshot] = "unfinished tasks are pinned to it"
         return found

@@ -17,6 +17,7 @@ from hotswap.routing import RoutingError
 from lab.catalog import Catalog
 from lab.managers._barrier_blockers import holders
 from lab.managers.barrier_gate import Gate, gate_of
+from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
 from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
@@ -36,7 +37,10 @@ log = logging.getLogger(__name__)
 
 
 class TaskManager(Manager):
-    """``current`` reads the generation new tasks bind to; ``send`` takes (queue, task, attempt)."""
+    """``current`` reads the generation new tasks bind to; ``send`` takes (queue, task, attempt).
+
+    With ``experiments`` all tasks of an experiment have one pin.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class TaskManager(Manager):
         current: Current,
         send: Send,
         examiner: Examiner | None = None,
+        experiments: ExperimentPins | None = None,
     ) -> None:
         super().__init__("task manager")
         self._records = records
@@ -53,6 +58,7 @@ class TaskManager(Manager):
         self._current = current
         self._send = send
         self._examiner = examiner
+        self._experiments = experiments
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.LOST, *ENDED}})
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
@@ -94,7 +100,7 @@ class TaskManager(Manager):
         )
 
     def _place(self, task: Task, capacity: _Capacity) -> None:
-        while (pin := task["pin"] or self._current()) is not None:
+        while (pin := self._pin_of(task) or self._current()) is not None:
             unfit = self._unfit(task, pin)
             if unfit is not None:
                 self._park(task, unfit)
@@ -102,6 +108,7 @@ class TaskManager(Manager):
             queue = capacity.queue(pin["snapshot"])
             if queue is None:
                 return
+            self._bind(task, pin)
             if not self._initiate(task, pin):
                 self.wake()  # somebody moved it to other code, or ended it
                 return
@@ -112,6 +119,17 @@ class TaskManager(Manager):
             capacity.take(pin["snapshot"])
             self._hint(queue, task["_id"], task["attempt"] + 1)
             return
+
+    def _pin_of(self, task: Task) -> Pin | None:
+        """What the task is bound to already, also by way of its experiment."""
+        if task["pin"] is None and self._experiments is not None:
+            return self._experiments.of(task["experiment"])
+        return task["pin"]
+
+    def _bind(self, task: Task, pin: Pin) -> None:
+        """The first task that is dispatched binds its experiment."""
+        if task["pin"] is None and self._experiments is not None:
+            task["pin"] = self._experiments.bind(task["experiment"], pin)
 
     def _unfit(self, task: Task, pin: Pin) -> str | None:
         """Why the snapshot's code cannot run the task, or None: it was checked, but against an earlier generation."""

@@ -53,6 +53,8 @@ class Unstarted:
             raise ConflictError(f"Experiment {experiment_id} has no task that has not started, so none can be moved.")
         target = self._target(to)
         moved = self._move(tasks, target, actor)
+        bound = {"_id": experiment_id, "pin": {"$ne": None}}
+        self._records.experiments.update_one(bound, {"$set": {"pin": pin_to(target)}})
         return {"moved": moved, "snapshot": target.snapshot, "generation": target.number}
 
     def edit(self, task_id: str, changes: Mapping[str, Any], removed: Collection[str], actor: str) -> Task:

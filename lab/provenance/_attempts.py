@@ -19,7 +19,7 @@ FIELDS: Final = (
 
 def attempts_of(task: Task) -> Iterator[Document]:
     """Those that a worker began, with the code each ran; the last one may be at work, or be that of a subtask."""
-    shared = {"task": task["_id"], **{key: task[key] for key in ("type", "parent", "parameters", "samples")}}
+    shared: Document = {"task": task["_id"], **{key: task[key] for key in ("type", "parent", "parameters", "samples")}}
     shared["edits"] = task.get("edits", [])
     for ended in task["attempts"]:
         yield {

@@ -182,6 +182,7 @@ class Assembly:
             processes=self._processes,
             shutdown=lambda: end_supervisor(self._settings.config),
             examiner=Examiner(self._ground.records, self._fleet.ask),
+            pin_experiments=self._settings.config.general.pin == "experiment",
         )
 
     def _end_workers(self) -> None:

@@ -13,6 +13,7 @@ from hotswap.generations import Generations
 from hotswap.process import DeathWatch
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
+from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
 from lab.managers.commands import Commands
 from lab.managers.environment import Changes
@@ -89,6 +90,7 @@ class Surroundings:
     processes: Callable[[], list[Document]]
     shutdown: Callable[[], None]
     examiner: Examiner | None = None
+    pin_experiments: bool = False
 
 
 class Backend:
@@ -120,7 +122,10 @@ class Backend:
         self._bus = bus = ground.bus
         self._end_workers = surroundings.end_workers
         self._shutdown = surroundings.shutdown
-        self._tasks = TaskManager(records, catalog, bus, ground.current_pin, surroundings.send, surroundings.examiner)
+        pins = ExperimentPins(records) if surroundings.pin_experiments else None
+        self._tasks = TaskManager(
+            records, catalog, bus, ground.current_pin, surroundings.send, surroundings.examiner, pins
+        )
         self._managers: list[Manager] = [
             self._tasks,
             ExperimentManager(records, bus, self._tasks.wake),

@@ -1,0 +1,90 @@
+"""``pin = "experiment"``: one code for all tasks of an experiment."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hotswap.generations import SnapshotState
+from hotswap.store import Store
+from lab.config import Snapshots
+from lab.managers.binding import ExperimentPins
+from lab.managers.collection import CollectionManager
+from lab.managers.unstarted import Unstarted
+from lab.records import TaskStatus
+
+if TYPE_CHECKING:
+    from conftest import Lab
+
+pytestmark = pytest.mark.system
+
+OLD, NEW = "0" * 64, "1" * 64
+
+
+@pytest.fixture
+def bound(lab: Lab) -> list[str]:
+    """An experiment of three tasks, one after the other; the first runs old code, and new code is current."""
+    lab.new_backend._tasks._experiments = ExperimentPins(lab.records)
+    lab.promote(OLD)
+    tasks = lab.submit([], [0], [1])
+    lab.add_worker(OLD)
+    lab.add_worker(NEW)
+    lab.start()
+    lab.run()
+    lab.promote(NEW)
+    return tasks
+
+
+def pins(lab: Lab, tasks: list[str]) -> list[str | None]:
+    found = [lab.task(task)["pin"] for task in tasks]
+    return [pin["snapshot"] if pin is not None else None for pin in found]
+
+
+def test_later_tasks_run_the_code_of_the_first_one_though_other_code_is_current(lab: Lab, bound: list[str]) -> None:
+    for task, following in pairwise(bound):
+        lab.end(task)
+        assert lab.becomes(following, TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
+        lab.run()
+    (other,) = lab.submit([])
+    assert lab.becomes(other, TaskStatus.INITIATED)["pin"]["snapshot"] == NEW  # type: ignore[index]
+
+
+def test_the_code_of_an_experiment_drains_but_is_not_gone(lab: Lab, bound: list[str]) -> None:
+    assert lab.ground.generations.states.state(OLD) is SnapshotState.DRAINING
+    assert pins(lab, bound) == [OLD, OLD, OLD]
+
+
+def test_moving_an_experiment_takes_the_unstarted_tasks_only(lab: Lab, bound: list[str]) -> None:
+    commands = Unstarted(lab.records, lab.ground.catalog, None, lambda: None)
+    commands.move_experiment(lab.task(bound[0])["experiment"], "current", "ann")
+    assert pins(lab, bound) == [OLD, NEW, NEW]
+    lab.end(bound[0])
+    assert lab.becomes(bound[1], TaskStatus.INITIATED)["pin"]["snapshot"] == NEW  # type: ignore[index]
+
+
+def test_what_a_crash_left_unbound_follows_the_experiment_at_its_dispatch(lab: Lab, bound: list[str]) -> None:
+    lab.records.tasks.update_many({"_id": {"$in": bound[1:]}}, {"$set": {"pin": None}})
+    lab.end(bound[0])
+    assert lab.becomes(bound[1], TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
+    assert pins(lab, bound) == [OLD, OLD, OLD]
+
+
+def test_an_experiment_with_a_task_kept_on_old_code_runs_all_of_it_there(lab: Lab) -> None:
+    lab.new_backend._tasks._experiments = ExperimentPins(lab.records)
+    lab.promote(OLD)
+    kept, other = lab.submit([], [])
+    lab.promote(NEW)
+    Unstarted(lab.records, lab.ground.catalog, None, lambda: None).move_task(kept, OLD, "ann")
+    lab.add_worker(OLD)
+    lab.add_worker(NEW)
+    lab.start()
+    assert lab.becomes(other, TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
+
+
+def test_the_code_of_an_experiment_that_runs_is_kept_by_collection(lab: Lab, bound: list[str], tmp_path: Path) -> None:
+    lab.records.tasks.update_many({"_id": {"$in": bound}}, {"$set": {"pin": None}})
+    collection = CollectionManager(lab.records, Store(tmp_path / "kept"), Snapshots(keep_generations=1))
+    assert collection.references()[OLD] == "experiments that run are pinned to it"
