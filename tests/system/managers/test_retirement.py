@@ -12,7 +12,7 @@ from hotswap.generations import Generations, SnapshotState
 from lab.managers.bus import Bus
 from lab.managers.commands import Commands
 from lab.managers.refresh import RetirementManager
-from lab.records import Records, TaskStatus, new_task
+from lab.records import NEEDING, Records, TaskStatus, new_task
 
 pytestmark = pytest.mark.system
 
@@ -78,7 +78,7 @@ def test_nothing_refers_to_it_so_all_of_it_goes(
     assert generations.states.state(NEW) is SnapshotState.CURRENT
 
 
-@pytest.mark.parametrize("status", [TaskStatus.INITIATED, TaskStatus.RUNNING, TaskStatus.LOST, TaskStatus.READY])
+@pytest.mark.parametrize("status", NEEDING)
 def test_a_pinned_task_keeps_its_workers(
     retirement: RetirementManager, records: Records, generations: Generations, fleet: FakeFleet, status: TaskStatus
 ) -> None:

@@ -113,6 +113,11 @@ def test_a_setting_of_the_repository_does_not_widen_who_may_sign(
         checked(folder, '[policy]\nallowed_signers = "../signers"\n')
 
 
+def test_a_commit_that_nobody_signed_is_refused_where_signatures_are_asked_for(folder: Path) -> None:
+    with pytest.raises(PolicyError, match=r"is refused because it is not signed: sign it with `git commit --amend -S`"):
+        checked(folder, "[policy]\nsigned = true\n")
+
+
 def test_edits_are_signed_by_nobody(folder: Path) -> None:
     (folder / "my_lab" / "tasks.py").write_text("")
     with pytest.raises(PolicyError, match=r"nobody signed them: commit them with `git commit -S`"):
