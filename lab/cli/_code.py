@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts
+
+if TYPE_CHECKING:
+    from lab.client import LabClient
+
+_LOOK_SECONDS: Final = 0.1
 
 
 @click.command()
@@ -49,11 +56,18 @@ def plan(folder: Path | None, rev: str | None, as_json: bool) -> None:
         sys.exit(1)
 
 
+_barrier = click.option(
+    "--barrier/--rolling", default=None, help="Let all work end first, or not; without it as lab.toml says."
+)
+
+
 @click.command()
 @click.argument("rev", required=False)
+@_barrier
+@click.option("--cancel", is_flag=True, help="Undo the barrier that is under way; nothing was changed by it.")
 @as_json
 @in_lab
-def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
+def refresh(folder: Path | None, rev: str | None, barrier: bool | None, cancel: bool, as_json: bool) -> None:
     """Take new code live: REV, or what the lab watches. Running tasks keep theirs.
 
     \b
@@ -61,10 +75,18 @@ def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
       lab refresh
       lab refresh 1a2b3c4d
       lab refresh version:3f9a81cc   the files of that code version
+      lab refresh --barrier          once nothing runs any more
+      lab refresh --cancel
     """
     from lab import display
 
-    facts = client_of(config_of(folder)).refresh(rev)
+    if cancel and (rev is not None or barrier is not None):
+        raise click.UsageError("--cancel undoes the barrier that is under way; leave out REV and how it is done.")
+    client = client_of(config_of(folder))
+    if cancel:
+        print_facts(as_json, client.cancel_barrier(), display.show_barrier)
+        return
+    facts = _ended(client, client.refresh(rev, barrier=barrier, wait=False))
     print_facts(as_json, facts, display.show_refresh)
     if facts.get("error"):
         sys.exit(2)
@@ -72,9 +94,10 @@ def refresh(folder: Path | None, rev: str | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("generation", type=int)
+@_barrier
 @as_json
 @in_lab
-def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
+def rollback(folder: Path | None, generation: int, barrier: bool | None, as_json: bool) -> None:
     """Make the code of an earlier GENERATION current again.
 
     It becomes a new generation. Running tasks keep theirs.
@@ -85,7 +108,24 @@ def rollback(folder: Path | None, generation: int, as_json: bool) -> None:
     """
     from lab import display
 
-    print_facts(as_json, client_of(config_of(folder)).roll_back(generation), display.show_refresh)
+    client = client_of(config_of(folder))
+    facts = _ended(client, client.roll_back(generation, barrier=barrier, wait=False))
+    print_facts(as_json, facts, display.show_refresh)
+
+
+def _ended(client: LabClient, refresh: dict[str, Any]) -> dict[str, Any]:
+    """The refresh once it has an outcome; what a barrier waits for is told meanwhile, as it may take hours."""
+    from lab import display
+
+    told = ""
+    while refresh["outcome"] is None:
+        time.sleep(_LOOK_SECONDS)
+        refresh = client.refresh_of(refresh["id"])
+        waits = display.waits_for(refresh.get("barrier"))
+        if waits and waits != told:
+            click.echo(waits, err=True)
+            told = waits
+    return refresh
 
 
 @click.command()

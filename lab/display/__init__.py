@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from lab.display._code import show_collection, show_refresh, show_versions
+from lab.display._code import show_barrier, show_collection, show_refresh, show_versions, waits_for
 from lab.display._laboratory import show_devices, show_processes, show_status
 from lab.display._plan import show_plan
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
 __all__ = [
+    "show_barrier",
     "show_blame",
     "show_collection",
     "show_devices",
@@ -20,4 +21,5 @@ __all__ = [
     "show_task",
     "show_tasks",
     "show_versions",
+    "waits_for",
 ]

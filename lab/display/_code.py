@@ -56,11 +56,24 @@ def show_refresh(console: Console, refresh: Document) -> None:
         "live": f"[green]Live[/]: {version(refresh)}, after {seconds:.2f} s.",
         "unchanged": f"Nothing to do: {commit_of(refresh) or 'this code'} is current already.",
         "superseded": "Superseded: newer code came meanwhile, and goes live in its place.",
+        "undone": f"[yellow]Undone[/], the lab goes on as it was: {escape(refresh.get('error') or '')}",
         "rejected": f"[red]Rejected[/], the lab goes on as it was: {escape(refresh.get('error') or '')}",
     }
     console.print(said.get(refresh["outcome"], f"The refresh is {refresh['outcome']}."), soft_wrap=True)
     if refresh["outcome"] == "live" and refresh.get("plan"):
         show_plan(console, refresh["plan"])
+
+
+def show_barrier(console: Console, barrier: Document) -> None:
+    """How a barrier ended that somebody cancelled."""
+    console.print(f"The barrier is {barrier['outcome']}: {escape(barrier['reason'] or '')}.", soft_wrap=True)
+
+
+def waits_for(barrier: Document | None) -> str:
+    """Whom a barrier under way waits for, a line for each; empty where it waits for nobody."""
+    blockers = barrier["blockers"] if barrier and barrier["outcome"] is None else []
+    named = (f"  {each['type']} {each['task'] or each['device']} {each['what']}".rstrip() for each in blockers)
+    return "\n".join(["Nothing new is launched until these have ended:", *named]) if blockers else ""
 
 
 def show_collection(console: Console, collection: Document) -> None:

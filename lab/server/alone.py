@@ -15,6 +15,7 @@ def alone(folder: Path) -> Iterator[None]:
 
     A manager may take what another is half-way through for what a crash left, so two must never be at work at once.
     """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder, os.O_RDONLY)  # the folder itself, so that there is no lock file to leave behind
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
