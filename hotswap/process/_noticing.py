@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.machinery import ExtensionFileLoader, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -46,10 +46,7 @@ class Noticing:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Watch what is imported meanwhile, and make ``reasons`` of what is left at the end."""
-        with (
-            _after_each_module(SourceFileLoader, self._execute),
-            _after_each_module(ExtensionFileLoader, self._execute),
-        ):
+        with self._watched(SourceFileLoader), self._watched(ExtensionFileLoader):
             yield
         self.reasons = self._found() if _KNOWN else ["this operating system does not tell what a fork would break"]
         if self.reasons and _KNOWN:
@@ -57,17 +54,32 @@ class Noticing:
             _let_threads_end()
             self.reasons = self._found()
 
-    def _execute(self, module: ModuleType, execute: Callable[[], None]) -> None:
-        if not str(getattr(module, "__file__", None) or "").startswith(self._within):
-            execute()
-            return
-        self._blame()
-        self._executing.append(module.__name__)
-        try:
-            execute()
-        finally:
+    @contextlib.contextmanager
+    def _watched(self, loader: type[Any]) -> Iterator[None]:
+        """Have what modules of this kind do blamed on them."""
+        original = loader.exec_module
+        own = "exec_module" in vars(loader)
+
+        def exec_module(self_: Any, module: ModuleType) -> None:
+            if not str(getattr(module, "__file__", None) or "").startswith(self._within):
+                original(self_, module)
+                return
             self._blame()
-            self._executing.pop()
+            self._executing.append(module.__name__)
+            try:
+                original(self_, module)
+            finally:
+                self._blame()
+                self._executing.pop()
+
+        loader.exec_module = exec_module
+        try:
+            yield
+        finally:
+            if own:
+                loader.exec_module = original
+            else:
+                del loader.exec_module
 
     def _blame(self) -> None:
         """Whatever is new was done by the module that executes now."""
@@ -87,24 +99,6 @@ class Noticing:
             what = _told(mark)
             if what is not None:
                 yield f"{self._blamed.get(mark, 'the import')} {what}"
-
-
-@contextlib.contextmanager
-def _after_each_module(loader: type[Any], around: Callable[[ModuleType, Callable[[], None]], None]) -> Iterator[None]:
-    original = loader.exec_module
-    own = "exec_module" in vars(loader)
-
-    def exec_module(self: Any, module: ModuleType) -> None:
-        around(module, lambda: original(self, module))
-
-    loader.exec_module = exec_module
-    try:
-        yield
-    finally:
-        if own:
-            loader.exec_module = original
-        else:
-            del loader.exec_module
 
 
 def _probe() -> tuple[int, int, list[int]]:
