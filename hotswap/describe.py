@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from importlib.machinery import all_suffixes
 from pathlib import Path
@@ -49,23 +49,25 @@ def _import_all(package: str, tree: Path) -> list[str]:
     importlib.import_module(package)
     names = [package]
     seen: set[str] = set()
-    while new := {name: folders for name, folders in _packages(package, tree) if name not in seen}:
+    while new := _packages(package, tree, seen):
         seen.update(new)
         for parent, folders in new.items():
             for found in _modules(folders):
-                names.append(f"{parent}.{found}")
-                importlib.import_module(names[-1])
+                names.append(name := f"{parent}.{found}")
+                if sys.modules.get(name) is None:  # None makes the import fail, as the code may want
+                    importlib.import_module(name)
     return names
 
 
-def _packages(package: str, tree: Path) -> Iterator[tuple[str, list[str]]]:
-    """Name and folders of each package that is loaded by now, whoever imported it."""
-    below = f"{package}."
-    within = f"{tree}{os.sep}"
-    for name, module in list(sys.modules.items()):
-        if not (name == package or name.startswith(below)) or not _NOT_IMPORTED.isdisjoint(name.split(".")):
-            continue
-        yield name, [path for path in getattr(module, "__path__", ()) if path.startswith(within)]
+def _packages(package: str, tree: Path, seen: set[str]) -> dict[str, list[str]]:
+    """Name and folders of each package that is loaded by now, whoever imported it, without those ``seen``."""
+    below, within = f"{package}.", f"{tree}{os.sep}"
+    loaded = [name for name in sys.modules if name not in seen and f"{name}.".startswith(below)]
+    return {
+        name: [path for path in getattr(sys.modules[name], "__path__", ()) if path.startswith(within)]
+        for name in loaded
+        if _NOT_IMPORTED.isdisjoint(name.split("."))
+    }
 
 
 def _modules(folders: list[str]) -> list[str]:

@@ -304,7 +304,8 @@ class Touches:
                 elif effect.kind == "operate":
                     calls |= self._unnamed(effect) | self._logged(effect)
                     passed |= effect.names
-                    shared = self._sharing.of(module, effect.consumed)
+                    used = effect.names if self._unnamed(effect) else effect.consumed
+                    shared = self._sharing.of(module, used)
                     calls |= shared.runs
                     touch |= Touch(shared.modules, dirty=bool(shared.modules), consumes=effect.consumes)
                 elif effect.kind == "hand":
