@@ -14,9 +14,10 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.machinery import all_suffixes
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,10 +47,11 @@ def import_package(package: str, tree: Path) -> list[str]:
 
 
 def _import_all(package: str, tree: Path) -> list[str]:
+    before = None if package in sys.modules else next(reversed(sys.modules))
     importlib.import_module(package)
     names = [package]
     seen: set[str] = set()
-    while new := _packages(package, tree, seen):
+    while new := {name: each for name, each in _packages(package, tree, before) if name not in seen}:
         seen.update(new)
         for parent, folders in new.items():
             for found in _modules(folders):
@@ -59,15 +61,17 @@ def _import_all(package: str, tree: Path) -> list[str]:
     return names
 
 
-def _packages(package: str, tree: Path, seen: set[str]) -> dict[str, list[str]]:
-    """Name and folders of each package that is loaded by now, whoever imported it, without those ``seen``."""
+def _packages(package: str, tree: Path, before: str | None) -> Iterator[tuple[str, list[str]]]:
+    """Name and folders of each package that is loaded by now, whoever imported it."""
     below, within = f"{package}.", f"{tree}{os.sep}"
-    loaded = [name for name in sys.modules if name not in seen and f"{name}.".startswith(below)]
-    return {
-        name: [path for path in getattr(sys.modules[name], "__path__", ()) if path.startswith(within)]
-        for name in loaded
-        if _NOT_IMPORTED.isdisjoint(name.split("."))
-    }
+    for name in _loaded_after(before):
+        if f"{name}.".startswith(below) and _NOT_IMPORTED.isdisjoint(name.split(".")):
+            yield name, [path for path in getattr(sys.modules[name], "__path__", ()) if path.startswith(within)]
+
+
+def _loaded_after(before: str | None) -> list[str]:
+    """The names of modules in the order they came; those that a fork shares with its parent are not even touched."""
+    return list(takewhile(lambda name: name != before, reversed(sys.modules)))[::-1]
 
 
 def _modules(folders: list[str]) -> list[str]:
