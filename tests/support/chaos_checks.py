@@ -109,17 +109,28 @@ def _missing_steps(evidence: Evidence) -> Iterator[str]:
 def _samples(evidence: Evidence) -> Iterator[str]:
     """Each attempt that ended well put its sample on the bench once, and took it away once."""
     for sample in evidence.records.samples.find():
-        moves = defaultdict(list)
-        for step in sample["history"]:
-            moves[step["task"], step["attempt"]].append(step["position"] is not None)
-        for (task, attempt), positions in moves.items():
+        for (task, attempt), positions in _moves(sample["history"]).items():
             is_last = attempt == evidence.tasks[task]["attempt"]
-            if positions not in ([True], [True, False], [False]) or (
+            if positions not in ([True], [True, False]) or (
                 is_last and evidence.tasks[task]["status"] == TaskStatus.COMPLETED and positions != [True, False]
             ):
                 yield f"attempt {attempt} at task {task} moved its sample {positions}"
     held = evidence.records.positions.find({"holder": {"$ne": None}})
     yield from (f"position {each['_id']} is held by {each['holder']}" for each in held)
+
+
+def _moves(history: list[Document]) -> dict[tuple[str, int], list[bool]]:
+    """Whether the sample stood on the bench after each move of an attempt.
+
+    An attempt that is given the very place where the one before it left the sample has nothing to move there.
+    """
+    moves: dict[tuple[str, int], list[bool]] = {}
+    stands = False
+    for step in history:
+        leaves = step["position"] is None
+        made = moves.setdefault((step["task"], step["attempt"]), [True] if stands and leaves else [])
+        made.append(stands := not leaves)
+    return moves
 
 
 def _unproved_losses(evidence: Evidence) -> Iterator[str]:
