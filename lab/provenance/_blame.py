@@ -41,7 +41,7 @@ class Provenance:
         versions = self._versions(attempts)
         told: Document = {
             "sample": picked(sample, ("_id", "name", "experiment", "position")),
-            "tasks": [each | picked(versions[each["snapshot"]], _ORIGIN) for each in attempts],
+            "tasks": attempts,
             "versions": list(versions.values()),
         }
         return told | {"since": self._since(attempts, told["versions"])} if since else told
@@ -73,9 +73,12 @@ class Provenance:
         return [each for each in self._attempts(ran) if each["snapshot"] == snapshot]
 
     def _attempts(self, query: Document) -> list[Document]:
-        """In the order of their start."""
+        """In the order of their start, each with the author of its commit."""
         tasks = self._records.tasks.find(query, dict.fromkeys(FIELDS, 1))
         found = [attempt for task in tasks for attempt in attempts_of(task)]
+        origins = self._origins({attempt["snapshot"] for attempt in found})
+        for attempt in found:
+            attempt |= origins.get((attempt["snapshot"], attempt["commit"]), dict.fromkeys(_ORIGIN))
         return sorted(found, key=lambda attempt: (str(attempt["started_at"]), attempt["task"]))
 
     def _sample(self, name: str) -> Sample:
@@ -100,13 +103,15 @@ class Provenance:
         """By snapshot, in the order of their first use."""
         versions: dict[str, Document] = {}
         for each in attempts:
-            versions.setdefault(each["snapshot"], picked(each, CODE))
-        told = self._records.refreshes.find({"snapshot": {"$in": list(versions)}, "author": {"$exists": True}})
-        origins = {each["snapshot"]: each for each in told}
-        for snapshot, version in versions.items():
-            version |= {key: origins.get(snapshot, {}).get(key) for key in _ORIGIN}
+            versions.setdefault(each["snapshot"], picked(each, (*CODE, *_ORIGIN)))
+        for version in versions.values():
             version["collected"] = self._collected(version)
         return versions
+
+    def _origins(self, snapshots: set[str]) -> dict[tuple[str, str | None], Document]:
+        """By snapshot and commit, because several commits may have the same files."""
+        told = self._records.refreshes.find({"snapshot": {"$in": sorted(snapshots)}, "author": {"$exists": True}})
+        return {(each["snapshot"], each.get("commit")): picked(each, _ORIGIN) for each in told}
 
     def _collected(self, version: Document) -> str | None:
         """A sentence when the code cannot be fetched back any more."""

@@ -50,7 +50,7 @@ class Bench:
         snapshot = self.store.freeze(TreeSource(self.package), NO_PACKAGES)
         self.catalog.put(described(snapshot.id, heating, driver))
         origin = snapshot.origin
-        facts = {"snapshot": snapshot.id, "author": origin.author, "message": origin.message}
+        facts = {"snapshot": snapshot.id, "commit": origin.commit, "author": origin.author, "message": origin.message}
         self.records.refreshes.insert_one({"_id": new_id(), **facts})
         return self.promote(snapshot)
 
@@ -72,6 +72,12 @@ class Bench:
             dirty=generation.dirty,
             environment=generation.environment,
         )
+
+    def commit(self, author: str, message: str) -> None:
+        """Commit the files as they are."""
+        with git.Repo(self.package.parent) as repo:
+            repo.index.add(["my_lab/__init__.py"])
+            repo.index.commit(message, author=git.Actor(author, f"{author.lower()}@example.org"))
 
     def sample(self, name: str) -> str:
         identifier = new_id()
@@ -133,6 +139,24 @@ def test_each_attempt_is_told_with_the_code_it_ran(bench: Bench) -> None:
         (2, "RUNNING", second["snapshot"]),
     ]
     assert [each["snapshot"] for each in told["versions"]] == [first["snapshot"], second["snapshot"]]
+
+
+def test_the_same_files_in_two_commits_are_told_with_the_author_of_each(bench: Bench) -> None:
+    first = bench.go_live(EDITED)
+    bench.commit("Bob", "Keep the edit")
+    bench.go_live(COMMITTED)
+    second = bench.go_live(EDITED)
+    for pin in (first, second):
+        bench.heat(pin, bench.sample(f"of generation {pin['generation']}"))
+    told = {pin["generation"]: bench.provenance.blame(f"of generation {pin['generation']}") for pin in (first, second)}
+    assert first["snapshot"] == second["snapshot"]
+    made = {number: each["tasks"] + each["versions"] for number, each in told.items()}
+    assert {(each["author"], each["message"], each["dirty"]) for each in made[1]} == {
+        ("Ann <ann@example.org>", "Heat", True)
+    }
+    assert {(each["author"], each["message"], each["dirty"]) for each in made[3]} == {
+        ("Bob <bob@example.org>", "Keep the edit", False)
+    }
 
 
 def test_a_task_that_no_worker_began_made_nothing(bench: Bench) -> None:
