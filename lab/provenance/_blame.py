@@ -78,7 +78,7 @@ class Provenance:
         found = [attempt for task in tasks for attempt in attempts_of(task)]
         origins = self._origins({attempt["snapshot"] for attempt in found})
         for attempt in found:
-            attempt |= origins.get((attempt["snapshot"], attempt["commit"]), dict.fromkeys(_ORIGIN))
+            attempt.update(origins.get((attempt["snapshot"], attempt["commit"]), dict.fromkeys(_ORIGIN)))
         return sorted(found, key=lambda attempt: (str(attempt["started_at"]), attempt["task"]))
 
     def _sample(self, name: str) -> Sample:
