@@ -19,6 +19,8 @@ Lines = list[dict[str, Any]]
 GHOST = "ghost"
 """The run that calls of nobody's carry; see ``chaos_rounds``."""
 
+OPEN_REQUESTS = [RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE]
+
 _CUT_OFF = ("OutcomeUnknown", "DriverRestarted", "its driver process does not answer")
 """What a task may fail with: its driver was killed."""
 
@@ -223,7 +225,7 @@ def _left_over(evidence: Evidence) -> Iterator[str]:
             or device.get("rebind_to")
         ):
             yield f"{name} is {device['state']}, held by {device['holder']}, {device.get('hand_over')}"
-    open_requests = {"status": {"$in": [RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE]}}
+    open_requests = {"status": {"$in": OPEN_REQUESTS}}
     yield from (f"request {each['_id']} is {each['status']}" for each in records.requests.find(open_requests))
     yield from (
         f"experiment {each['_id']} is {each['status']}" for each in records.experiments.find({"status": "RUNNING"})

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from chaos_checks import GHOST, Evidence, unfinished, violations
+from chaos_checks import GHOST, OPEN_REQUESTS, Evidence, unfinished, violations
 from chaos_lab import DEVICES, ChaosLaboratory
 from chaos_order import Order
 from chaos_strikes import Round, Strike, Striker
@@ -204,7 +204,7 @@ class Chaos:
         task = self._eventually(lambda: self.lab.client.experiment(proof), "its task is told")["tasks"][0]
         if self.lab.versions[task["pin"]["commit"]] != self.lab.versions[self._wanted]:
             raise ChaosError(f"The proof ran {task['pin']}, not {self._wanted}.")
-        self._eventually(self._at_rest, "all devices are at rest")
+        self._eventually(self._at_rest, "all devices and requests are at rest")
 
     def _goes_live(self, play: Round) -> bool:
         self._stay_launched()
@@ -221,6 +221,8 @@ class Chaos:
         records = self.lab.records
         if records.refreshes.find_one({"outcome": None}) or active(records.database):
             return False
+        if records.requests.find_one({"status": {"$in": OPEN_REQUESTS}}):
+            return False  # a task ends before what it had is taken back
         current = Generations(records.database).current()
         if current is None or current.commit != self._wanted:
             return False
@@ -280,7 +282,7 @@ class Chaos:
         try:
             records = self.lab.records
             tasks = list(records.tasks.find({"status": {"$nin": ["COMPLETED", "CANCELLED", "ERROR"]}}))
-            requests = list(records.requests.find({"status": {"$in": ["PENDING", "FULFILLED", "NEED_RELEASE"]}}))
+            requests = list(records.requests.find({"status": {"$in": OPEN_REQUESTS}}))
             refreshes = list(records.refreshes.find({"outcome": None}, {"plan": 0, "settings": 0}))
             devices = list(records.devices.find())
         except PyMongoError as error:

@@ -96,9 +96,10 @@ class Laboratory:
             self.cli("stop", "--force")
         finally:
             left = self.left_running()
+            told = [(process, process.cmdline(), process.ppid()) for process in left]
             for process in left:
                 process.kill()
-        assert not left, f"left running: {left}"
+        assert not left, f"left running: {told}"
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this lab: what was started with its state directory in the environment, or works in it."""
