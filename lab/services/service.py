@@ -5,7 +5,9 @@ The server outlives whoever started it. Its record, ``<state>/run/<name>.json``,
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
 import signal
 import socket
@@ -97,8 +99,9 @@ def start(
             return known
         stop(known, grace=1.0)
     command, url = prepare(Endpoint.choose(state_dir, name, same_port=same_port))
+    _save(state_dir, name, url, None)  # whoever starts it may be killed before it can tell which process it is
     service = Service(name, _spawn(state_dir, name, command), url, state_dir)
-    _save(service)
+    _save(state_dir, name, url, service.identity)
     _wait_until_ready(service)
     return service
 
@@ -146,6 +149,7 @@ def _spawn(state_dir: Path, name: str, command: Sequence[str]) -> Identity:
     try:
         return Identity.of(child.pid)
     except ProcessLookupError:
+        _record(state_dir, name).unlink(missing_ok=True)
         raise _startup_error(state_dir, name) from None
 
 
@@ -183,17 +187,28 @@ def _accepts(url: str) -> bool:
     return True
 
 
-def _save(service: Service) -> None:
-    record = {"name": service.name, "identity": service.identity.to_dict(), "url": service.url}
-    write_private(_record(service.state_dir, service.name), json.dumps(record))
+def _save(state_dir: Path, name: str, url: str, identity: Identity | None) -> None:
+    record = {"name": name, "identity": identity and identity.to_dict(), "url": url}
+    write_private(_record(state_dir, name), json.dumps(record))
 
 
 def _load(state_dir: Path, name: str) -> Service | None:
     record = read_record(_record(state_dir, name)) or {}
     try:
-        return Service(record["name"], Identity.from_dict(record["identity"]), record["url"], state_dir)
+        known = record["identity"]
+        identity = Identity.from_dict(known) if known is not None else _unrecorded(_log(state_dir, name))
+        return Service(record["name"], identity, record["url"], state_dir) if identity is not None else None
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _unrecorded(log: Path) -> Identity | None:
+    """The server that was started by somebody who was killed then: it leads a session and writes to ``log``."""
+    for name in os.listdir("/proc") if log.exists() else ():  # noqa: PTH208 - no Path objects are needed
+        with contextlib.suppress(OSError):  # a process that is ending, or is another user's
+            if name.isdigit() and os.getsid(int(name)) == int(name) and log.samefile(f"/proc/{name}/fd/1"):
+                return Identity.of(int(name))
+    return None
 
 
 def _record(state_dir: Path, name: str) -> Path:

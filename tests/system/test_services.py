@@ -17,7 +17,7 @@ import pytest
 import redis
 from pymongo import MongoClient, monitoring
 
-from hotswap.process import DeathWatch
+from hotswap.process import DeathWatch, Identity
 from lab.services import Service, ServiceError, adopt, answers, start_broker, start_database, stop
 from lab.services import database as database_module
 from lab.services import keeper as keeper_module
@@ -70,6 +70,24 @@ def test_a_later_supervisor_adopts_the_server(starter: Callable[[Path], Service]
     found = adopt(state_dir, service.name)
     assert found == service
     assert starter(state_dir) == service
+
+
+def test_a_server_whose_starter_was_killed_before_it_told_of_it_is_adopted(
+    starter: Callable[[Path], Service], state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException): ...
+
+    def killed(identity: Identity) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Identity, "to_dict", killed)
+        starter(state_dir)
+    (name,) = (path.stem for path in (state_dir / "run").iterdir())
+    wait_until(lambda: adopt(state_dir, name) is not None)
+    found = adopt(state_dir, name)
+    assert found is not None
+    assert starter(state_dir) == found
 
 
 def test_a_killed_server_is_not_adopted_and_comes_back_at_the_same_address(
