@@ -188,15 +188,17 @@ def _accepts(url: str) -> bool:
 
 
 def _save(state_dir: Path, name: str, url: str, identity: Identity | None) -> None:
-    record = {"name": name, "identity": identity and identity.to_dict(), "url": url}
-    write_private(_record(state_dir, name), json.dumps(record))
+    process = {"identity": identity.to_dict()} if identity is not None else {}
+    write_private(_record(state_dir, name), json.dumps({"name": name, "url": url, **process}))
 
 
 def _load(state_dir: Path, name: str) -> Service | None:
-    record = read_record(_record(state_dir, name)) or {}
+    record = read_record(_record(state_dir, name))
+    if record is None:
+        return None
     try:
-        known = record["identity"]
-        identity = Identity.from_dict(known) if known is not None else _unrecorded(_log(state_dir, name))
+        known = record.get("identity")
+        identity = Identity.from_dict(known) if known else _unrecorded(_log(state_dir, name))
         return Service(record["name"], identity, record["url"], state_dir) if identity is not None else None
     except (KeyError, TypeError, ValueError):
         return None

@@ -105,7 +105,7 @@ class Striker:
         if kind in ("database", "broker", "managers", "supervisor"):
             try:
                 identity = self._lab.identity(kind)
-            except (FileNotFoundError, ValueError):
+            except (FileNotFoundError, KeyError, ValueError):  # it is just being started
                 return []
             return [(identity, kind, "")] if identity.alive() else []
         found = []
