@@ -30,8 +30,8 @@ test-unit: $(STAMP)  ## the tests that need no server
 test-long: $(STAMP)  ## every test, and the property tests with thousands of examples
 	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --timeout 3600
 
-chaos: $(STAMP)  ## kill the processes of labs at work, KILLS times from SEED on; writes docs/chaos.json
-	$(BIN)/python tests/support/chaos.py --kills $(KILLS) $(if $(SEED),--seed $(SEED)) --results docs/chaos.json
+chaos: $(STAMP)  ## kill each process of labs at work at each step of both cutovers, KILLS times or more; writes docs/chaos.json
+	$(BIN)/python tests/support/chaos.py --kills $(KILLS) --every-step $(if $(SEED),--seed $(SEED)) --results docs/chaos.json
 
 snapshot: $(STAMP)  ## freeze the starter lab into snapshots/
 	$(BIN)/hotswap freeze lab/starter/my_lab --store snapshots

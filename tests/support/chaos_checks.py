@@ -25,6 +25,8 @@ _CUT_OFF = ("OutcomeUnknown", "DriverRestarted", "its driver process does not an
 """What a task may fail with: its driver was killed."""
 
 _OVERLAP_SECONDS = 0.002
+_CLOCK_SECONDS = 1.0
+"""A kill is written down when the process is dead, and what it cut off may be written down before."""
 
 
 class Evidence:
@@ -145,11 +147,23 @@ def _unproved_losses(evidence: Evidence) -> Iterator[str]:
 
 def _failures(evidence: Evidence) -> Iterator[str]:
     for task in evidence.tasks.values():
-        if task["status"] == TaskStatus.ERROR:
-            error = task["error"] or ""
-            drivers = [each for each in evidence.killed if each.kind == "driver"]
-            if not drivers or not any(reason in error for reason in _CUT_OFF):
-                yield f"task {task['_id']} failed: {error.strip() or 'with nothing said'}"
+        error = (task["error"] or "").strip()
+        if task["status"] == TaskStatus.ERROR and not _is_cut_off(evidence, task, error):
+            yield f"task {task['_id']} failed: {error or 'with nothing said'}"
+
+
+def _is_cut_off(evidence: Evidence, task: Document, error: str) -> bool:
+    """Whether the driver of a device that the error names was killed while the task ran."""
+    since, until = task["started_at"].timestamp(), task["ended_at"].timestamp()
+    groups = {
+        device.partition("_")[0] if device.startswith("pair") else device for device in DEVICES if device in error
+    }
+    return any(reason in error for reason in _CUT_OFF) and any(
+        each.kind == "driver"
+        and each.name.startswith(tuple(f"driver-{group}-" for group in groups))
+        and since - _CLOCK_SECONDS < each.at < until + _CLOCK_SECONDS
+        for each in evidence.killed
+    )
 
 
 def _wrong_drivers(evidence: Evidence) -> Iterator[str]:
@@ -205,10 +219,10 @@ def _overlaps(evidence: Evidence) -> Iterator[str]:
         spans[line["run"]] = line["task"], since, line["at"]
     for barrier in barriers_of(evidence.records.database).find():
         at = {step["step"]: step["at"].timestamp() for step in barrier["steps"]}
-        quiet, promoted = at.get(BarrierStep.QUIET), at.get(BarrierStep.PROMOTED)
-        if quiet is not None and promoted is not None:
+        quiet, connected = at.get(BarrierStep.QUIET), at.get(BarrierStep.CONNECTED)
+        if quiet is not None and connected is not None:
             for task, since, until in spans.values():
-                if since < promoted - _OVERLAP_SECONDS and until > quiet + _OVERLAP_SECONDS:
+                if since < connected - _OVERLAP_SECONDS and until > quiet + _OVERLAP_SECONDS:
                     yield f"task {task} ran while barrier {barrier['_id']} had everything apart"
 
 

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from chaos_checks import GHOST, OPEN_REQUESTS, Evidence, unfinished, violations
 from chaos_lab import DEVICES, ChaosLaboratory
 from chaos_order import Order
-from chaos_strikes import Round, Strike, Striker
+from chaos_strikes import AT_RANDOM, Round, Strike, Striker
 from pymongo.errors import PyMongoError
 
 from hotswap.errors import HotswapError, RemoteError
@@ -107,8 +107,8 @@ class Chaos:
     def play(self, play: Round) -> None:
         """One round, to the point where the laboratory is at rest again. Raises ChaosError."""
         commits = f", {play.commits} commits" if play.commits > 1 else ""
-        way, what = "barrier" if play.barrier else "rolling", ", ".join(play.drivers) or "only tasks"
-        self._say(f"{way} cutover, {what} changed{commits}; kill {', then '.join(map(str, play.strikes))}")
+        what = ", ".join(play.drivers) or "only tasks"
+        self._say(f"{play.way} cutover, {what} changed{commits}; kill {', then '.join(map(str, play.strikes))}")
         self._work(self._load.before)
         self.striker.prepare(play.strikes[0])
         self._change(play)
@@ -116,7 +116,8 @@ class Chaos:
         for number, strike in enumerate(play.strikes):
             if number:
                 self.striker.prepare(strike)
-            self._strike(strike)
+            if not self._strike(strike):
+                play.failed.append(strike)
         self._haunt()
         try:
             self._settle(play)
@@ -125,12 +126,14 @@ class Chaos:
         if found := self._violations():
             raise ChaosError("\n".join(found))
 
-    def _strike(self, strike: Strike) -> None:
+    def _strike(self, strike: Strike) -> bool:
+        """Whether it hit what was meant, where it was meant."""
         killed = self.striker.strike(strike)
         if killed is not None and killed.kind == "managers":
             self.order.excuse(killed.at)
         if killed is not None and killed.kind == "supervisor":
             self._eventually(self._relaunch, "the supervisor is launched")
+        return killed is not None and (killed.step != AT_RANDOM or strike.step is None)
 
     # -- work --------------------------------------------------------------------------------------------------------
 
@@ -293,18 +296,28 @@ class Chaos:
 
 
 def attack(
-    folder: Path, rng: random.Random, rounds: list[Round], say: Callable[[str], None], load: Load = Load()
+    folder: Path,
+    rng: random.Random,
+    rounds: Iterable[Round],
+    kills: int,
+    say: Callable[[str], None],
+    load: Load = Load(),
 ) -> Chaos:
-    """Launch a laboratory below an empty folder, play the rounds, and end it. Raises ChaosError."""
+    """Launch a laboratory below an empty folder, play rounds until so many kills are done, and end it.
+
+    Raises ChaosError.
+    """
     lab = ChaosLaboratory(folder / "my_lab", folder / "state")
     lab.create("\n[refresh]\nbarrier_timeout = 30.0\n")
     try:
         lab.launch()
         with Chaos(lab, rng, say, load) as chaos:
-            for number, each in enumerate(rounds, start=1):
+            for play in rounds:
                 began = time.monotonic()
-                chaos.play(each)
-                say(f"  round {number} of {len(rounds)}: well after {time.monotonic() - began:.1f} s")
+                chaos.play(play)
+                say(f"  well after {time.monotonic() - began:.1f} s, {len(chaos.striker.killed)} kills")
+                if len(chaos.striker.killed) >= kills:
+                    break
         return chaos
     finally:
         lab.end()

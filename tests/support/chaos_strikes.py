@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections import Counter
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from chaos_lab import ChaosLaboratory
@@ -25,8 +27,13 @@ REBINDING_STEPS = (*(f"rebinding:{step}" for step in HandOverStep if step is not
 BARRIER_STEPS = (*(f"barrier:{step}" for step in BarrierStep), "rebinding:apart")
 GRANT_STEPS = tuple(f"grant:{step}" for step in ("taken", "fulfilled", "given_back", "released"))
 WORK_STEPS = tuple(f"work:{step}" for step in ("initiated", "running", "moved", "completed"))
-ROLLING = (*REFRESH_STEPS, *REBINDING_STEPS, *GRANT_STEPS, *WORK_STEPS)
-BARRIER = (*REFRESH_STEPS, *BARRIER_STEPS, *REBINDING_STEPS)
+STEPS = {
+    "rolling": (*REFRESH_STEPS, *REBINDING_STEPS, *GRANT_STEPS, *WORK_STEPS),
+    "barrier": (*REFRESH_STEPS, *BARRIER_STEPS, *REBINDING_STEPS),
+}
+"""Of both cutovers, as they follow each other."""
+ENDING_REFRESHES = ("database", "managers", "supervisor")
+"""With one of these a refresh that is under way may end; a barrier is then asked for again when the round settles."""
 EDGES = ("before", "after")
 UNANSWERED = "unanswered"
 """The database is killed when it has done what it was told, and has not said so yet."""
@@ -34,6 +41,9 @@ AT_RANDOM = "at random"
 
 PATIENCE_SECONDS = 15.0
 """How long a step is waited for that may not come, because an earlier kill took the refresh another way."""
+
+TRIES = 3
+"""How often a process is struck at a step until there was such a process and the step came."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +61,20 @@ class Strike:
 
 @dataclass
 class Round:
-    """A commit, or some in a burst, what they change, how they go live, and what is killed meanwhile."""
+    """A commit, or some in a burst, what they change, how they go live, and what is killed meanwhile.
+
+    ``failed`` are the strikes at a step for which the step did not come, or that found no such process.
+    """
 
     drivers: tuple[str, ...]
     barrier: bool
     strikes: list[Strike] = field(default_factory=list)
     commits: int = 1
+    failed: list[Strike] = field(default_factory=list)
+
+    @property
+    def way(self) -> str:
+        return "barrier" if self.barrier else "rolling"
 
 
 @dataclass(frozen=True)
@@ -137,47 +155,90 @@ class Striker:
         return killed
 
 
-def plan(rng: random.Random, kills: int, kinds: tuple[str, ...] = KINDS) -> list[Round]:
-    """Rounds with so many strikes in all, that go through every kind at every step of both cutovers in random order."""
-    rolling = _all_strikes(rng, kinds, ROLLING)
-    barrier = _all_strikes(rng, kinds, BARRIER)
-    rounds: list[Round] = []
-    left = kills
-    while left > 0:
-        is_barrier = rng.random() < 0.35
-        pile = barrier if is_barrier else rolling
-        if not pile:
-            pile.extend(_all_strikes(rng, kinds, BARRIER if is_barrier else ROLLING))
-        strikes = [pile.pop()]
-        strikes += [
-            Strike(rng.choice(kinds), delay=rng.random()) for _ in range(min(left - 1, rng.choice((0, 0, 1, 2))))
-        ]
-        drivers = tuple(
-            name for name in ("station", "pair") if strikes[0].step in REBINDING_STEPS or rng.random() < 0.6
-        )
-        rounds.append(Round(drivers, is_barrier, strikes, commits=1 if is_barrier else rng.choice((1, 1, 1, 3))))
-        left -= len(strikes)
-    return rounds
+class Plan:
+    """Strikes every kind of process at every step of both cutovers, in random order, then all of them again.
+
+    ``struck`` counts what was struck, by way, step and kind; ``left`` what is still to be.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._piles: dict[str, list[Strike]] = {"rolling": [], "barrier": []}
+        self._tries: Counter[tuple[str, str, str]] = Counter()
+        self.struck: Counter[tuple[str, str, str]] = Counter()
+        self._fill()
+
+    @property
+    def left(self) -> int:
+        return sum(map(len, self._piles.values()))
+
+    def rounds(self) -> Generator[Round]:
+        """Without end. What a round tells that it did not strike comes again, a few times."""
+        while True:
+            if not self.left:
+                self._fill()
+            play = self._next()
+            try:
+                yield play
+            finally:  # also after the last one
+                for strike in play.strikes:
+                    self._note(play, strike)
+
+    def never_struck(self) -> list[str]:
+        """What could not be struck: a kind that has no process at that step, or a step that does not come."""
+        tried = [each for each in self._tries if not self.struck[each]]
+        return sorted(f"{kind} at {step}, {way}" for way, step, kind in tried)
+
+    def _next(self) -> Round:
+        sizes = {way: len(pile) for way, pile in self._piles.items()}
+        (way,) = self._rng.choices(list(sizes), weights=list(sizes.values()))
+        strikes = [self._piles[way].pop()]
+        second = self._later(way, strikes[0])
+        if second is not None and self._rng.random() < 0.6:
+            self._piles[way].remove(second)
+            strikes.append(second)
+        elif self._rng.random() < 0.3:
+            strikes.append(Strike(self._rng.choice(KINDS), delay=self._rng.random()))
+        needed = any(strike.step in REBINDING_STEPS for strike in strikes)
+        drivers = tuple(name for name in ("station", "pair") if needed or self._rng.random() < 0.6)
+        commits = 1 if way == "barrier" else self._rng.choice((1, 1, 1, 3))
+        return Round(drivers, way == "barrier", strikes, commits)
+
+    def _later(self, way: str, first: Strike) -> Strike | None:
+        """One at a later step of the refresh; it comes only if the refresh goes on after the first."""
+        order = STEPS[way]
+        if first.kind in ENDING_REFRESHES or first.step not in order:
+            return None
+        later = order[order.index(first.step) + 1 :]
+        return next((strike for strike in reversed(self._piles[way]) if strike.step in later), None)
+
+    def _note(self, play: Round, strike: Strike) -> None:
+        if strike.step is None:
+            return
+        about = (play.way, strike.step, strike.kind)
+        self._tries[about] += 1
+        if strike not in play.failed:
+            self.struck[about] += 1
+        elif self._tries[about] < TRIES:
+            self._piles[play.way].insert(0, strike)
+
+    def _fill(self) -> None:
+        for way, pile in self._piles.items():
+            pile += [Strike(kind, step, self._rng.choice(_edges(kind))) for kind in KINDS for step in STEPS[way]]
+            self._rng.shuffle(pile)
 
 
 def brief_plan(rng: random.Random, kills: int) -> list[Round]:
     """The same in few rounds: each kind of process in turn, one of four at a step; one round in three is a barrier."""
-    kinds = [KINDS[number % len(KINDS)] for number in range(kills)]
-    rng.shuffle(kinds)
+    kinds = [kind for _ in range(0, kills, len(KINDS)) for kind in rng.sample(KINDS, len(KINDS))]
     rounds = []
-    for number, first in enumerate(range(0, kills, 4)):
+    for number, first in enumerate(range(0, len(kinds), 4)):
         is_barrier = number % 3 == 2
         step = rng.choice((REFRESH_STEPS, REBINDING_STEPS, BARRIER_STEPS)[number % 3])
         strikes = [Strike(kinds[first], step, rng.choice(_edges(kinds[first])))]
         strikes += [Strike(kind, delay=rng.random() / 2) for kind in kinds[first + 1 : first + 4]]
         rounds.append(Round(("station", "pair"), is_barrier, strikes))
     return rounds
-
-
-def _all_strikes(rng: random.Random, kinds: tuple[str, ...], steps: tuple[str, ...]) -> list[Strike]:
-    strikes = [Strike(kind, step, edge) for kind in kinds for step in steps for edge in _edges(kind)]
-    rng.shuffle(strikes)
-    return strikes
 
 
 def _edges(kind: str) -> tuple[str, ...]:
