@@ -5,7 +5,7 @@ from __future__ import annotations
 from pymongo.errors import DuplicateKeyError
 
 from lab.catalog import Catalog, Definitions
-from lab.records import PINNED, Device, DeviceState, Position, Records, TaskStatus
+from lab.records import NEEDING, Device, DeviceState, Position, Records
 
 
 class Inventory:
@@ -16,8 +16,8 @@ class Inventory:
         self._catalog = catalog
 
     def pinned(self) -> list[Definitions]:
-        """The definitions that unfinished tasks are pinned to."""
-        bound = {"status": {"$in": [TaskStatus.READY, *PINNED]}, "pin": {"$ne": None}}
+        """The definitions that unfinished tasks are pinned to, also those that still wait for others."""
+        bound = {"status": {"$in": list(NEEDING)}, "pin": {"$ne": None}}
         snapshots = {task["pin"]["snapshot"] for task in self._records.tasks.find(bound, {"pin": 1}) if task["pin"]}
         return [self._catalog.get(snapshot) for snapshot in sorted(snapshots)]
 

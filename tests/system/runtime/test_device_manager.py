@@ -11,7 +11,7 @@ from managed_devices import Managed
 from hotswap.errors import HotswapError, RemoteError
 from lab.managers import devices
 from lab.managers._device_steps import Steps
-from lab.records import Pin, new_task
+from lab.records import NEEDING, Pin, TaskStatus, new_task
 from lab.refusals import ConflictError
 
 pytestmark = pytest.mark.system
@@ -209,13 +209,15 @@ def test_a_driver_that_died_while_the_managers_were_down_is_replaced(managed: Ma
     assert managed.device("other")["connects"] == 1
 
 
-def test_a_removed_device_retires_when_no_unfinished_task_knows_it(managed: Managed) -> None:
+@pytest.mark.parametrize("status", NEEDING)
+def test_a_removed_device_retires_when_no_unfinished_task_knows_it(managed: Managed, status: TaskStatus) -> None:
     managed.describe("c" * 64, {"other": "o1"})
-    task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": "RUNNING", "pin": managed.pin}
+    task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": status, "pin": managed.pin}
     managed.records.tasks.insert_one(task)  # type: ignore[arg-type]
     managed.promote("c" * 64)
     managed.manager.reconcile()
-    assert managed.device("furnace")["state"] == "free"
+    assert (managed.manager.unsettled(), managed.device("furnace")["state"]) == ([], "free")
+    assert managed.records.positions.count_documents({"device": "furnace"}) == 2
     managed.records.tasks.update_one({"_id": task["_id"]}, {"$set": {"status": "COMPLETED"}})
     managed.manager.wake()
     managed.eventually(lambda: managed.device("furnace")["state"] == "retired")
