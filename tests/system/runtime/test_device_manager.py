@@ -225,6 +225,17 @@ def test_a_removed_device_retires_when_no_unfinished_task_knows_it(managed: Mana
     managed.eventually(lambda: managed.records.positions.count_documents({"device": "furnace"}) == 0)
 
 
+def test_a_removed_position_goes_when_no_sample_stands_there(managed: Managed) -> None:
+    managed.records.samples.insert_one({"_id": "s", "name": "s", "position": "furnace/slot/1"})  # type: ignore[typeddict-item]
+    managed.describe("c" * 64, {"other": "o1"})
+    managed.promote("c" * 64)
+    managed.manager.reconcile()
+    assert managed.records.positions.distinct("_id", {"device": "furnace"}) == ["furnace/slot/1"]
+    managed.records.samples.update_one({"_id": "s"}, {"$set": {"position": None}})
+    managed.manager.reconcile()
+    assert managed.records.positions.count_documents({"device": "furnace"}) == 0
+
+
 def test_a_retired_device_comes_back_for_a_retried_task(managed: Managed) -> None:
     managed.describe("c" * 64, {"other": "o1"})
     task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": "ERROR", "pin": managed.pin}
