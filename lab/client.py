@@ -86,6 +86,14 @@ class LabClient:
         """Change parameters of a task that has not started; ``remove`` names those that take their defaults."""
         return self._act(f"tasks/{quote(task_id, safe='')}/edit", parameters=parameters, remove=list(remove))
 
+    def prompts(self, status: str | None = None) -> list[Document]:
+        """What people are asked, those that wait for an answer first."""
+        return list(self.get("prompts", {"status": status}))
+
+    def answer(self, prompt: str, answer: str | None = None, note: str | None = None) -> Document:
+        """Answer a prompt, by its id or the beginning of it; the only option there is may be left out."""
+        return self._act(f"prompts/{quote(prompt, safe='')}/answer", answer=answer, note=note)
+
     def pause(self, device: str) -> Document:
         return self._act(f"devices/{quote(device, safe='')}/pause")
 

@@ -15,3 +15,7 @@ class ConflictError(HotswapError):
 
 class SubmissionError(HotswapError):
     """An experiment that cannot be run as it is written; nothing of it was stored."""
+
+
+class AnswerError(HotswapError):
+    """An answer that a prompt does not offer."""

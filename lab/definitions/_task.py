@@ -79,3 +79,9 @@ class LabView(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait; returns by raising when the task is cancelled meanwhile."""
+
+    def request_user_input(self, prompt: str, options: Sequence[str] = ("OK",)) -> str:
+        """Ask a person and wait, however long it takes; returns the option that the person chose."""
+
+    def request_user_input_with_note(self, prompt: str, options: Sequence[str] = ("OK",)) -> tuple[str, str]:
+        """As `request_user_input`; returns what the person wrote beside the answer, too, empty if nothing."""

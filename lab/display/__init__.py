@@ -5,6 +5,7 @@ from __future__ import annotations
 from lab.display._code import show_barrier, show_collection, show_refresh, show_versions, waits_for
 from lab.display._laboratory import show_devices, show_processes, show_status
 from lab.display._plan import show_plan
+from lab.display._prompts import show_prompts
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "show_experiments",
     "show_plan",
     "show_processes",
+    "show_prompts",
     "show_refresh",
     "show_samples",
     "show_status",

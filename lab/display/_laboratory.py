@@ -24,6 +24,8 @@ def show_status(console: Console, status: Document) -> None:
         console.print(f"[red]stranded:[/] {escape(tasks)} of code version {each['snapshot'][:12]} ({escape(needed)})")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(status["tasks"].items())) or "none"
     console.print(f"tasks: {counts}")
+    if waiting := status.get("prompts"):
+        console.print(f"[yellow]waiting for a person:[/] {waiting} prompt{'s' * (waiting > 1)}, see `lab prompts`")
     columns: list[Column] = [
         ("code version", version),
         ("", lambda each: "current" if each["current"] else "older"),

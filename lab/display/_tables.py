@@ -13,7 +13,7 @@ from rich.text import Text
 Document = dict[str, Any]
 Column = tuple[str, Callable[[Document], object]]
 
-_IDS: Final = ("task", "experiment", "sample", "held by", "state", "status", "code version")
+_IDS: Final = ("task", "experiment", "sample", "prompt", "held by", "state", "status", "code version")
 """Columns whose cells are never broken: they are copied, or searched for."""
 
 _NOTE_WIDTH: Final = 32

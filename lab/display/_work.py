@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
+from lab.display._prompts import asked
 from lab.display._tables import Column, Document, brief, commit_of, first_line, show, show_facts, time, version, words
 
 
@@ -116,7 +117,7 @@ def _where(position: str | None) -> str:
 
 
 def _said(task: Document) -> str:
-    return first_line(task["error"] or task["reason"] or task["message"])
+    return first_line(asked(task) or task["error"] or task["reason"] or task["message"])
 
 
 def _attempt(attempt: Document) -> str:

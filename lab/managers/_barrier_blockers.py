@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from lab.managers.barrier_gate import BarrierStep
+from lab.prompts import Prompt, Prompts
 from lab.records import CLAIMED, DeviceState, Document, HandOverStep, Records, RequestStatus, Task, TaskStatus
 
 AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
@@ -35,8 +36,9 @@ def blockers(records: Records) -> list[Document]:
     tasks = {task["_id"]: task for task in records.tasks.find({"_id": {"$in": sorted(names)}})}
     held = _held(records)
     waits = {each["task"]: each["waits_for"] for each in records.requests.find({"status": RequestStatus.PENDING})}
+    asked = {each["task"]: each for each in Prompts(records).pending()}
     return [
-        *(_blocker(name, tasks.get(name), held[name], waits) for name in sorted(names)),
+        *(_blocker(name, tasks.get(name), held[name], waits, asked.get(name)) for name in sorted(names)),
         *_changing(records),
     ]
 
@@ -56,13 +58,17 @@ def moving(devices: dict[str, str]) -> list[Document]:
     ]
 
 
-def _blocker(name: str, task: Task | None, held: list[str], waits: dict[str, str | None]) -> Document:
+def _blocker(
+    name: str, task: Task | None, held: list[str], waits: dict[str, str | None], prompt: Prompt | None
+) -> Document:
     kind, status = (task["type"], task["status"]) if task else ("", "gone")
     holding = f", holding {', '.join(sorted(held))}" if held else ""
     if name in waits:
         what = f"waits for resources ({waits[name] or 'not decided yet'})"
     elif status == TaskStatus.LOST:
         what = "is LOST; retry or cancel it"
+    elif prompt is not None:
+        what = f"waits for a person ({prompt['text']} `lab answer {prompt['_id']}`)"
     else:
         what = f"is {status}"
     told = f" and says: {task['message']}" if task and task.get("message") and status in CLAIMED else ""

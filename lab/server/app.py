@@ -62,6 +62,8 @@ def create_app(
         "positions": lambda _: views.positions(records),
         "samples": lambda request: backend.provenance.samples(request.query_params.get("version")),
         "samples/{id}/blame": lambda request: backend.provenance.blame(_id(request), since=_asked(request, "since")),
+        "prompts": lambda request: views.prompts(backend.prompts, request.query_params.get("status")),
+        "prompts/{id}": lambda request: backend.prompts.get(_id(request)),
         "versions": lambda _: views.versions(backend),
         "refreshes": lambda _: views.refreshes(records),
         "refreshes/{id}": lambda request: views.refresh(records, _id(request)),
@@ -94,6 +96,9 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "devices/{id}/pause": lambda request, _: _device(backend, request, devices.pause),
         "devices/{id}/release": lambda request, _: _device(backend, request, devices.release),
         "devices/{id}/emergency_stop": lambda request, _: _device(backend, request, devices.emergency_stop),
+        "prompts/{id}/answer": lambda request, body: backend.prompts.answer(
+            _id(request), _text(body, "answer"), _text(body, "note"), _actor(body)
+        ),
         "refresh": lambda _, body: refreshes.request(_text(body, "rev"), _actor(body), "request", **_way(body)),
         "refresh/cancel": lambda _, body: refreshes.cancel(_actor(body)),
         "plan": lambda _, body: refreshes.plan(_text(body, "rev")),

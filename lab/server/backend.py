@@ -20,10 +20,12 @@ from lab.managers.environment import Changes
 from lab.managers.examination import Examiner
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
+from lab.managers.prompts import PromptManager
 from lab.managers.resources import ResourceManager
 from lab.managers.tasks import Send, TaskManager
 from lab.managers.unstarted import Unstarted
 from lab.managers.workers import WorkerManager
+from lab.prompts import Prompts
 from lab.provenance import Provenance
 from lab.records import Document, Pin, Records, pin_to
 from lab.refusals import ConflictError
@@ -131,14 +133,17 @@ class Backend:
             ExperimentManager(records, bus, self._tasks.wake),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.want),
+            PromptManager(records, bus, surroundings.watch),
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
         self.commands = Commands(records, devices.revoke, self._wake)
+        self.prompts = Prompts(records)
         self.unstarted = Unstarted(records, catalog, surroundings.examiner, self._wake)
 
     def start(self) -> None:
         """Start listening, then all managers: each begins with what the database says."""
         self.records.create_indexes()
+        self.prompts.create_indexes()
         self._bus.start()
         for part in self._parts:
             part.start()

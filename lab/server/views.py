@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from pymongo import DESCENDING
 from hotswap.generations import SnapshotRecord, SnapshotState
 from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
+from lab.prompts import Prompt, Prompts
 from lab.records import NEEDING, Document, Records, Task
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
@@ -38,6 +40,7 @@ def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
         "environment": told(backend.environment()),
         "stranded": stranded(backend),
         "tasks": _counts(backend.records),
+        "prompts": len(backend.prompts.pending()),
         "versions": unfinished(backend.records, current.number if current else None),
         "devices": devices(backend.records),
         "workers": list(backend.records.workers.find({}, {"identity.boot_id": 0})),
@@ -118,7 +121,7 @@ def experiment(records: Records, experiment_id: str) -> Document:
         raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
     tasks = {each["_id"]: each for each in records.tasks.find({"experiment": experiment_id})}
     samples = list(records.samples.find({"experiment": experiment_id}))
-    ordered = [tasks[name] for name in document["tasks"] if name in tasks]
+    ordered = _with_prompts(records, [tasks[name] for name in document["tasks"] if name in tasks])
     return {**document, "tasks": ordered, "samples": samples}
 
 
@@ -127,7 +130,15 @@ def tasks(records: Records, query: Mapping[str, str]) -> list[Document]:
     selection = {"parent": None, **{key: query[key] for key in ("status", "experiment") if key in query}}
     fields = dict.fromkeys((*_BRIEF, "created_at", "started_at", "ended_at", "error", "samples", "claim"), 1)
     found = records.database["tasks"].find(selection, fields, sort=[("created_at", DESCENDING)])
-    return list(found.limit(_LIMIT))
+    return _with_prompts(records, list(found.limit(_LIMIT)))
+
+
+def _with_prompts(records: Records, tasks: Sequence[Mapping[str, Any]]) -> list[Document]:
+    """The tasks, each with the prompts for whose answers it waits."""
+    asked = defaultdict(list)
+    for prompt in Prompts(records).pending():
+        asked[prompt["task"]].append({key: prompt[key] for key in ("_id", "text", "options")})
+    return [{**task, "prompts": asked[task["_id"]]} for task in tasks]
 
 
 def task(records: Records, task_id: str) -> Document:
@@ -136,7 +147,7 @@ def task(records: Records, task_id: str) -> Document:
     if found is None:
         raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
     return {
-        **found,
+        **_with_prompts(records, [found])[0],
         "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys(_BRIEF, 1))),
         "requests": list(records.requests.find({"task": task_id})),
     }
@@ -152,6 +163,11 @@ def positions(records: Records) -> list[Document]:
     occupants = {sample["position"]: {"id": sample["_id"], "name": sample["name"]} for sample in standing}
     found = records.database["positions"].find()
     return [{**position, "sample": occupants.get(position["_id"])} for position in found]
+
+
+def prompts(prompts: Prompts, status: str | None) -> list[Prompt]:
+    """Those that wait for an answer first; ``status`` for only those in it."""
+    return prompts.listed(status, _LIMIT)
 
 
 def versions(backend: Backend) -> list[Document]:

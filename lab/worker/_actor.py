@@ -8,14 +8,14 @@ from typing import Any
 
 from hotswap.process import Context
 from lab.drivers.client import Caller
+from lab.patience import patiently
 from lab.records import Claim, Records, Task, TaskStatus, new_id, now
+from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
 from lab.worker._lease import Lease
-from lab.worker._patience import patiently
 from lab.worker._run import TaskRun
 from lab.worker._scope import Scope
 from lab.worker._view import failure
-from lab.worker._watch import Watcher
 
 log = logging.getLogger(__name__)
 

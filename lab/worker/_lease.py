@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from pymongo.errors import PyMongoError
 
+from lab.patience import patiently
 from lab.records import Records, Worker
-from lab.worker._patience import patiently
 
 log = logging.getLogger(__name__)
 

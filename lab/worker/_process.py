@@ -12,9 +12,9 @@ from hotswap.routing import make_broker, queue_name, start_worker
 from hotswap.wire import address_of
 from lab.definitions import set_simulation
 from lab.records import Document, Records, Worker, now
+from lab.watching import Watcher
 from lab.worker._actor import Intake
 from lab.worker._lease import Lease
-from lab.worker._watch import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class WorkerProcess:
         self._context = context
         self._queue = queue_name(context.arguments["lab"], context.snapshot)
         document = _document(context, self._queue)
-        self._watcher = Watcher(records.database)
+        self._watcher = Watcher(records.database, "requests", "tasks", "prompts")
         self._lease = Lease(records, document)
         self._intake = Intake(context, records, self._watcher, self._lease)
         self._broker: dramatiq.Broker = make_broker(context.arguments["broker_url"])

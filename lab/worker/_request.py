@@ -13,8 +13,8 @@ from pymongo.errors import DuplicateKeyError
 from lab.definitions import BaseDevice, ResourceKey
 from lab.drivers.client import DeviceProxy, Line, Route
 from lab.errors import ResourceError, ResourceTimeout
+from lab.patience import patiently
 from lab.records import Grant, Request, RequestStatus, TaskStatus, Want, new_id, now
-from lab.worker._patience import patiently
 from lab.worker._scope import Scope
 
 _REREAD_SECONDS: Final = 5.0

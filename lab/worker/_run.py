@@ -11,8 +11,8 @@ from pymongo.errors import OperationFailure
 
 from lab.definitions import BaseTask, registry
 from lab.errors import ResourceError
+from lab.patience import patiently
 from lab.records import Document, Task, TaskStatus
-from lab.worker._patience import patiently
 from lab.worker._scope import Scope
 from lab.worker._view import TaskView, failure
 

@@ -8,8 +8,8 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from lab.errors import SampleError
+from lab.patience import patiently
 from lab.records import Pin, Records, Sample, Step, now
-from lab.worker._patience import patiently
 
 
 @dataclass(frozen=True)

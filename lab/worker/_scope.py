@@ -10,10 +10,10 @@ from typing import Any
 
 from lab.drivers.client import Caller
 from lab.errors import TaskCancelled
+from lab.patience import patiently
 from lab.records import CLAIMED, Attempt, Claim, Pin, Records, RequestStatus, TaskStatus, ended_attempt, now
+from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
-from lab.worker._patience import patiently
-from lab.worker._watch import Watcher
 
 log = logging.getLogger(__name__)
 

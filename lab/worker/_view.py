@@ -8,10 +8,12 @@ from typing import Any
 
 from lab.definitions import BaseTask, Resources, make_task
 from lab.errors import TaskCancelled
+from lab.patience import patiently
 from lab.plain import to_record
+from lab.prompts import OK
 from lab.records import Document, Task, TaskStatus, new_task, now
 from lab.tracebacks import relative_traceback, sentence
-from lab.worker._patience import patiently
+from lab.worker._asking import ask
 from lab.worker._request import ResourceRequest, Wanted
 from lab.worker._samples import Samples, SeenSample
 from lab.worker._scope import Scope
@@ -79,6 +81,13 @@ class TaskView:
 
     def sleep(self, seconds: float) -> None:
         self._scope.cancellation.sleep(seconds)
+
+    def request_user_input(self, prompt: str, options: Sequence[str] = OK) -> str:
+        return self.request_user_input_with_note(prompt, options)[0]
+
+    def request_user_input_with_note(self, prompt: str, options: Sequence[str] = OK) -> tuple[str, str]:
+        answered = ask(self._scope, prompt, options)
+        return str(answered["answer"]), answered["note"]
 
     def _with_stored(self, returned: Any) -> Any:
         if not self._stored:

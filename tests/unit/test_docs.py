@@ -18,6 +18,7 @@ from hotswap.cli import main as hotswap_cli
 from hotswap.generations import SnapshotState
 from lab.cli import main as lab_cli
 from lab.config import LabConfig
+from lab.prompts import PromptCategory, PromptStatus
 from lab.records import DeviceState, ExperimentStatus, RequestStatus, TaskStatus
 from lab.server.app import create_app
 
@@ -186,7 +187,9 @@ def test_the_reference_names_exactly_the_routes_there_are() -> None:
     assert set(re.findall(r"^\| `((?:GET|POST) [^`]+)` \|", page, re.MULTILINE)) == routes
 
 
-@pytest.mark.parametrize("words", [TaskStatus, ExperimentStatus, RequestStatus, DeviceState, SnapshotState])
+@pytest.mark.parametrize(
+    "words", [TaskStatus, ExperimentStatus, RequestStatus, DeviceState, PromptStatus, PromptCategory, SnapshotState]
+)
 def test_the_reference_names_every_status(words: Any) -> None:
     page = (DOCS / "reference" / "statuses.md").read_text()
     assert not [word for word in words if f"`{word}`" not in page]

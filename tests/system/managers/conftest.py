@@ -180,7 +180,7 @@ class Lab:
             processes=lambda: self.processes,
             shutdown=self.stopped.set,
         )
-        for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers"):
+        for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers", "prompts"):
             self.ground.bus.subscribe(collection, self._changed.set)
         collection = FakeCollection()
         self.new_backend = Backend(

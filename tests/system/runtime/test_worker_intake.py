@@ -12,10 +12,10 @@ from pymongo.errors import OperationFailure
 from hotswap.process import Context, Identity
 from hotswap.wire import listen
 from lab.records import Pin, Records, Task, TaskStatus, Worker, new_task, now
+from lab.watching import Watcher
 from lab.worker._actor import Intake
 from lab.worker._lease import Lease
 from lab.worker._run import TaskRun
-from lab.worker._watch import Watcher
 
 pytestmark = pytest.mark.system
 OLD = "a" * 64
@@ -53,7 +53,7 @@ def intake(records: Records, lease: Lease, tmp_path: Path) -> Intake:
         instance="i",
         arguments={},
     )
-    return Intake(context, records, Watcher(records.database), lease)
+    return Intake(context, records, Watcher(records.database, "tasks"), lease)
 
 
 def add(records: Records) -> str:

@@ -359,3 +359,18 @@ def test_a_sample_that_does_not_exist_is_told_in_a_sentence(running: Path, fake:
     fake.answers["GET /api/samples/s9/blame"] = (404, {"error": "There is no sample 's9'; `lab samples` lists them."})
     result = lab(running, "blame", "s9")
     assert (result.exit_code, result.output) == (2, "lab: There is no sample 's9'; `lab samples` lists them.\n")
+
+
+def test_an_answer_is_sent_with_its_note(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/prompts/3f9a/answer"] = (200, {"answer": "no", "text": "Is it whole?"})
+    shown = lab(running, "answer", "3f9a", "no", "--note", "a crack").output
+    assert shown == "Answered 'no' to: Is it whole?\n"
+    body = fake.seen[0][1]
+    assert (body["answer"], body["note"]) == ("no", "a crack")
+
+
+def test_only_prompts_that_wait_are_listed_unless_all_are_wanted(running: Path, fake: FakeLab) -> None:
+    fake.answers["GET /api/prompts?status=PENDING"] = fake.answers["GET /api/prompts"] = (200, [])
+    lab(running, "prompts")
+    assert lab(running, "prompts", "--all").output == "nobody waits for an answer\n"
+    assert [call for call, _, _ in fake.seen] == ["GET /api/prompts?status=PENDING", "GET /api/prompts"]

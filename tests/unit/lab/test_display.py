@@ -286,3 +286,17 @@ def test_the_status_names_another_environment_and_what_it_strands() -> None:
     lines = shown(display.show_status, status, 200)
     assert lines[1].startswith("environment changed: pydantic 2.11 -> 2.12; no new code goes live until that is undone")
     assert lines[2] == "stranded: Heating t1 of code version 3f9a81cc02d7 (pydantic 2.11 -> 2.12)"
+
+
+def test_a_task_says_for_what_it_waits_that_a_person_has_to_do() -> None:
+    asks = [{"id": "3f9a81cc02d7", "text": "Is it whole?", "options": ["yes", "no"]}]
+    lines = shown(display.show_tasks, [task(prompts=asks, message="loading")], 200)
+    assert lines[-1].endswith("waits for a person: Is it whole? (lab answer 3f9a81cc02d7)")
+
+
+def test_a_prompt_is_shown_with_who_asks_and_what_may_be_answered() -> None:
+    asked = {"id": "3f9a81cc02d7", "status": "PENDING", "asked_at": STARTED, "device": "arm", "task": None}
+    prompt = {**asked, "options": ["yes", "no"], "answer": None, "actor": None, "note": "", "text": "Is it whole?"}
+    told = " ".join(shown(display.show_prompts, [prompt], 160))
+    for expected in ("3f9a81cc02d7", "arm", "yes, no", "Is it whole?"):
+        assert expected in told

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
+from lab import patience
 from lab.errors import SampleError
 from lab.records import Pin
-from lab.worker import _patience
 from lab.worker._samples import Samples
 
 PIN = Pin(snapshot="0" * 64, generation=1, commit=None, dirty=False, environment="e")
@@ -48,7 +48,7 @@ def samples(collection: Collection) -> Samples:
 
 
 def test_a_sample_whose_move_was_not_answered_is_where_it_was_moved_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_patience, "_FIRST_DELAY", 0.0)
+    monkeypatch.setattr(patience, "_FIRST_DELAY", 0.0)
     collection = Collection({"_id": "s1", "name": "quartz", "position": None}, loses=True)
     samples(collection).move("s1", "table/1")
     assert collection.documents["s1"]["position"] == "table/1"

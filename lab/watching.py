@@ -1,4 +1,4 @@
-"""Wakes threads that wait for a document: one change stream for all tasks of a worker process."""
+"""Wakes threads that wait for a document: one change stream for all threads of a process."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ Ring = Callable[[], None]
 
 
 class Watcher:
-    """Rings for changed requests, and for tasks whose cancellation was asked for.
+    """Rings for changed documents of ``collections``; for tasks only when their cancellation was asked for.
 
     A ring is a hint: who hears it looks at the document. After an interruption everybody is rung.
     """
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(self, database: Database[Document], *collections: str) -> None:
         self._database = database
+        self._collections = collections
         self._rings: dict[tuple[str, str], list[Ring]] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -65,7 +66,7 @@ class Watcher:
             self._ended.wait(_REOPEN_SECONDS)
 
     def _listen(self) -> None:
-        pipeline = [{"$match": {"ns.coll": {"$in": ["requests", "tasks"]}}}]
+        pipeline = [{"$match": {"ns.coll": {"$in": list(self._collections)}}}]
         with self._database.watch(pipeline, max_await_time_ms=_AWAIT_MS) as stream:
             self._ring_all()
             while not self._ended.is_set():
@@ -88,6 +89,6 @@ class Watcher:
 
 def _is_news(change: Mapping[str, Any]) -> bool:
     """Workers change tasks all the time; only one change of others matters to them."""
-    if change["ns"]["coll"] == "requests" or change["operationType"] == "replace":
+    if change["ns"]["coll"] != "tasks" or change["operationType"] == "replace":
         return True
     return "cancel_requested" in change.get("updateDescription", {}).get("updatedFields", {})
