@@ -14,6 +14,7 @@ from hotswap.cli._env import env
 from hotswap.cli._freezing import freeze
 from hotswap.cli._keeping import collect, hold, release
 from hotswap.cli._looking import diff, list_snapshots, show
+from hotswap.cli._stopping import stop
 from hotswap.cli._travelling import checkout, export_snapshot, import_archive
 from hotswap.cli._why import why
 from hotswap.cli._working import list_generations, promote, show_current, worker
@@ -45,6 +46,7 @@ for command in (
     import_archive,
     checkout,
     worker,
+    stop,
     promote,
     show_current,
     list_generations,

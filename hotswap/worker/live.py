@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import secrets
 import tempfile
@@ -11,23 +10,25 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from hotswap import wire
 from hotswap.digest import hash_json
 from hotswap.errors import HotswapError, ProcessError, RemoteError, UnknownSnapshotError
-from hotswap.files import write_private
 from hotswap.fleet import Fleet
 from hotswap.generations import FileGenerations
 from hotswap.routing import VersionedBroker
 from hotswap.snapshot import SHORT
 from hotswap.store import Store
+from hotswap.worker.folder import RunFolder
 
 _ENTRY: Final = "hotswap.worker.process:main"
 _HOOK: Final = "hotswap.worker.process:describe"
 _PRELOAD: Final = ("redis", "dramatiq", "hotswap.worker.collecting", "hotswap.worker.process")
 _AGAIN_SECONDS: Final = 30.0
-_SPARE_SECONDS: Final = 5.0
+SPARE_SECONDS: Final = 5.0
+"""What a process has beyond its grace to end, before it is killed."""
+
 _ASK_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,13 @@ class LiveVersions:
         self._app = app
         self._settings = settings
         self._on_failure = on_failure
-        self._run_dir = store.root / "run" / app
-        self._lock = _take_lock(self._run_dir, app)
+        folder = RunFolder(store.root, app)
+        self._run_dir = folder.path
+        self._lock = folder.take()
         self._broker = VersionedBroker(
             settings.broker_url, FileGenerations(store.root, app), namespace=settings.namespace, middleware=[]
         )
-        self._secret = _secret(self._run_dir)
+        self._secret = folder.secret()
         self._fleet = Fleet(store, self._run_dir, self._secret, hook=_HOOK, preload=_PRELOAD)
         self._arguments = {**asdict(settings), "store": str(store.root), "folder": str(Path.cwd())}
         self._adopted = False
@@ -103,7 +105,7 @@ class LiveVersions:
         names = {self._name(snapshot) for snapshot in needed}
         for run in self._fleet.processes():
             if run["kind"] == "process" and run["name"] not in names:
-                self._fleet.stop(run["name"], self._settings.grace + _SPARE_SECONDS)
+                self._fleet.stop(run["name"], self._settings.grace + SPARE_SECONDS)
         for snapshot in self._store.list():
             if snapshot.id not in needed:
                 self._release(snapshot.id)
@@ -153,7 +155,7 @@ class LiveVersions:
         With ``end`` false, version processes go on for the next worker to adopt, if there are any.
         """
         end = end or not any(run["kind"] == "process" for run in self._fleet.processes())
-        self._fleet.close(end=self._adopted and end, grace=self._settings.grace + _SPARE_SECONDS)
+        self._fleet.close(end=self._adopted and end, grace=self._settings.grace + SPARE_SECONDS)
         self._broker.close()
         self._lock.close()
 
@@ -197,7 +199,7 @@ class LiveVersions:
 
     def _end(self, snapshot: str) -> None:
         """Of a version that nobody needs: its process, its template and its hold."""
-        self._fleet.stop(self._name(snapshot), self._settings.grace + _SPARE_SECONDS)
+        self._fleet.stop(self._name(snapshot), self._settings.grace + SPARE_SECONDS)
         self._fleet.release(snapshot)
         self._release(snapshot)
 
@@ -209,27 +211,3 @@ class LiveVersions:
         with suppress(UnknownSnapshotError):  # collected meanwhile
             if held_for(self._app) in self._store.holds(snapshot):
                 self._store.release(snapshot, held_for(self._app))
-
-
-def _take_lock(folder: Path, app: str) -> IO[bytes]:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "lock").open("ab")
-    except OSError as error:
-        raise ProcessError(f"A worker cannot write to {folder} ({error.strerror}); name another store.") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as problem:
-        lock.close()
-        raise ProcessError(
-            f"A worker of {app} runs on this store already: stop it, or name another store."
-        ) from problem
-    return lock
-
-
-def _secret(folder: Path) -> str:
-    """What the processes of this folder know each other by; it outlives the worker, and so do they."""
-    path = folder / "secret"
-    if not path.exists():
-        write_private(path, secrets.token_hex(32))
-    return path.read_text()
