@@ -75,6 +75,9 @@ class Participant(Protocol):
     def warm_up(self, snapshot: Snapshot) -> None:
         """Have workers of the snapshot ready; no task is sent to them yet."""
 
+    def warm_up_known(self, snapshot: str) -> None:
+        """As ``warm_up``, for a snapshot that was live before and is to be again."""
+
     def promoted(self, generation: Generation) -> None:
         """The generation is current from now on."""
 
@@ -200,12 +203,20 @@ class Pipeline:
         self._save(refresh)
 
     def roll_back(self, refresh: Refresh, number: int) -> Document:
-        """Make the snapshot of an earlier generation current again, as a new generation; nothing is frozen."""
+        """Make the snapshot of an earlier generation current again, as a new generation; nothing is frozen.
+
+        Raises HotswapError when that is refused, which the refresh then says, too; UnreachableError as ``run`` does.
+        """
         began = time.monotonic()
         self._reach(refresh, Step.DETECTED, began)
         try:
-            with self._cutover.around(refresh, self._generations.get(number).snapshot, lambda: False):
+            snapshot = self._generations.get(number).snapshot
+            self._participant.warm_up_known(snapshot)
+            self._reach(refresh, Step.READY, began)
+            with self._cutover.around(refresh, snapshot, lambda: False):
                 self._roll_back(refresh, number, began)
+        except UnreachableError:
+            raise  # says nothing about the code
         except HotswapError as error:
             _note(refresh, error.outcome if isinstance(error, NotCutOverError) else Outcome.REJECTED, error)
             self._save(refresh)

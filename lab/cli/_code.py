@@ -88,7 +88,7 @@ def refresh(folder: Path | None, rev: str | None, barrier: bool | None, cancel: 
         return
     facts = _ended(client, client.refresh(rev, barrier=barrier, wait=False))
     print_facts(as_json, facts, display.show_refresh)
-    if facts.get("error"):
+    if facts["outcome"] not in ("live", "unchanged", "superseded"):
         sys.exit(2)
 
 
@@ -111,6 +111,8 @@ def rollback(folder: Path | None, generation: int, barrier: bool | None, as_json
     client = client_of(config_of(folder))
     facts = _ended(client, client.roll_back(generation, barrier=barrier, wait=False))
     print_facts(as_json, facts, display.show_refresh)
+    if facts["outcome"] != "live":
+        sys.exit(2)
 
 
 def _ended(client: LabClient, refresh: dict[str, Any]) -> dict[str, Any]:

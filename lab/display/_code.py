@@ -52,14 +52,16 @@ def _some(names: list[str]) -> str:
 def show_refresh(console: Console, refresh: Document) -> None:
     """How a refresh or a rollback ended, in a sentence, then what it changed."""
     seconds = refresh["steps"][-1]["seconds"] if refresh["steps"] else 0.0
+    error = escape(refresh.get("error") or "")
     said = {
         "live": f"[green]Live[/]: {version(refresh)}, after {seconds:.2f} s.",
         "unchanged": f"Nothing to do: {commit_of(refresh) or 'this code'} is current already.",
-        "superseded": "Superseded: newer code came meanwhile, and goes live in its place.",
-        "undone": f"[yellow]Undone[/], the lab goes on as it was: {escape(refresh.get('error') or '')}",
-        "rejected": f"[red]Rejected[/], the lab goes on as it was: {escape(refresh.get('error') or '')}",
+        "superseded": f"Superseded: {error or 'newer code came meanwhile, and goes live in its place.'}",
+        "interrupted": f"[yellow]Interrupted[/], the lab goes on as it was: {error}",
+        "undone": f"[yellow]Undone[/], the lab goes on as it was: {error}",
+        "rejected": f"[red]Rejected[/], the lab goes on as it was: {error}",
     }
-    console.print(said.get(refresh["outcome"], f"The refresh is {refresh['outcome']}."), soft_wrap=True)
+    console.print(said[refresh["outcome"]], soft_wrap=True)
     if refresh["outcome"] == "live" and refresh.get("plan"):
         show_plan(console, refresh["plan"])
 

@@ -257,8 +257,10 @@ _NEXT: Final = dict(pairwise(_STEPS))
 
 
 def _undone(document: Document) -> NotCutOverError:
-    reason = f"The barrier was undone, because {document['reason']}; nothing was changed: refresh again."
-    return NotCutOverError(reason, Outcome.SUPERSEDED if document.get("superseded") else Outcome.UNDONE)
+    superseded = bool(document.get("superseded"))
+    then = "" if superseded else ": refresh again"
+    reason = f"The barrier was undone, because {document['reason']}; nothing was changed{then}."
+    return NotCutOverError(reason, Outcome.SUPERSEDED if superseded else Outcome.UNDONE)
 
 
 def _at(document: Document) -> Document:

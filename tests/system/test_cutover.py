@@ -52,6 +52,9 @@ class Application:
     def warm_up(self, snapshot: Snapshot) -> None:
         self._note("warm_up")
 
+    def warm_up_known(self, snapshot: str) -> None:
+        self._note("warm_up_known")
+
     def promoted(self, generation: Generation) -> None:
         self.live.append(generation.number)
 
@@ -218,6 +221,21 @@ def test_rolling_back_is_a_new_generation_of_old_code(
     assert current is not None
     assert (told["outcome"], current.number, current.rolled_back_to) == (Outcome.LIVE, 3, 1)
     assert current.snapshot == snapshot("a").id
+
+
+def test_a_roll_back_that_is_refused_says_so_and_changes_nothing(
+    pipeline: Pipeline, application: Application, generations: Generations, database: Database[dict[str, Any]]
+) -> None:
+    pipeline.run(refresh())
+    before = generations.current()
+    application.failures["warm_up_known"] = SourceError("install numpy 1.0 again")
+    back = refresh()
+    with pytest.raises(SourceError):
+        pipeline.roll_back(back, 1)
+    kept = database["refreshes"].find_one({"_id": back.id})
+    assert kept is not None
+    assert (kept["outcome"], kept["error"]) == (Outcome.REJECTED, "install numpy 1.0 again")
+    assert generations.current() == before
 
 
 def test_rolling_back_to_what_never_was_is_refused(pipeline: Pipeline) -> None:

@@ -201,8 +201,6 @@ class RefreshManager:
             self._roll_back(refresh, generation, None)
         except (HotswapError, PyMongoError) as error:
             log.warning("Generation %d was not made current again: %s", generation, error)
-            if refresh.outcome is None:
-                self._pipeline.abandon(refresh, str(error))
 
     def _roll_back(self, refresh: Refresh, generation: int, current: int | None) -> Document:
         snapshot = self._generations.get(generation).snapshot
@@ -210,8 +208,14 @@ class RefreshManager:
             now = self._generations.current()
             if current is not None and (now is None or now.number != current):
                 raise HotswapError(f"Generation {current} is not current any more, so it is not rolled back.")
-            self._participant.warm_up_known(snapshot)
-            return self._pipeline.roll_back(refresh, generation)
+            try:
+                return self._pipeline.roll_back(refresh, generation)
+            except Exception as error:  # whatever it was, whoever looks at the refresh must see that it has ended
+                if refresh.outcome is None:
+                    self._close(refresh, error)
+                else:
+                    self._participant.dismiss(snapshot)
+                raise
 
     def _refresh(self, actor: str, trigger: str, rev: str | None = None, *, barrier: bool | None = None) -> Refresh:
         """A refresh that says under which settings it runs: they are read at launch, and no snapshot has them."""
@@ -333,13 +337,17 @@ class RefreshManager:
         return True
 
     def _abandon(self, ticket: _Ticket, error: Exception) -> None:
+        ticket.fail(HotswapError(self._close(ticket.refresh, error)))
+
+    def _close(self, refresh: Refresh, error: Exception) -> str:
+        """End a refresh that ran into something that says nothing about the code; returns how that is told."""
         reason = f"The refresh failed: {error}; see the log of the managers."
         try:
-            self._pipeline.abandon(ticket.refresh, reason)
-            self._records.log("refresh.failed", ticket.refresh.id, error=reason)
+            self._pipeline.abandon(refresh, reason)
+            self._records.log("refresh.failed", refresh.id, error=reason)
         except PyMongoError as gone:
             log.warning("That a refresh failed could not be written down: %s", gone)
-        ticket.fail(HotswapError(reason))
+        return reason
 
     def _tell(self, document: Document) -> None:
         if document["outcome"] == Outcome.REJECTED:

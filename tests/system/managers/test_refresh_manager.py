@@ -15,7 +15,7 @@ from pymongo.errors import AutoReconnect
 
 from hotswap.cutover import Outcome
 from hotswap.environment import Environment
-from hotswap.errors import DescribeError, HotswapError, SourceError
+from hotswap.errors import DescribeError, HotswapError, SourceError, UnreachableError
 from hotswap.generations import Generations
 from hotswap.snapshot import FileEntry, Origin, Snapshot
 from hotswap.store import Store
@@ -34,6 +34,7 @@ class Participant:
         self.describing = threading.Event()
         self.described: list[str] = []
         self.failure: HotswapError | None = None
+        self.no_way_back: Exception | None = None
         self.other_environment = False
 
     def freeze(self, rev: str | None) -> Snapshot:
@@ -62,7 +63,8 @@ class Participant:
         pass
 
     def warm_up_known(self, snapshot: str) -> None:
-        pass
+        if self.no_way_back is not None:
+            raise self.no_way_back
 
     def meets_another_environment(self) -> bool:
         return self.other_environment
@@ -294,6 +296,29 @@ def test_rolling_back_makes_a_new_generation(manager: RefreshManager) -> None:
     manager.start()
     manager.request("next", "ada", "test")
     assert manager.roll_back(1, "ada")["generation"] == 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (PolicyError("Install numpy 1.0 again."), Outcome.REJECTED),
+        (UnreachableError("The zygote does not answer."), Outcome.INTERRUPTED),
+        (AutoReconnect("restarting"), Outcome.INTERRUPTED),
+    ],
+)
+def test_a_roll_back_that_nobody_waits_for_says_itself_how_it_ended(
+    manager: RefreshManager, records: Records, participant: Participant, failure: Exception, outcome: Outcome
+) -> None:
+    manager.start()
+    participant.no_way_back = failure
+    with records.refreshes.watch(full_document="updateLookup", max_await_time_ms=500) as changes:
+        begun = manager.roll_back(1, "ada", wait=False)
+        assert begun["outcome"] is None
+        while (change := changes.try_next()) is None or change["fullDocument"]["outcome"] is None:
+            pass
+    kept = records.refreshes.find_one({"_id": begun["_id"]})
+    assert kept is not None
+    assert (kept["outcome"], str(failure) in kept["error"]) == (outcome, True)
 
 
 def test_only_the_generation_that_is_meant_is_rolled_back(manager: RefreshManager) -> None:

@@ -323,10 +323,24 @@ def test_a_rejected_refresh_exits_with_2(running: Path, fake: FakeLab) -> None:
     assert "Rejected, the lab goes on as it was: tasks.py:3: invalid syntax [here]" in result.output
 
 
-@pytest.mark.parametrize("outcome", ["unchanged", "superseded", "interrupted"])
-def test_other_outcomes_are_told(running: Path, fake: FakeLab, outcome: str) -> None:
-    fake.answers["POST /api/rollback"] = (200, {**VERSION, "outcome": outcome, "steps": []})
-    assert lab(running, "rollback", "1").exit_code == 0
+@pytest.mark.parametrize(
+    ("outcome", "said"), [("unchanged", "commit c0ffeec0 is current already"), ("superseded", "newer code came")]
+)
+def test_a_refresh_that_need_not_go_live_is_done(running: Path, fake: FakeLab, outcome: str, said: str) -> None:
+    fake.answers["POST /api/refresh"] = (200, {**VERSION, "outcome": outcome, "steps": []})
+    result = lab(running, "refresh")
+    assert (result.exit_code, said in result.output) == (0, True)
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "undone", "interrupted", "superseded"])
+@pytest.mark.parametrize("command", [["refresh"], ["rollback", "1"]])
+def test_what_did_not_go_live_says_why(running: Path, fake: FakeLab, command: list[str], outcome: str) -> None:
+    ended = {"outcome": outcome, "steps": [], "error": "Install numpy 1.0 [again]."}
+    fake.answers[f"POST /api/{command[0]}"] = (200, ended)
+    result = lab(running, *command)
+    assert result.exit_code == (0 if (command, outcome) == (["refresh"], "superseded") else 2)
+    assert result.output.startswith(outcome.capitalize())
+    assert "Install numpy 1.0 [again]." in result.output
 
 
 def test_a_collection_tells_what_stays_and_what_goes(running: Path, fake: FakeLab) -> None:
