@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Self, cast
 
 from ._position import SamplePosition
@@ -85,6 +86,17 @@ class BaseDevice(ABC):
     def set_message(self, message: str) -> None:
         """Show ``message`` beside the device on the dashboard."""
         self._message = message
+
+    def request_maintenance(
+        self,
+        prompt: str,
+        options: Sequence[str] = ("OK",),  # noqa: ARG002 - for its driver process, which puts its own method in place
+    ) -> str:
+        """Ask a person and wait, however long it takes; returns the option that the person chose.
+
+        An emergency stop, and whatever takes the device from its task, ends the wait by raising `DeviceError`.
+        """
+        raise RuntimeError(f"device {self.name} asks {prompt!r}, but only a connected device of a lab can ask people")
 
     @property
     def message(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from pymongo import MongoClient
@@ -10,6 +11,7 @@ from hotswap.generations import Generations, UnknownGenerationError
 from hotswap.process import Context, serve
 from lab.definitions import set_simulation
 from lab.drivers._journal import Journal
+from lab.drivers._maintenance import Maintenance
 from lab.drivers._server import DriverServer
 from lab.records import Document, Records
 
@@ -26,8 +28,9 @@ def main(context: Context) -> None:
     """
     arguments = context.arguments
     set_simulation(arguments.get("simulation", True))
-    journal = Journal(lambda: _records(context), lambda records: _origin(context, records))
-    server = DriverServer(arguments["devices"], context.tree, journal, _facts(context))
+    records = cache(lambda: _records(context))
+    journal = Journal(records, lambda records: _origin(context, records))
+    server = DriverServer(arguments["devices"], context.tree, journal, _facts(context), Maintenance(records))
     try:
         serve(context, server.handlers(), server.idle)
     finally:

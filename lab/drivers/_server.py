@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.drivers._faults import CallFailed
 from lab.drivers._journal import Journal
+from lab.drivers._maintenance import Maintenance
 from lab.drivers._slot import Call, Slot
 from lab.errors import DeviceError
 from lab.records import Document
@@ -19,10 +20,18 @@ log = logging.getLogger(__name__)
 class DriverServer:
     """The devices of one share group. ``facts`` tells the snapshot and driver digest that each journal entry names."""
 
-    def __init__(self, devices: list[str], tree: Path, journal: Journal, facts: Mapping[str, Document]) -> None:
+    def __init__(
+        self,
+        devices: list[str],
+        tree: Path,
+        journal: Journal,
+        facts: Mapping[str, Document],
+        maintenance: Maintenance,
+    ) -> None:
         self._journal = journal
         self._facts = facts
-        self._slots = {name: Slot(name, tree, self._record, journal.message) for name in devices}
+        self._maintenance = maintenance
+        self._slots = {name: Slot(name, tree, self._record, journal.message, maintenance) for name in devices}
 
     def handlers(self) -> dict[str, Callable[..., Any]]:
         """What the wire offers; see ``Slot`` for the meaning and the errors of each."""
@@ -50,6 +59,7 @@ class DriverServer:
                 slot.disconnect()
             except CallFailed as error:
                 log.warning("Device %s did not disconnect: %s", slot.name, error)
+        self._maintenance.close()
         self._journal.close()
 
     def _grant(self, device: str, fence: int, task: str) -> None:

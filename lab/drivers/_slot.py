@@ -6,7 +6,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,25 @@ from typing import Any, Final
 
 from lab.definitions import BaseDevice, build_device
 from lab.drivers._faults import CallFailed
+from lab.drivers._maintenance import Maintenance
 from lab.drivers._state import exported_state, imported_state, verified_state
 from lab.errors import DeviceError, FenceError
 from lab.plain import to_plain
+from lab.prompts import OK
 from lab.records import Document, now
 
 log = logging.getLogger(__name__)
 
 _NOT_CALLABLE: Final = frozenset(
-    {"connect", "disconnect", "set_message", "export_state", "import_state", "verify_state"}
+    {
+        "connect",
+        "disconnect",
+        "set_message",
+        "request_maintenance",
+        "export_state",
+        "import_state",
+        "verify_state",
+    }
 )
 _AT_ONCE: Final = "emergency_stop"
 _ACKNOWLEDGE: Final = 0.2
@@ -43,16 +53,23 @@ class Call:
 class Slot:
     """Guards one device. Calls to it take turns; fences and emergency stops never wait for them.
 
-    ``on_call`` is told of each call that was executed, ``on_message`` of each message the device sets.
+    ``on_call`` is told of each call that was executed, ``on_message`` of each message the device sets;
+    ``maintenance`` asks people for it.
     """
 
     def __init__(
-        self, name: str, tree: Path, on_call: Callable[[Document], None], on_message: Callable[[str, str], None]
+        self,
+        name: str,
+        tree: Path,
+        on_call: Callable[[Document], None],
+        on_message: Callable[[str, str], None],
+        maintenance: Maintenance,
     ) -> None:
         self.name = name
         self._tree = tree
         self._on_call = on_call
         self._on_message = on_message
+        self._maintenance = maintenance
         self._device: BaseDevice | None = None
         self._open = False
         self._stopped = False
@@ -62,6 +79,7 @@ class Slot:
         self._granted: int | None = None
         self._floor = 0
         self._busy = False
+        self._calling: int | None = None
 
     @property
     def connected(self) -> bool:
@@ -107,6 +125,7 @@ class Slot:
 
     def disconnect(self) -> None:
         """Close the connection and forget the device, even when closing fails. Raises CallFailed."""
+        self._maintenance.interrupt(self.name, "it is disconnected")
         with self._turn:
             if self._device is None:
                 return
@@ -128,11 +147,16 @@ class Slot:
             self._granted = self._floor = fence
 
     def revoke(self, fence: int) -> None:
-        """From now on no call with this fence or a lower one is executed; one under way is left to end."""
+        """From now on no call with this fence or a lower one is executed.
+
+        One under way is left to end, but does not wait for a person any more.
+        """
         with self._state:
             self._floor = max(self._floor, fence)
             if self._granted is not None and self._granted <= fence:
                 self._granted = None
+        if (thread := self._calling) is not None:
+            self._maintenance.interrupt(self.name, "it was taken from the task that called it", thread)
 
     def call(self, call: Call) -> Any:
         """Execute a method and return its result as plain data.
@@ -145,11 +169,11 @@ class Slot:
             return self._execute(call)
         with self._turn:
             self._check(call)  # it may have been revoked while the call waited for its turn
-            self._busy = True
+            self._busy, self._calling = True, threading.get_ident()
             try:
                 return self._execute(call)
             finally:
-                self._busy = False
+                self._busy, self._calling = False, None
 
     def export_state(self) -> Any:
         """What the next driver has to know, plain and small; None for nothing. Raises DeviceError, CallFailed."""
@@ -185,6 +209,7 @@ class Slot:
         stopping = _Stopping(device)
         stopping.start()
         stopping.join(_ACKNOWLEDGE)
+        self._maintenance.interrupt(self.name, "it was stopped in an emergency")
         if stopping.error is not None:
             raise CallFailed(stopping.error, self._tree) from stopping.error
         return not stopping.is_alive()
@@ -233,7 +258,7 @@ class Slot:
             )
 
     def _listen(self, device: BaseDevice) -> None:
-        """Hear of messages as they are set, also of those set by threads of the driver."""
+        """Hear of messages and prompts as they come, also of those of threads of the driver."""
         set_message = device.set_message
 
         def heard(message: str) -> None:
@@ -241,6 +266,10 @@ class Slot:
             self._on_message(self.name, device.message)
 
         device.__dict__["set_message"] = heard
+        device.__dict__["request_maintenance"] = self._ask
+
+    def _ask(self, prompt: str, options: Sequence[str] = OK) -> str:
+        return self._maintenance.ask(self.name, prompt, options, lambda: self._refuse_stopped("request_maintenance"))
 
     def _execute(self, call: Call) -> Any:
         started, error = time.monotonic(), ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -51,7 +52,7 @@ def arm() -> Arm:
 @pytest.fixture
 def slot(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Slot:
     monkeypatch.setattr(_slot, "build_device", lambda _name: arm)
-    return Slot("arm", Path(), lambda _entry: None, lambda _name, _message: None)
+    return Slot("arm", Path(), lambda _entry: None, lambda _name, _message: None, MagicMock())
 
 
 def reach(fence: int, method: str = "reach") -> Call:
