@@ -70,6 +70,13 @@ def install_hook(repo: Path) -> None:
         opened.close()
 
 
+def is_hooked(repo: Path) -> bool:
+    """Whether every hook of `install_hook` is there. Raises TriggerError when ``repo`` is no git working tree."""
+    with _open(repo) as opened:
+        hooks = Path(repo, opened.git.rev_parse("--git-path", "hooks"))
+        return all(_is_ours(hooks / name) for name in HOOKS)
+
+
 class _Trigger(ABC):
     """A thread that watches paths and reacts; an exception is logged and the watching goes on."""
 

@@ -7,29 +7,23 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from blake3 import blake3
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from hotswap.errors import HotswapError
+from lab.overrides import Key, Table, overridden
+from lab.section import ConfigError, Section, revealed
 
 FILE_NAME = "lab.toml"
 DEFAULT_PORT = 8895
 RESERVED_PACKAGES = frozenset({"hotswap", "lab"})
 
 
-class ConfigError(HotswapError):
-    """The settings cannot be used."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class General(_Section):
+class General(Section):
     """``[general]``: what the lab is and how it takes new code. Paths are absolute once loaded.
 
     ``pin``: what is bound to the code that is current at its dispatch, each task, or an experiment with its first one.
@@ -46,7 +40,7 @@ class General(_Section):
     pin: Literal["task", "experiment"] = "task"
 
 
-class Server(_Section):
+class Server(Section):
     """``[server]``: where the HTTP API listens; port 0 takes any free one."""
 
     host: str = "127.0.0.1"
@@ -63,19 +57,29 @@ class Server(_Section):
         return self
 
 
-class MongoDB(_Section):
+class MongoDB(Section):
     """``[mongodb]``: without a ``uri`` the lab starts a database of its own."""
 
     uri: str | None = Field(default=None, repr=False)
+    uri_env: str | None = None
+    uri_file: Path | None = None
+
+    def revealed(self, environ: Mapping[str, str]) -> MongoDB:
+        return self.model_copy(update=revealed("mongodb.uri", self.uri, self.uri_env, self.uri_file, environ))
 
 
-class Broker(_Section):
+class Broker(Section):
     """``[broker]``: without a ``url`` the lab starts a broker of its own."""
 
     url: str | None = Field(default=None, repr=False)
+    url_env: str | None = None
+    url_file: Path | None = None
+
+    def revealed(self, environ: Mapping[str, str]) -> Broker:
+        return self.model_copy(update=revealed("broker.url", self.url, self.url_env, self.url_file, environ))
 
 
-class Worker(_Section):
+class Worker(Section):
     """``[worker]``: ``capacity`` is how many tasks one worker process runs at once.
 
     ``memory_mb`` is what all workers and driver processes may use together: over it new ones wait, none is ended.
@@ -85,7 +89,7 @@ class Worker(_Section):
     memory_mb: int | None = Field(default=None, ge=256)
 
 
-class Refresh(_Section):
+class Refresh(Section):
     """``[refresh]``: limits while new code is imported (seconds, MB), and how long a save must settle.
 
     ``on_failure``: what follows when a device does not connect with its new driver and keeps the one before.
@@ -99,7 +103,7 @@ class Refresh(_Section):
     barrier_timeout: float = Field(default=3600.0, gt=0)
 
 
-class Code(_Section):
+class Code(Section):
     """``[code]``: what is frozen beside the lab package; paths are absolute once loaded.
 
     With ``remote`` the watched branch is that repository's, asked every ``fetch_interval`` seconds.
@@ -111,7 +115,7 @@ class Code(_Section):
     fetch_interval: float = Field(default=30.0, ge=1)
 
 
-class Policy(_Section):
+class Policy(Section):
     """``[policy]``: which code may go live; paths are absolute once loaded.
 
     ``queued`` is for tasks that wait and that new code does not take: the code is refused, or they are held, or kept on
@@ -127,14 +131,14 @@ class Policy(_Section):
     queued: Literal["refuse", "hold", "keep"] = "hold"
 
 
-class Snapshots(_Section):
+class Snapshots(Section):
     """``[snapshots]``: which code is kept though nothing at work needs it; see ``lab collect``."""
 
     keep_generations: int = Field(default=20, ge=1)
     keep_days: int | None = Field(default=None, ge=1)
 
 
-class LabConfig(_Section):
+class LabConfig(Section):
     """All settings of one laboratory; see `load`."""
 
     lab_dir: Path
@@ -162,6 +166,14 @@ class LabConfig(_Section):
         general = {key: getattr(self.general, key) for key in ("simulation", "trigger", "branch", "cutover", "pin")}
         policy = self.policy.model_dump(mode="json")
         return {"general": general, "code": self.code.model_dump(mode="json"), "policy": policy}
+
+    def revealed(self, environ: Mapping[str, str] = os.environ) -> LabConfig:
+        """The same with every secret in its place. Raises ConfigError when one cannot be had."""
+        try:
+            found = {"mongodb": self.mongodb.revealed(environ), "broker": self.broker.revealed(environ)}
+        except ConfigError as error:
+            raise ConfigError(f"{self.path}: {error}") from error
+        return self.model_copy(update=found)
 
     @property
     def path(self) -> Path:
@@ -193,14 +205,45 @@ class LabConfig(_Section):
             raise ConfigError(f"{file}: general.package names {package}, which holds no __init__.py: correct the path")
 
 
+@dataclass(frozen=True)
+class Written:
+    """What is written about a lab: ``table`` as the file and the environment say; the keys that each of them gave."""
+
+    file: Path
+    table: Table
+    in_file: Table
+    variables: Mapping[Key, str]
+
+    def origin(self, key: Key) -> str:
+        """Where to look for the value of a key, or for the values of a table."""
+        for given, name in self.variables.items():
+            if key[: len(given)] == given:
+                return f"the environment variable {name}"
+        inside = [name for given, name in self.variables.items() if given[: len(key)] == key]
+        return f"{self.file} with {', '.join(inside)}" if inside else str(self.file)
+
+
 def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> LabConfig:
     """Load the settings from a file, from a folder or the nearest one above it (default: the current one).
 
-    ``LAB_STATE_DIR`` and ``LAB_PORT`` in ``environ`` win over the file. Raises `ConfigError`, one sentence
-    with file, key, reason and what to do.
+    ``HOTSWAP_LAB__SECTION__KEY``, ``LAB_STATE_DIR`` and ``LAB_PORT`` in ``environ`` win over the file. Raises
+    `ConfigError`, one sentence with file or variable, key, reason and what to do. Secrets stay where they are, see
+    `LabConfig.revealed`.
     """
+    return settings_of(read(path, environ), environ)
+
+
+def read(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> Written:
+    """What the file and the environment say, not checked yet; as `load` finds it."""
     file = _find(Path.cwd() if path is None else Path(path))
-    table = _override(_parse(file), environ)
+    in_file = _parse(file)
+    table, variables = overridden(in_file, environ)
+    return Written(file, table, in_file, variables)
+
+
+def settings_of(written: Written, environ: Mapping[str, str] = os.environ) -> LabConfig:
+    """The settings that were written; raises `ConfigError`."""
+    file, table = written.file, _placed(written.table, written.file.parent)
     general = table.setdefault("general", {})
     if not isinstance(general, dict):
         raise ConfigError(f"{file}: general must be a table: write it as [general]")
@@ -208,11 +251,23 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ
     _place_extra(file, table.get("code"))
     _place_signers(file, table.get("policy"))
     if "lab_dir" in table:
-        raise ConfigError(f"{file}: there is no key 'lab_dir': remove it")
+        raise ConfigError(f"{written.origin(('lab_dir',))}: there is no key 'lab_dir': remove it")
     try:
         return LabConfig.model_validate({**table, "lab_dir": file.parent})
     except ValidationError as error:
-        raise ConfigError(_sentence(file, error)) from error
+        raise ConfigError(_sentence(written, error)) from error
+
+
+def _placed(table: Table, folder: Path) -> Table:
+    """A copy, in which the files that hold secrets are relative to ``folder`` no more."""
+
+    def place(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return _placed(value, folder)
+        is_file = key.endswith("_file") and isinstance(value, str)
+        return folder / Path(value).expanduser() if is_file else value
+
+    return {key: place(key, value) for key, value in table.items()}
 
 
 def _find(start: Path) -> Path:
@@ -237,20 +292,11 @@ def _parse(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file} cannot be read ({error.strerror}): allow this user to read it") from error
 
 
-def _override(table: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    if not (port := environ.get("LAB_PORT")):
-        return table
-    if not port.isdecimal():
-        raise ConfigError(f"the environment variable LAB_PORT is {port!r}: set it to a port number, 0 for any")
-    server = table.get("server", {})
-    return {**table, "server": {**server, "port": int(port)}} if isinstance(server, dict) else table
-
-
 def _fill_general(file: Path, general: dict[str, Any], environ: Mapping[str, str]) -> None:
     lab_dir = file.parent
     name = str(general.setdefault("name", lab_dir.name))
     general["package"] = _package(file, general.get("package"))
-    state_dir = environ.get("LAB_STATE_DIR") or general.get("state_dir")
+    state_dir = general.get("state_dir")
     general["state_dir"] = (
         lab_dir / Path(str(state_dir)).expanduser() if state_dir else _default_state_dir(lab_dir, name, environ)
     )
@@ -309,10 +355,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _sentence(file: Path, error: ValidationError) -> str:
+def _sentence(written: Written, error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
+    where = written.origin(tuple(str(part) for part in first["loc"]))
     key = ".".join(str(part) for part in first["loc"]) or "the settings"
     if first["type"] == "extra_forbidden":
-        return f"{file}: there is no key {key!r}: correct or remove it"
+        return f"{where}: there is no key {key!r}: correct or remove it"
     reason = str(first.get("ctx", {}).get("error", "")) or first["msg"][:1].lower() + first["msg"][1:]
-    return f"{file}: {key}: {reason}"
+    return f"{where}: {key}: {reason}"

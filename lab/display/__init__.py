@@ -6,6 +6,7 @@ from lab.display._code import show_barrier, show_collection, show_refresh, show_
 from lab.display._laboratory import show_devices, show_processes, show_status
 from lab.display._plan import show_plan
 from lab.display._prompts import show_prompts
+from lab.display._report import show_report
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "show_processes",
     "show_prompts",
     "show_refresh",
+    "show_report",
     "show_samples",
     "show_status",
     "show_task",

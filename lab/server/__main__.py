@@ -14,17 +14,15 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 from starlette.applications import Starlette
 
 from hotswap.errors import HotswapError
 from hotswap.files import write_private
 from hotswap.process import Identity
-from lab.records import Document
 from lab.server.alone import alone
 from lab.server.assembly import Assembly
 from lab.server.settings import Settings
+from lab.services.connection import connect
 
 _GRACE_SECONDS: Final = 2.0
 
@@ -80,7 +78,11 @@ def main() -> None:
 def run(settings: Settings) -> None:
     """Start everything, serve, and stop everything in the opposite order."""
     listener = _listen(settings.config.server.host, settings.config.server.port)
-    with listener, _connect(settings.mongo_uri) as client, Assembly(settings, client[settings.database]) as assembly:
+    with (
+        listener,
+        connect(settings.mongo_uri, appname="managers") as client,
+        Assembly(settings, client[settings.database]) as assembly,
+    ):
         server = Server(assembly.app)
         assembly.on_superseded(lambda: _end_soon(server))
         with alone(settings.config.general.state_dir / "run"):
@@ -108,26 +110,6 @@ def _listen(host: str, port: int) -> socket.socket:
             f"The HTTP API cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set another "
             "port in lab.toml, 0 for any."
         ) from error
-
-
-def _connect(uri: str) -> MongoClient[Document]:
-    """A client of the database, which has answered. Raises HotswapError, without the URI: it may hold a password."""
-    try:
-        client: MongoClient[Document] = MongoClient(
-            uri, tz_aware=True, heartbeatFrequencyMS=60_000, serverMonitoringMode="poll", appname="managers"
-        )
-    except (PyMongoError, ValueError) as error:
-        raise HotswapError(f"[mongodb] uri in lab.toml is not the URI of a database ({error}); correct it.") from error
-    try:
-        client.admin.command("ping")
-    except PyMongoError as error:
-        client.close()
-        # What follows are timeouts, and a description of the topology of 500 characters.
-        reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
-        raise HotswapError(
-            f"The database does not answer ({reason}); start it, or correct [mongodb] uri in lab.toml."
-        ) from error
-    return client
 
 
 def _announce(settings: Settings, listener: socket.socket) -> None:

@@ -30,6 +30,7 @@ from hotswap.fleet import Fleet, Limits, serve_fleet
 from hotswap.process import DeathWatch, Identity
 from hotswap.store import Store
 from lab.config import LabConfig, load
+from lab.overrides import forget_secrets
 from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
@@ -57,8 +58,10 @@ def launch(config: LabConfig, detach: bool = False, say: Say = print) -> None:
     if detach:
         _launch_detached(config, say)
         return
-    with _only_one(config):
-        Supervisor(config, say).run()
+    with only_one(config):
+        with_secrets = config.revealed()
+        forget_secrets(config.model_dump(), os.environ)  # for what is started now: they are told what they need
+        Supervisor(with_secrets, say).run()
 
 
 def stop(config: LabConfig) -> bool:
@@ -228,8 +231,11 @@ def _wait_until_launched(config: LabConfig, child: subprocess.Popen[bytes], path
 
 
 @contextmanager
-def _only_one(config: LabConfig) -> Iterator[None]:
-    """Hold the state folder itself, so that there is no lock file to leave behind."""
+def only_one(config: LabConfig) -> Iterator[None]:
+    """Hold the state folder itself, so that there is no lock file to leave behind.
+
+    Raises ServiceError if somebody else holds it.
+    """
     state = config.general.state_dir
     _make_folders(state)
     descriptor = os.open(state, os.O_RDONLY)

@@ -122,6 +122,10 @@ class Laboratory:
         assert (run.returncode, run.stdout) == (2, ""), run
         return run.stderr
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What ``lab ...`` prints, and how it exits."""
+        return self._lab(*arguments, check=False)
+
     @property
     def url(self) -> str:
         return str(self._facts("managers")["url"])

@@ -16,7 +16,7 @@ from hotswap.process import Identity
 from lab.cli import main
 from lab.client import ClientError, LabClient
 from lab.config import load
-from lab.server.__main__ import _connect
+from lab.services.connection import connect
 from lab.services.supervisor import running, take_over
 
 
@@ -112,7 +112,7 @@ def test_the_client_tells_what_is_nested_too_deeply() -> None:
 )
 def test_a_database_that_cannot_be_reached_is_one_short_sentence(uri: str) -> None:
     with pytest.raises(HotswapError, match=r"\[mongodb\] uri in lab\.toml") as caught:
-        _connect(uri)
+        connect(uri, appname="test")
     assert len(str(caught.value)) < 250
     assert "Topology" not in str(caught.value)
     assert "cret" not in str(caught.value)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import ConfigError, LabConfig, load
+from lab.config import LabConfig, load
+from lab.overrides import forget_secrets
+from lab.section import ConfigError
 
 Write = Callable[[str], Path]
 
@@ -162,7 +164,7 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_no_number_is_refused(write: Write) -> None:
-    with pytest.raises(ConfigError, match="LAB_PORT is 'http'"):
+    with pytest.raises(ConfigError, match=r"the environment variable LAB_PORT: server\.port: input should be"):
         loaded(write(""), LAB_PORT="http")
 
 
@@ -199,3 +201,86 @@ def test_what_is_told_of_the_settings_has_no_address_and_no_secret(write: Write)
     told = loaded(write(f'{written}[server]\nhost = "127.0.0.9"\n[code]\nextra = ["my_lab"]\n')).told()
     assert not [word for word in ("secret", "host", "127.0.0.9") if word in str(told)]
     assert (told["general"]["simulation"], told["code"]["local"]) == (True, True)
+
+
+def test_every_key_can_be_given_by_the_environment(write: Write) -> None:
+    lab_dir = write("[worker]\ncapacity = 7\n[server]\nport = 1\n")
+    config = loaded(
+        lab_dir,
+        HOTSWAP_LAB__WORKER__CAPACITY="9",
+        HOTSWAP_LAB__GENERAL__SIMULATION="false",
+        HOTSWAP_LAB__POLICY__BRANCHES='["main", "night"]',
+        HOTSWAP_LAB__GENERAL__NAME="",
+    )
+    assert (config.worker.capacity, config.general.simulation, config.server.port) == (9, False, 1)
+    assert config.policy.branches == ("main", "night")
+    assert config.general.name == "night_lab"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("HOTSWAP_LAB__WORKER__CAPACITY", "many", "WORKER__CAPACITY: worker.capacity: input should be a valid integer"),
+        ("HOTSWAP_LAB__WORKERS__CAPACITY", "1", "WORKERS__CAPACITY: there is no key 'workers'"),
+        ("HOTSWAP_LAB__POLICY__BRANCHES", "[main", "POLICY__BRANCHES is not a list or table as TOML writes it"),
+        ("HOTSWAP_LAB__SERVER__HOST", "0.0.0.0", "lab.toml with HOTSWAP_LAB__SERVER__HOST: server: host"),
+    ],
+)
+def test_a_variable_that_cannot_be_used_is_refused_by_its_name(
+    write: Write, variable: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        loaded(write(""), **{variable: value})
+
+
+def test_a_file_in_the_wrong_is_not_blamed_on_a_variable(write: Write) -> None:
+    with pytest.raises(ConfigError) as caught:
+        loaded(write("[server]\nhost = 1\n"), LAB_PORT="0")
+    assert "LAB_PORT" not in str(caught.value)
+
+
+def test_a_secret_is_taken_from_a_file_that_only_its_owner_can_read(write: Write) -> None:
+    lab_dir = write('[mongodb]\nuri_file = "uri"\n')
+    file = lab_dir / "uri"
+    file.write_text("mongodb://me:hidden@host\n")
+    file.chmod(0o644)
+    config = loaded(lab_dir)
+    with pytest.raises(ConfigError, match=f"others can read {file}: run `chmod 600 {file}`"):
+        config.revealed({})
+    file.chmod(0o600)
+    assert config.revealed({}).mongodb.uri == "mongodb://me:hidden@host"
+    assert "hidden" not in repr(config.revealed({}))
+
+
+def test_a_secret_is_taken_from_a_variable(write: Write) -> None:
+    config = loaded(write('[broker]\nurl_env = "BROKER"\n'))
+    assert config.revealed({"BROKER": "redis://host"}).broker.url == "redis://host"
+    with pytest.raises(ConfigError, match="environment variable BROKER, which is not set"):
+        config.revealed({})
+
+
+@pytest.mark.parametrize("content", [None, "", b"\xff"])
+def test_a_secret_file_that_holds_none_is_refused_by_name(write: Write, content: str | bytes | None) -> None:
+    lab_dir = write('[mongodb]\nuri_file = "uri"\n')
+    if content is not None:
+        (lab_dir / "uri").write_bytes(content if isinstance(content, bytes) else content.encode())
+        (lab_dir / "uri").chmod(0o600)
+    with pytest.raises(ConfigError, match=r"mongodb\.uri_file: .*: write the secret into it"):
+        loaded(lab_dir).revealed({})
+
+
+def test_a_secret_that_is_given_twice_is_refused(write: Write) -> None:
+    config = loaded(write('[mongodb]\nuri = "mongodb://host"\nuri_env = "URI"\n'))
+    with pytest.raises(ConfigError, match="given more than once: keep one of"):
+        config.revealed({"URI": "mongodb://other"})
+
+
+def test_variables_that_hold_secrets_are_not_handed_on(write: Write) -> None:
+    environ = {
+        "BROKER": "redis://:hidden@host",
+        "HOTSWAP_LAB__MONGODB__URI": "mongodb://me:hidden@host",
+        "HOTSWAP_LAB__WORKER__CAPACITY": "9",
+    }
+    config = load(write('[broker]\nurl_env = "BROKER"\n'), environ)
+    forget_secrets(config.model_dump(), environ)
+    assert environ == {"HOTSWAP_LAB__WORKER__CAPACITY": "9"}

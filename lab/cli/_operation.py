@@ -1,0 +1,41 @@
+"""``lab doctor``: looking after a laboratory."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lab.cli._common import as_json, in_lab, print_facts
+
+
+@click.command()
+@click.option("--repair", is_flag=True, help="Mend what can be mended without any risk.")
+@as_json
+@in_lab
+def doctor(folder: Path | None, repair: bool, as_json: bool) -> None:
+    """Look the lab over, and say how to mend what is wrong.
+
+    Services, versions, stored code, documents, clock, disk, port, hooks and settings; whether the lab runs or not. The
+    exit code is 1 when anything is found.
+
+    \b
+    Examples:
+      lab doctor
+      lab doctor --repair --json
+    """
+    from lab import display
+    from lab.doctor import examine
+
+    report = examine(folder)
+    mendable = [finding for finding in report.findings if finding.repair is not None]
+    if repair and mendable:
+        for finding in mendable:
+            assert finding.repair is not None
+            finding.repair()
+            click.echo(f"mended: {finding.what}", err=True)
+        report = examine(folder)
+    print_facts(as_json, report.to_dict(), display.show_report)
+    if report.findings:
+        sys.exit(1)

@@ -1,0 +1,40 @@
+"""A connection to a database that has answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from hotswap.errors import HotswapError
+
+Document = dict[str, Any]
+
+
+def connect(uri: str, key: str = "[mongodb] uri", *, appname: str, patience: float = 30.0) -> MongoClient[Document]:
+    """A client of the server at ``uri``, waited for ``patience`` seconds; ``key`` is the setting that named it.
+
+    Raises HotswapError, without the URI: it may hold a password.
+    """
+    try:
+        client: MongoClient[Document] = MongoClient(
+            uri,
+            tz_aware=True,
+            heartbeatFrequencyMS=60_000,
+            serverMonitoringMode="poll",
+            serverSelectionTimeoutMS=int(patience * 1000),
+            appname=appname,
+        )
+    except (PyMongoError, ValueError) as error:
+        raise HotswapError(f"{key} in lab.toml is not the URI of a database ({error}); correct it.") from error
+    try:
+        client.admin.command("ping")
+    except PyMongoError as error:
+        client.close()
+        # What follows are timeouts, and a description of the topology of 500 characters.
+        reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
+        raise HotswapError(
+            f"The database does not answer ({reason}); start it, or correct {key} in lab.toml."
+        ) from error
+    return client

@@ -1,0 +1,52 @@
+"""A launched lab looked after from outside: while it runs, and when it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from laboratory import Laboratory, laboratory
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """A lab that these tests may stop; each leaves it running."""
+    with laboratory(tmp_path_factory.mktemp("operated")) as launched:
+        yield launched
+
+
+def facts(lab: Laboratory) -> dict[str, Any]:
+    """What the doctor says; it has to find nothing."""
+    report = json.loads(lab.cli("doctor", "--json"))
+    assert report["findings"] == []
+    return {fact["what"]: fact["check"] for fact in report["facts"]}
+
+
+def test_the_doctor_finds_nothing_in_a_lab_that_runs_or_does_not(own_lab: Laboratory) -> None:
+    running = facts(own_lab)
+    assert "the managers answer" in running
+    own_lab.cli("stop")
+    stopped = facts(own_lab)
+    own_lab.launch()
+    assert "my_lab does not run" in stopped
+    for report in (running, stopped):
+        assert {"it has change streams", "git tells of each commit"} <= report.keys()
+        assert "documents" in report.values()
+
+
+def test_the_doctor_names_what_is_wrong_and_exits_with_one(own_lab: Laboratory) -> None:
+    own_lab.records.devices.update_one({"_id": "furnace_1"}, {"$set": {"paused": True}})
+    try:
+        run = own_lab.run("doctor", "--json")
+        assert run.returncode == 1
+        (finding,) = json.loads(run.stdout)["findings"]
+        assert (finding["what"], finding["mend"]) == (
+            "furnace_1 is paused, and nothing says by whom",
+            "look at it, then `lab release furnace_1`",
+        )
+    finally:
+        own_lab.cli("release", "furnace_1")
