@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from hotswap.errors import HotswapError
 
 Document = dict[str, Any]
+
+_PIECE: Final = 1024 * 1024
 
 
 class ClientError(HotswapError):
@@ -65,6 +68,19 @@ class LabClient:
 
     def task(self, task_id: str) -> Document:
         return self._document(self.get(f"tasks/{quote(task_id, safe='')}"))
+
+    def download(self, result_id: str, write: Callable[[bytes], object]) -> None:
+        """Read a large result piece by piece."""
+        path = f"results/{quote(result_id, safe='')}"
+        with self._asking("GET", path, None) as response:
+            if response.status >= 400:
+                self._understand(response.status, self._read(response))
+            missing = int(response.headers["Content-Length"])
+            while piece := self._read(response, _PIECE):
+                write(piece)
+                missing -= len(piece)
+        if missing:
+            raise ClientError(f"{self.url} broke off while it sent {path}; fetch it again.")
 
     def cancel(self, task_id: str) -> Document:
         return self._act(f"tasks/{quote(task_id, safe='')}/cancel")
@@ -136,19 +152,23 @@ class LabClient:
 
     def _call(self, method: str, path: str, body: Document | None) -> Any:
         try:
-            status, data = self._exchange(method, path, None if body is None else json.dumps(body).encode())
-            answer = json.loads(data)
+            data = None if body is None else json.dumps(body).encode()
         except RecursionError as error:
             raise ClientError("What is sent to the lab is nested too deeply; make it flatter.") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise ClientError(f"The lab does not answer at {self.url} ({error}); see whether it runs.") from error
-        except ValueError as error:
+        with self._asking(method, path, data) as response:
+            return self._understand(response.status, self._read(response))
+
+    def _understand(self, status: int, data: bytes) -> Any:
+        try:
+            answer = json.loads(data)
+        except (ValueError, RecursionError) as error:
             raise ClientError(f"{self.url} answered with something else than JSON.") from error
         if status >= 400:
             raise ClientError(str(answer.get("error", answer)), status)
         return answer
 
-    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    @contextmanager
+    def _asking(self, method: str, path: str, body: bytes | None) -> Iterator[http.client.HTTPResponse]:
         # http.client goes straight to the laboratory: proxies of the environment are for the outside world.
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=self._timeout)
@@ -156,11 +176,23 @@ class LabClient:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         try:
-            connection.request(method, f"{parts.path}/api/{path}", body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            with self._reaching():
+                connection.request(method, f"{parts.path}/api/{path}", body, headers)
+                response = connection.getresponse()
+            yield response
         finally:
             connection.close()
+
+    def _read(self, response: http.client.HTTPResponse, size: int | None = None) -> bytes:
+        with self._reaching():
+            return response.read(size)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            raise ClientError(f"The lab does not answer at {self.url} ({error}); see whether it runs.") from error
 
 
 def _way(barrier: bool | None, *, wait: bool) -> dict[str, bool]:

@@ -116,10 +116,11 @@ class Code(Section):
 
 
 class Policy(Section):
-    """``[policy]``: which code may go live; paths are absolute once loaded.
+    """``[policy]``: which code may go live, and which results count; paths are absolute once loaded.
 
     ``queued`` is for tasks that wait and that new code does not take: the code is refused, or they are held, or kept on
     the code before. ``removals`` is for devices and positions in use: "retire" takes them away once they are free.
+    ``results`` that are not as a task's ``result_specification`` promises are kept with a warning, or are an error.
     ``allow_dirty`` None means in simulation only. ``allowed_signers`` is a file as git's gpg.ssh.allowedSignersFile.
     """
 
@@ -129,6 +130,7 @@ class Policy(Section):
     allowed_signers: Path | None = None
     removals: Literal["retire", "refuse"] = "retire"
     queued: Literal["refuse", "hold", "keep"] = "hold"
+    results: Literal["warn", "refuse"] = "warn"
 
 
 class Snapshots(Section):

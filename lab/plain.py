@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final
+from uuid import UUID
 
+import bson
 from bson import ObjectId
+from bson.errors import BSONError
 from pydantic import BaseModel
+
+from lab.large_result import LargeResult
 
 Plain = Any
 """Text, bytes, booleans, 64-bit integers, floats, None, datetimes, and lists and text-keyed dictionaries of these."""
 
+MAX_RECORD_BYTES: Final = 12 * 1024 * 1024
+"""Documents of MongoDB end at 16 MB, and there is more in a record than its largest part."""
+
 _DEEPEST: Final = 100
 _INT64: Final = range(-(2**63), 2**63)
+_NUMPY_TIMES: Final = {"M": "datetime64[us]", "m": "timedelta64[us]"}  # finer ones would turn into bare integers
+
+Store = Callable[[LargeResult], Any]
 
 
 def to_plain(value: object, what: str) -> Plain:
@@ -28,21 +40,60 @@ def to_plain(value: object, what: str) -> Plain:
     return _convert(value, what, _strict, 0)
 
 
-def to_record(value: object, what: str) -> Plain:
+def to_record(value: object, what: str, store: Store | None = None) -> Plain:
     """Return ``value`` for the database: beyond `to_plain`, takes models, dataclasses, sets, paths and the like.
 
-    Keys that are not text become text. Raises TypeError like `to_plain`.
+    Keys that are not text become text; ``store`` gives what stands for a large result. Raises TypeError like
+    `to_plain`, also for what is too large for a record.
     """
-    return _convert(value, what, _generous, 0)
+
+    def reduce(inner: object, where: str) -> object:
+        if store is not None and isinstance(inner, LargeResult):
+            return store(inner)
+        return _generous(inner, where)
+
+    record = _convert(value, what, reduce, 0)
+    _check_size(record, what)
+    return record
 
 
-_Reduce = Callable[[object], object]
+def to_json(value: object, what: str) -> Plain:
+    """As `to_record`, with times in ISO 8601. Raises TypeError, also for bytes, NaN and infinity."""
+    return _to_json(to_record(value, what), what)
+
+
+def _to_json(value: Plain, what: str) -> Plain:
+    if isinstance(value, dict):
+        return {key: _to_json(each, f"{what}[{key!r}]") for key, each in value.items()}
+    if isinstance(value, list):
+        return [_to_json(each, f"{what}[{index}]") for index, each in enumerate(value)]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
+        raise TypeError(f"{what} is {value!r}, which JSON cannot carry; pass it as text.")
+    return value
+
+
+def _check_size(record: Plain, what: str) -> None:
+    try:
+        size = len(bson.encode({"": record}))
+    except (BSONError, OverflowError, UnicodeError) as error:
+        raise TypeError(f"{what} cannot be stored: {error}.") from error
+    if size > MAX_RECORD_BYTES:
+        raise TypeError(_too_large(what, size))
+
+
+def _too_large(what: str, size: int) -> str:
+    return f"{what} has {size} bytes, and a record holds {MAX_RECORD_BYTES}; make its large parts a LargeResult."
+
+
+_Reduce = Callable[[object, str], object]
 
 
 def _convert(value: object, what: str, reduce: _Reduce, depth: int) -> Plain:
     if depth > _DEEPEST:
         raise TypeError(f"{what} is nested more than {_DEEPEST} levels deep; flatten it.")
-    value = reduce(value)
+    value = reduce(value, what)
     if isinstance(value, Mapping):
         return {
             _key(key, what, reduce): _convert(each, f"{what}[{key!r}]", reduce, depth + 1)
@@ -69,38 +120,58 @@ def _scalar(value: object, what: str) -> Plain:
 
 
 def _key(key: object, what: str, reduce: _Reduce) -> str:
-    key = reduce(key)
+    key = reduce(key, what)
     if isinstance(key, str) and "\0" not in key:
         return key
-    if reduce is _generous and isinstance(key, int | float | date):
+    if reduce is not _strict and isinstance(key, int | float | date):
         return str(key)
     raise TypeError(f"{what} has the key {key!r}; use text as keys.")
 
 
-def _strict(value: object) -> object:
+def _strict(value: object, _what: str) -> object:
     if isinstance(value, Enum):
         return value.value
-    if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
-        return value.tolist()
-    return value
+    return _from_numpy(value) if _is_numpy(value) else value
 
 
-def _generous(value: object) -> object:
+def _generous(value: object, what: str) -> object:
+    if _is_numpy(value):
+        if (size := int(getattr(value, "nbytes", 0))) > MAX_RECORD_BYTES:
+            raise TypeError(_too_large(what, size))  # before it is turned into a list many times its size
+        value = _from_numpy(value)
     if isinstance(value, BaseModel):
         return value.model_dump()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, datetime):
         return value
+    if isinstance(value, LargeResult):
+        raise TypeError(f"{what} is a LargeResult; only results of tasks have them.")
     for kinds, reduce in _REDUCTIONS.items():
         if isinstance(value, kinds):
             return reduce(value)
-    return _strict(value)
+    return _strict(value, what)
+
+
+def _is_numpy(value: object) -> bool:
+    return type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist")
+
+
+def _from_numpy(value: Any) -> object:
+    kind = value.dtype.kind if hasattr(value, "dtype") else ""
+    return (value.astype(_NUMPY_TIMES[kind]) if kind in _NUMPY_TIMES else value).tolist()
+
+
+def _sorted(values: Any) -> object:
+    try:
+        return sorted(values)
+    except TypeError:  # of different kinds
+        return sorted(values, key=repr)
 
 
 _REDUCTIONS: Final[dict[tuple[type, ...], Callable[[Any], object]]] = {
-    (set, frozenset): lambda value: sorted(value, key=repr),
-    (PurePath, ObjectId): str,
+    (set, frozenset): _sorted,
+    (PurePath, ObjectId, UUID): str,
     (timedelta,): timedelta.total_seconds,
     (date, clock_time): lambda value: value.isoformat(),
 }

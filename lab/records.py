@@ -59,6 +59,13 @@ class ExperimentStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
+class OnFailure(StrEnum):
+    """What becomes of the tasks after one that failed: they are cancelled, or go on with the samples that remain."""
+
+    CANCEL = "cancel"
+    CONTINUE = "continue"
+
+
 class RequestStatus(StrEnum):
     PENDING = "PENDING"
     FULFILLED = "FULFILLED"
@@ -124,7 +131,10 @@ class Edit(TypedDict):
 
 
 class Task(TypedDict):
-    """``parent`` is set for subtasks, which live and die with their parent and are never dispatched."""
+    """``parent`` is set for subtasks, which live and die with their parent and are never dispatched.
+
+    ``label`` is what the submitter calls it.
+    """
 
     _id: str
     type: str
@@ -151,6 +161,8 @@ class Task(TypedDict):
     attempts: list[Attempt]
     examined: NotRequired[Examined | None]
     edits: NotRequired[list[Edit]]
+    label: NotRequired[str]
+    result_warning: NotRequired[str | None]
 
 
 class Experiment(TypedDict):
@@ -164,6 +176,7 @@ class Experiment(TypedDict):
     submitted_at: datetime
     completed_at: datetime | None
     pin: NotRequired[Pin | None]
+    on_failure: NotRequired[str]
 
 
 class Step(Pin):
@@ -185,6 +198,7 @@ class Sample(TypedDict):
     tags: list[str]
     metadata: Document
     history: list[Step]
+    label: NotRequired[str]
 
 
 class Position(TypedDict):

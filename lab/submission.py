@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import bson
 from bson.errors import BSONError
@@ -13,10 +13,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.catalog import Definitions
 from lab.parameters import complaint, did_you_mean, sentence
-from lab.records import Document, Experiment, ExperimentStatus, Records, Sample, Task, TaskStatus, new_id, new_task, now
+from lab.plain import MAX_RECORD_BYTES
+from lab.records import (
+    Document,
+    Experiment,
+    ExperimentStatus,
+    Records,
+    Sample,
+    Task,
+    TaskStatus,
+    new_id,
+    new_task,
+    now,
+)
 from lab.refusals import SubmissionError
 
-_MAX_BYTES: Final = 12 * 1024 * 1024  # documents of MongoDB end at 16 MB, and results have to fit in too
+_ALTERNATIVES: Final = ("int", "str")  # pydantic's names for what may stand in one place, which is no place in a file
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -26,25 +38,33 @@ class _Strict(BaseModel):
 
 
 class SampleInput(_Strict):
+    """``sample_id`` is a label of the submitter's, kept with the sample."""
+
     name: Name
+    sample_id: Name | None = None
     tags: list[str] = []
     metadata: dict[str, Any] = {}
 
 
 class TaskInput(_Strict):
-    """``prev_tasks`` are indexes into the experiment's tasks, ``samples`` names of its samples."""
+    """``task_id`` is a label of the submitter's, kept with the task.
+
+    ``prev_tasks`` are indexes into the experiment's tasks, or such labels; ``samples`` names of its samples.
+    """
 
     type: Name
+    task_id: Name | None = None
     parameters: dict[str, Any] = {}
-    prev_tasks: list[int] = []
+    prev_tasks: list[int | str] = []
     samples: list[str] = []
     priority: int = Field(default=20, ge=0, le=1000)
 
 
 class ExperimentInput(_Strict):
-    """What a person submits."""
+    """What a person submits. ``on_failure``: what becomes of the tasks after one that failed or was cancelled."""
 
     name: Name
+    on_failure: Literal["cancel", "continue"] = "cancel"
     tags: list[str] = []
     metadata: dict[str, Any] = {}
     samples: list[SampleInput] = []
@@ -75,6 +95,7 @@ def check(document: object, definitions: Definitions) -> Submission:
     except ValidationError as error:
         raise SubmissionError(_fault(error)) from error
     _check_names(experiment)
+    _resolve_labels(experiment)
     for number, task in enumerate(experiment.tasks):
         _check_task(number, task, experiment, definitions)
     _check_order(experiment)
@@ -85,7 +106,8 @@ def check(document: object, definitions: Definitions) -> Submission:
 
 def _fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    path = [part for part in first["loc"] if part not in _ALTERNATIVES]
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
     if first["type"] == "missing":
         return f"The experiment lacks {where!r}."
     if first["type"] == "extra_forbidden":
@@ -99,9 +121,28 @@ def _check_names(experiment: ExperimentInput) -> None:
     for kind, name in names:
         if set(name) & set("$./") or not name.strip():
             raise SubmissionError(f"The name of {kind} {name!r} may not be blank or contain '$', '.' or '/'.")
-    twice = [name for name, count in Counter(sample.name for sample in experiment.samples).items() if count > 1]
-    if twice:
-        raise SubmissionError(f"Two samples are called {twice[0]!r}; give each a name of its own.")
+    _check_single("samples are called", "a name", [sample.name for sample in experiment.samples])
+    _check_single("samples have the sample_id", "one", [sample.sample_id for sample in experiment.samples])
+    _check_single("tasks have the task_id", "one", [task.task_id for task in experiment.tasks])
+
+
+def _check_single(what: str, noun: str, given: list[str] | list[str | None]) -> None:
+    twice = next((each for each, count in Counter(given).items() if count > 1 and each is not None), None)
+    if twice is not None:
+        raise SubmissionError(f"Two {what} {twice!r}; give each {noun} of its own.")
+
+
+def _resolve_labels(experiment: ExperimentInput) -> None:
+    """Put the index of a task in the place of its label."""
+    numbers = {task.task_id: number for number, task in enumerate(experiment.tasks) if task.task_id is not None}
+    for number, task in enumerate(experiment.tasks):
+        for label in task.prev_tasks:
+            if isinstance(label, str) and label not in numbers:
+                hint = did_you_mean(label, numbers)
+                raise SubmissionError(
+                    sentence(f"Task {number} ({task.type}) comes after task {label!r}, which there is not{hint}")
+                )
+        task.prev_tasks = [numbers[each] if isinstance(each, str) else each for each in task.prev_tasks]
 
 
 def _check_task(number: int, task: TaskInput, experiment: ExperimentInput, definitions: Definitions) -> None:
@@ -124,12 +165,12 @@ def _check_task(number: int, task: TaskInput, experiment: ExperimentInput, defin
 def _check_order(experiment: ExperimentInput) -> None:
     count = len(experiment.tasks)
     for number, task in enumerate(experiment.tasks):
-        for previous in task.prev_tasks:
+        for previous in _numbers(task):
             if not 0 <= previous < count:
                 raise SubmissionError(
                     f"Task {number} ({task.type}) comes after task {previous}, but tasks are numbered 0 to {count - 1}."
                 )
-    graph = {number: set(task.prev_tasks) for number, task in enumerate(experiment.tasks)}
+    graph = {number: set(_numbers(task)) for number, task in enumerate(experiment.tasks)}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -139,12 +180,17 @@ def _check_order(experiment: ExperimentInput) -> None:
         ) from (error)
 
 
+def _numbers(task: TaskInput) -> list[int]:
+    """The tasks before it; labels have been resolved by now."""
+    return [each for each in task.prev_tasks if isinstance(each, int)]
+
+
 def _documents(experiment: ExperimentInput) -> Submission:
     experiment_id = new_id()
     samples = {sample.name: _sample(sample, experiment_id) for sample in experiment.samples}
     task_ids = [new_id() for _ in experiment.tasks]
     tasks = [
-        _task(task, experiment_id, task_ids[number], [task_ids[i] for i in dict.fromkeys(task.prev_tasks)], samples)
+        _task(task, experiment_id, task_ids[number], [task_ids[i] for i in dict.fromkeys(_numbers(task))], samples)
         for number, task in enumerate(experiment.tasks)
     ]
     document = Experiment(
@@ -157,6 +203,7 @@ def _documents(experiment: ExperimentInput) -> Submission:
         status=ExperimentStatus.RUNNING,
         submitted_at=now(),
         completed_at=None,
+        on_failure=experiment.on_failure,
     )
     return Submission(document, tasks, list(samples.values()))
 
@@ -171,6 +218,8 @@ def _task(task: TaskInput, experiment: str, task_id: str, previous: list[str], s
         priority=task.priority,
         task_id=task_id,
     )
+    if task.task_id is not None:
+        document["label"] = task.task_id
     if not previous:
         document["status"] = TaskStatus.READY
         document["ready_at"] = document["created_at"]
@@ -178,7 +227,7 @@ def _task(task: TaskInput, experiment: str, task_id: str, previous: list[str], s
 
 
 def _sample(sample: SampleInput, experiment: str) -> Sample:
-    return Sample(
+    document = Sample(
         _id=new_id(),
         name=sample.name,
         experiment=experiment,
@@ -187,6 +236,9 @@ def _sample(sample: SampleInput, experiment: str) -> Sample:
         metadata=sample.metadata,
         history=[],
     )
+    if sample.sample_id is not None:
+        document["label"] = sample.sample_id
+    return document
 
 
 def _check_storable(submission: Submission) -> None:
@@ -200,5 +252,5 @@ def _check_storable(submission: Submission) -> None:
         sizes = [len(bson.encode(document)) for document in documents]
     except (BSONError, OverflowError, UnicodeError) as error:
         raise SubmissionError(f"The experiment holds a value that cannot be stored: {error}.") from error
-    if max(sizes) > _MAX_BYTES:
-        raise SubmissionError(f"One part of the experiment has {max(sizes)} bytes; {_MAX_BYTES} are allowed.")
+    if max(sizes) > MAX_RECORD_BYTES:
+        raise SubmissionError(f"One part of the experiment has {max(sizes)} bytes; {MAX_RECORD_BYTES} are allowed.")

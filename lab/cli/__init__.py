@@ -9,6 +9,7 @@ from lab.cli._common import Group
 from lab.cli._devices import devices, emergency_stop, pause, release
 from lab.cli._operation import doctor
 from lab.cli._prompts import answer, prompts
+from lab.cli._results import result
 from lab.cli._running import init, launch, stop
 from lab.cli._samples import blame, samples
 from lab.cli._unstarted import edit, move
@@ -37,6 +38,7 @@ for _command in (
     status,
     tasks,
     experiments,
+    result,
     samples,
     blame,
     prompts,

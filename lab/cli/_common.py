@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,23 +56,9 @@ def config_of(folder: Path | None) -> LabConfig:
 
 
 def client_of(config: LabConfig) -> LabClient:
-    from lab.client import ClientError, LabClient
+    from lab import connection
 
-    path = config.general.state_dir / "run" / "managers.json"
-    try:
-        url = json.loads(path.read_text())["url"]
-        token = (config.general.state_dir / "token").read_text().strip()
-    except FileNotFoundError:
-        raise ClientError(f"The lab {config.general.name!r} does not run; start it with `lab launch`.") from None
-    except (ValueError, KeyError, TypeError):
-        raise ClientError(f"{path} is damaged; run `lab stop`, then `lab launch`.") from None
-    return LabClient(url, token, actor=_user())
-
-
-def _user() -> str:
-    with suppress(KeyError, OSError):  # a user id without a name
-        return getpass.getuser()
-    return "cli"
+    return connection.client_of(config)
 
 
 def tell(as_json: bool, facts: Any, sentence: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,17 @@ from lab.cli._common import UsageError, as_json, client_of, config_of, console, 
 def submit(folder: Path | None, file: Any, as_json: bool) -> None:
     """Submit the experiment in FILE.
 
-    FILE is JSON; `-` reads standard input.
-
+    FILE is JSON or YAML; `-` reads standard input.
 
     \b
     Examples:
       lab submit experiment.json
+      lab submit experiment.yaml
       generate_experiment | lab submit - --json
     """
-    try:
-        experiment = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{getattr(file, 'name', 'Standard input')} is not JSON: {error}; correct it.") from error
+    from lab.experiment_file import read
+
+    experiment = read(file.read(), getattr(file, "name", "Standard input"))
     identifier = client_of(config_of(folder)).submit(experiment)
     tell(as_json, {"id": identifier}, f"Submitted experiment {identifier}.")
 

@@ -21,6 +21,7 @@ from ._registry import (
     registry,
 )
 from ._resources import ResourceKey, Resources, SampleView
+from ._results import result_complaint, result_model
 from ._simulation import in_simulation, mock, set_simulation
 from ._task import BaseTask, LabView, TaskResult
 
@@ -52,5 +53,7 @@ __all__ = [
     "parameter_model",
     "position_names",
     "registry",
+    "result_complaint",
+    "result_model",
     "set_simulation",
 ]

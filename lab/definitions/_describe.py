@@ -13,6 +13,7 @@ from ._location import Location, defined_at, raised_at
 from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
 from ._registry import DeviceRecord, TaskRecord, registry
+from ._results import result_schema
 
 # What drivers usually call the thing only one of them can hold open.
 _SERIAL_PARAMETERS = frozenset({"com_port", "device_path", "port", "resource", "resource_name", "serial_port"})
@@ -78,7 +79,11 @@ def _describe_task(record: TaskRecord) -> dict[str, Any]:
         schema = parameter_schema(record.cls)
     except DescribeError as error:
         raise _blame(defined_at(record.cls.__init__) or record.where, str(error)) from error
-    return {"class": _reference(record.cls), "schema": schema, "where": str(record.where)}
+    try:
+        result = result_schema(record.cls)
+    except DescribeError as error:
+        raise _blame(record.where, str(error)) from error
+    return {"class": _reference(record.cls), "schema": schema, "result": result, "where": str(record.where)}
 
 
 def _describe_position(position: SamplePosition) -> dict[str, Any]:

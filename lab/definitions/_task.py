@@ -29,6 +29,11 @@ class BaseTask(ABC):
         """Refuse the task by returning False, or by raising `ValueError` with a sentence that says why."""
         return True
 
+    @classmethod
+    def result_specification(cls) -> type[BaseModel] | None:
+        """The model that the result is checked against when the task ends; None promises nothing."""
+        return None
+
     @abstractmethod
     def run(self) -> TaskResult:
         """Do the work and return its result: a dictionary, a pydantic model, a scalar or None."""

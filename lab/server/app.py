@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 from pymongo.errors import PyMongoError
 from starlette.applications import Starlette
@@ -13,13 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from hotswap.errors import GenerationMovedError, HotswapError
 from hotswap.generations import UnknownGenerationError
-from lab.records import Document
+from lab.records import Document, Records
 from lab.refusals import ConflictError, NotFoundError
+from lab.result_files import ResultFiles, pieces
 from lab.server import views
 from lab.server.backend import Backend
 from lab.server.guard import LOOPBACK_NAMES, Guard
@@ -71,6 +73,7 @@ def create_app(
         "processes": lambda _: backend.processes(),
     }
     routes = [Route(f"/api/{path}", _reading(query), methods=["GET"]) for path, query in queries.items()]
+    routes.append(Route("/api/results/{id}", _sending(records), methods=["GET"]))
     for path, command in _commands(backend).items():
         routes.append(Route(f"/api/{path}", _changing(command), methods=["POST"]))
     handlers: dict[Any, Any] = {
@@ -124,6 +127,22 @@ def _shut_down(backend: Backend, body: Any) -> Document:
 def _reading(query: Query) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
         return _reply(await run_in_threadpool(query, request))
+
+    return endpoint
+
+
+def _sending(records: Records) -> Callable[[Request], Any]:
+    """Answers with a large result, piece by piece."""
+
+    async def endpoint(request: Request) -> Response:
+        file = await run_in_threadpool(lambda: ResultFiles(records.database).open(_id(request)))
+        name = quote(file.filename or "data", safe="")
+        headers = {
+            "Content-Length": str(file.length),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return StreamingResponse(pieces(file), headers=headers, media_type="application/octet-stream")
 
     return endpoint
 

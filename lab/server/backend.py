@@ -29,6 +29,7 @@ from lab.prompts import Prompts
 from lab.provenance import Provenance
 from lab.records import Document, Pin, Records, pin_to
 from lab.refusals import ConflictError
+from lab.result_files import ResultFiles
 from lab.submission import check
 
 
@@ -144,6 +145,7 @@ class Backend:
         """Start listening, then all managers: each begins with what the database says."""
         self.records.create_indexes()
         self.prompts.create_indexes()
+        ResultFiles(self.records.database).create_indexes()
         self._bus.start()
         for part in self._parts:
             part.start()

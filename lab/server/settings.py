@@ -43,4 +43,5 @@ class Settings(BaseModel):
             "lab": self.queue_prefix,
             "simulation": self.config.general.simulation,
             "capacity": self.config.worker.capacity,
+            "results": self.config.policy.results,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from hotswap.generations import SnapshotRecord, SnapshotState
 from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
 from lab.prompts import Prompt, Prompts
-from lab.records import NEEDING, Document, Records, Task
+from lab.records import NEEDING, Document, Records, Task, TaskStatus
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
 
@@ -115,14 +116,18 @@ def experiments(records: Records) -> list[Document]:
 
 
 def experiment(records: Records, experiment_id: str) -> Document:
-    """One experiment with its tasks and samples in place of their ids. Raises NotFoundError."""
+    """One experiment with its tasks and samples in place of their ids, and its ``progress`` from 0 to 1.
+
+    Raises NotFoundError.
+    """
     document = records.experiments.find_one({"_id": experiment_id})
     if document is None:
         raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
     tasks = {each["_id"]: each for each in records.tasks.find({"experiment": experiment_id})}
     samples = list(records.samples.find({"experiment": experiment_id}))
     ordered = _with_prompts(records, [tasks[name] for name in document["tasks"] if name in tasks])
-    return {**document, "tasks": ordered, "samples": samples}
+    ended = sum(each["status"] == TaskStatus.COMPLETED for each in ordered)
+    return {**document, "tasks": ordered, "samples": samples, "progress": ended / len(ordered) if ordered else 0.0}
 
 
 def tasks(records: Records, query: Mapping[str, str]) -> list[Document]:
@@ -244,7 +249,9 @@ def events(records: Records, after: str | None) -> list[Document]:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can carry it: times in ISO 8601, ids as text, ``_id`` as ``id``, NaN and infinity as text."""
+    """The value as JSON can carry it: times in ISO 8601, ids as text, ``_id`` as ``id``, NaN and infinity as text,
+    bytes in base64.
+    """
     if isinstance(value, Mapping):
         return {"id" if key == "_id" else str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -253,4 +260,6 @@ def plain(value: Any) -> Any:
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -10,6 +10,7 @@ from hotswap.process import Context
 from lab.drivers.client import Caller
 from lab.patience import patiently
 from lab.records import Claim, Records, Task, TaskStatus, new_id, now
+from lab.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
 from lab.worker._lease import Lease
@@ -29,6 +30,7 @@ class Intake:
         self._watcher = watcher
         self._lease = lease
         self._capacity = lease.capacity
+        self._files = ResultFiles(records.database)
         self._runs: dict[str, TaskRun | None] = {}
         self._lock = threading.Lock()
 
@@ -146,6 +148,8 @@ class Intake:
             pin=task["pin"],
             caller=Caller(task["_id"], task["attempt"], self._context.package, self._context.secret),
             tree=self._context.tree,
+            files=self._files,
+            refuse_results=self._context.arguments.get("results") == "refuse",
         )
 
     def _ended(self, task_id: str) -> None:

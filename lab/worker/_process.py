@@ -11,7 +11,9 @@ from hotswap.process import Context, Identity, serve
 from hotswap.routing import make_broker, queue_name, start_worker
 from hotswap.wire import address_of
 from lab.definitions import set_simulation
+from lab.large_result import read_from
 from lab.records import Document, Records, Worker, now
+from lab.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._actor import Intake
 from lab.worker._lease import Lease
@@ -23,7 +25,7 @@ def main(context: Context) -> None:
     """Take the tasks of ``context.snapshot`` until told to stop, and return when those that run have ended.
 
     ``context.arguments``: ``mongo_uri``, ``database``, ``broker_url``, ``lab`` (its name, part of the queue's name),
-    ``simulation`` (default True), ``capacity`` (default 128 tasks at once).
+    ``simulation`` (default True), ``capacity`` (default 128 tasks at once), ``results`` ("warn", unless "refuse").
     """
     set_simulation(context.arguments.get("simulation", True))
     client = _client(context)
@@ -41,11 +43,13 @@ class WorkerProcess:
         self._queue = queue_name(context.arguments["lab"], context.snapshot)
         document = _document(context, self._queue)
         self._watcher = Watcher(records.database, "requests", "tasks", "prompts")
+        self._records = records
         self._lease = Lease(records, document)
         self._intake = Intake(context, records, self._watcher, self._lease)
         self._broker: dramatiq.Broker = make_broker(context.arguments["broker_url"])
 
     def run(self) -> None:
+        read_from(ResultFiles(self._records.database).of)
         self._watcher.start()
         self._lease.start()  # before the first claim: whose worker is not on record counts as dead
         consumer = start_worker(self._broker, self._queue, self._intake.run_task, threads=2)

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 from lab.definitions import BaseTask, registry
 from lab.errors import ResourceError
 from lab.patience import patiently
-from lab.records import Document, Task, TaskStatus
+from lab.records import Document, Task
 from lab.worker._scope import Scope
 from lab.worker._view import TaskView, failure
 
@@ -52,13 +52,13 @@ class TaskRun:
         log.info("%s %s starts, attempt %d.", self._label, self.task["type"], self._scope.attempt)
         try:
             patiently(self._look_for_cancellation)
-            result = patiently(self._view).perform(self._class())
+            outcome = patiently(self._view).perform(self._class())
         except BaseException as error:  # a task may raise anything at all; it ends the task, never the worker
             outcome = failure(error, self._scope)
             log.warning("%s %s: %s", self._label, outcome["status"], error, exc_info=outcome["status"] == "ERROR")
             return outcome
-        log.info("%s %s is completed.", self._label, self.task["type"])
-        return {"status": TaskStatus.COMPLETED, "result": result}
+        log.info("%s %s ends as %s.", self._label, self.task["type"], outcome["status"])
+        return outcome
 
     def _view(self) -> TaskView:
         return TaskView(self._scope, self.task)

@@ -12,6 +12,7 @@ from lab.drivers.client import Caller
 from lab.errors import TaskCancelled
 from lab.patience import patiently
 from lab.records import CLAIMED, Attempt, Claim, Pin, Records, RequestStatus, TaskStatus, ended_attempt, now
+from lab.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
 
@@ -20,7 +21,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scope:
-    """One attempt at a task. ``root`` is its id: it holds the devices and places for its subtasks, too."""
+    """One attempt at a task. ``root`` is its id: it holds the devices and places for its subtasks, too.
+
+    ``refuse_results``: one that is not as the task promises is an error.
+    """
 
     records: Records
     watcher: Watcher
@@ -31,6 +35,8 @@ class Scope:
     pin: Pin
     caller: Caller
     tree: Path
+    files: ResultFiles
+    refuse_results: bool
 
     @property
     def attempt(self) -> int:

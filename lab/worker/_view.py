@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.definitions import BaseTask, Resources, make_task
 from lab.errors import TaskCancelled
+from lab.large_result import is_reference
 from lab.patience import patiently
 from lab.plain import to_record
 from lab.prompts import OK
@@ -15,8 +16,10 @@ from lab.records import Document, Task, TaskStatus, new_task, now
 from lab.tracebacks import relative_traceback, sentence
 from lab.worker._asking import ask
 from lab.worker._request import ResourceRequest, Wanted
+from lab.worker._result import ResultRefusedError, returned
 from lab.worker._samples import Samples, SeenSample
 from lab.worker._scope import Scope
+from lab.worker._uploads import Uploads
 
 
 class TaskView:
@@ -27,18 +30,28 @@ class TaskView:
         self._task = task
         self._samples = Samples(scope.records, task["samples"], scope.root, scope.attempt, scope.pin)
         self._stored: dict[str, Any] = {}
+        self._uploads = Uploads(scope.files, task["_id"], scope.experiment)
 
     @property
     def task_id(self) -> str:
         return self._task["_id"]
 
-    def perform(self, cls: type[BaseTask]) -> Any:
-        """Build the task, validate it and run it; returns its result as plain data."""
+    def perform(self, cls: type[BaseTask]) -> Document:
+        """Build the task, validate it and run it; returns how it ended, as fields of its record."""
+        try:
+            ended = returned(cls, self._run(cls), refuse=self._scope.refuse_results)
+        except BaseException:  # whatever it is, of what was stored only what update_result told stays
+            self._uploads.keep_only(self._stored)
+            raise
+        self._uploads.keep_only(ended["result"])
+        return ended
+
+    def _run(self, cls: type[BaseTask]) -> Any:
         task = make_task(cls, self._task["parameters"], self._samples.names, self.task_id, self)
         if task.validate() is False:
             raise ValueError(f"{cls.__name__}.validate() refused the parameters {self._task['parameters']}.")
         self._scope.cancellation.check()
-        return self._with_stored(to_record(task.run(), f"The result of {cls.__name__}"))
+        return self._with_stored(self._uploads.record(task.run(), f"The result of {cls.__name__}"))
 
     @contextmanager
     def request_resources(
@@ -64,15 +77,17 @@ class TaskView:
         document = self._subtask(task, samples, parameters)
         patiently(lambda: self._scope.records.tasks.replace_one({"_id": document["_id"]}, document, upsert=True))
         try:
-            result = TaskView(self._scope, document).perform(task)
+            ended = TaskView(self._scope, document).perform(task)
         except BaseException as error:  # whatever the parent makes of it, the subtask has ended
             self._scope.end(document["_id"], failure(error, self._scope))
             raise
-        self._scope.end(document["_id"], {"status": TaskStatus.COMPLETED, "result": result})
-        return result
+        self._scope.end(document["_id"], ended)
+        if ended["status"] == TaskStatus.ERROR:
+            raise ResultRefusedError(ended["error"])
+        return ended["result"]
 
     def update_result(self, name: str, value: Any) -> None:
-        stored = {**self._stored, **to_record({name: value}, "The result")}
+        stored = {**self._stored, **self._uploads.record({name: value}, "The result")}
         self._scope.change(self.task_id, result=stored)
         self._stored = stored
 
@@ -89,12 +104,13 @@ class TaskView:
         answered = ask(self._scope, prompt, options)
         return str(answered["answer"]), answered["note"]
 
-    def _with_stored(self, returned: Any) -> Any:
+    def _with_stored(self, result: Any) -> Any:
         if not self._stored:
-            return returned
-        if returned is None:
+            return result
+        if result is None:
             return self._stored
-        return {**self._stored, **(returned if isinstance(returned, Mapping) else {"returned": returned})}
+        whole = isinstance(result, Mapping) and not is_reference(result)
+        return {**self._stored, **(result if whole else {"returned": result})}
 
     def _subtask(self, cls: type[BaseTask], samples: Sequence[str] | None, parameters: dict[str, Any]) -> Task:
         document = new_task(

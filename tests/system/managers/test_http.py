@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import stat
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import pytest
 from pymongo import MongoClient
@@ -21,7 +23,9 @@ from hotswap.process import Identity
 from lab.client import ClientError, LabClient
 from lab.config import load
 from lab.init import create_lab
+from lab.large_result import LargeResult
 from lab.records import TaskStatus
+from lab.result_files import ResultFiles
 from lab.server.__main__ import Server
 from lab.server.app import create_app
 from lab.server.settings import Settings
@@ -269,3 +273,21 @@ def test_unusable_settings_are_told_in_one_line(settings: Settings) -> None:
     log = (settings.config.general.state_dir / "managers.log").read_text()
     assert f"cannot listen on 127.0.0.1:{port}" in log
     assert "Traceback" not in log
+
+
+def test_a_large_result_is_sent_whole_with_its_name(client: LabClient, lab: Lab) -> None:
+    content = bytes(range(251)) * 10_000
+    large = LargeResult.from_file_like_data(io.BytesIO(content), "scän 1.tif")
+    reference = ResultFiles(lab.records.database).store(large, "t", "e")
+    assert LargeResult.of(reference).reference == reference
+    received: list[bytes] = []
+    client.download(reference["large_result"], received.append)
+    assert b"".join(received) == content
+    assert len(received) > 1
+    with urlopen(f"{client.url}/api/results/{reference['large_result']}") as answer:
+        assert answer.headers["Content-Disposition"] == "attachment; filename*=UTF-8''sc%C3%A4n%201.tif"
+        assert int(answer.headers["Content-Length"]) == len(content)
+
+
+def test_a_large_result_that_is_not_there_is_told(client: LabClient) -> None:
+    assert "no large result 'x'" in refused(404, client.download, "x", lambda _: None)

@@ -156,7 +156,7 @@ def test_names_that_cannot_be_stored_are_refused(name: str) -> None:
         ({"name": "x"}, "lacks 'tasks'"),
         (experiment(), "at 'tasks'"),
         (experiment(heating(), color="red"), "unknown entry 'color'"),
-        (experiment(heating(prev_tasks=["0"])), "tasks[0].prev_tasks[0]"),
+        (experiment(heating(prev_tasks=[0.5])), "at 'tasks[0].prev_tasks[0]'"),
         (experiment(heating(priority=-1)), "tasks[0].priority"),
         (experiment(heating(parameters=[])), "tasks[0].parameters"),
     ],
@@ -172,3 +172,50 @@ def test_what_the_database_cannot_carry_is_refused(metadata: dict[str, Any]) -> 
 
 def test_a_huge_experiment_is_refused() -> None:
     assert "bytes" in refused(experiment(heating(), metadata={"blob": "x" * 13_000_000}))
+
+
+def test_labels_are_kept_and_name_earlier_tasks() -> None:
+    submission = accepted(
+        experiment(
+            heating(prev_tasks=["firing"], task_id=None),
+            heating(task_id="firing"),
+            samples=[{"name": "s1", "sample_id": "S-1"}, {"name": "s2", "sample_id": None}],
+        )
+    )
+    first, firing = submission.tasks
+    assert (first["previous"], firing["label"], "label" in first) == ([firing["_id"]], "firing", False)
+    assert [sample.get("label") for sample in submission.samples] == ["S-1", None]
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        (experiment(heating(prev_tasks=["firng"]), heating(task_id="firing")), "did you mean 'firing'?"),
+        (experiment(heating(task_id="a"), heating(task_id="a")), "Two tasks have the task_id 'a'"),
+        (experiment(heating(task_id="a", prev_tasks=["a"])), "in a circle"),
+        (experiment(heating(), samples=[{"name": n, "sample_id": "a"} for n in ("s1", "s2")]), "the sample_id 'a'"),
+        (experiment(heating(), on_failure="ignore"), "at 'on_failure'"),
+    ],
+)
+def test_labels_that_cannot_be_meant_are_refused(document: object, said: str) -> None:
+    assert said in refused(document)
+
+
+def test_the_input_of_the_field_is_accepted_as_it_is() -> None:
+    """As other builders write it: ids as labels, a list for everything."""
+    document = {
+        "name": "first light",
+        "tags": [],
+        "metadata": {},
+        "samples": [{"name": "s1", "sample_id": "665f0c3b9a7e4d1f2a3b4c5d", "tags": [], "metadata": {}}],
+        "tasks": [
+            {
+                "type": "Heating",
+                "prev_tasks": [],
+                "parameters": {"temperature_c": 900, "minutes": 30},
+                "samples": ["s1"],
+                "task_id": "665f0c3b9a7e4d1f2a3b4c5e",
+            }
+        ],
+    }
+    assert accepted(document).tasks[0]["label"] == "665f0c3b9a7e4d1f2a3b4c5e"
