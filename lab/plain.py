@@ -26,7 +26,8 @@ MAX_RECORD_BYTES: Final = 12 * 1024 * 1024
 """Documents of MongoDB end at 16 MB, and there is more in a record than its largest part."""
 
 _DEEPEST: Final = 100
-_INT64: Final = range(-(2**63), 2**63)
+_INT64_MIN: Final = -(2**63)
+_INT64_MAX: Final = 2**63 - 1
 _NUMPY_TIMES: Final = {"M": "datetime64[us]", "m": "timedelta64[us]"}  # finer ones would turn into bare integers
 
 Store = Callable[[LargeResult], Any]
@@ -110,7 +111,7 @@ def _scalar(value: object, what: str) -> Plain:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, int):
-        if value not in _INT64:
+        if not _INT64_MIN <= value <= _INT64_MAX:
             raise TypeError(f"{what} is {value}, which does not fit 64 bits; pass it as text.")
         return int(value)
     raise TypeError(

@@ -19,7 +19,7 @@ from hotswap.process import Identity
 from lab.catalog import Catalog, Definitions
 from lab.client import LabClient
 from lab.config import load
-from lab.records import Device, DeviceState, Document, Records, Task
+from lab.records import ENDED, Device, DeviceState, Document, Records, Task
 
 _Answer = TypeVar("_Answer")
 
@@ -266,6 +266,11 @@ class Laboratory:
 
         def ask() -> Task | None:
             task = self.task(task_id)
+            assert task["status"] == status or task["status"] not in ENDED, (
+                task["status"],
+                task["error"],
+                task["reason"],
+            )
             return task if task["status"] == status else None
 
         found = self.until(ask)

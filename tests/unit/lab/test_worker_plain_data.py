@@ -10,6 +10,7 @@ from typing import Any
 
 import bson
 import pytest
+from bson import Int64
 from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ def test_plain_data_arrives_as_it_was(value: Any) -> None:
         (Colour.RED, "red"),
         ({"a": numpy_like([1])}, {"a": [1]}),
         (datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=UTC)),
+        (Int64(2**40), 2**40),
     ],
 )
 def test_what_is_nearly_plain_becomes_plain(value: Any, plain: Any) -> None:
