@@ -6,12 +6,16 @@ from .builder import ExperimentBuilder, SampleBuilder, TaskBuilder
 from .definitions import (
     BaseDevice,
     BaseTask,
+    DictInDatabase,
     LabView,
+    ListInDatabase,
     SamplePosition,
+    ValueInDatabase,
     add_device,
     add_standalone_sample_position,
     add_task,
     mock,
+    value_in_database,
 )
 from .large_result import LargeResult
 from .outcomes import get_experiment_result, get_experiment_status
@@ -19,16 +23,20 @@ from .outcomes import get_experiment_result, get_experiment_status
 __all__ = [
     "BaseDevice",
     "BaseTask",
+    "DictInDatabase",
     "ExperimentBuilder",
     "LabView",
     "LargeResult",
+    "ListInDatabase",
     "SampleBuilder",
     "SamplePosition",
     "TaskBuilder",
+    "ValueInDatabase",
     "add_device",
     "add_standalone_sample_position",
     "add_task",
     "get_experiment_result",
     "get_experiment_status",
     "mock",
+    "value_in_database",
 ]

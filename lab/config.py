@@ -10,22 +10,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from blake3 import blake3
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lab.overrides import Key, Table, overridden
 from lab.section import ConfigError, Section, revealed
+from lab.simulation import Simulation
 
 FILE_NAME = "lab.toml"
 DEFAULT_PORT = 8895
 RESERVED_PACKAGES = frozenset({"hotswap", "lab"})
 
 
+def _said(simulation: object) -> object:
+    """Nothing but the word, and no variable of the environment, turns simulation off."""
+    if not isinstance(simulation, bool):
+        raise ValueError(  # noqa: TRY004 - what pydantic makes a sentence of
+            f"it is {simulation!r}: write true or false, and in lab.toml itself"
+        )
+    return simulation
+
+
 class General(Section):
     """``[general]``: what the lab is and how it takes new code. Paths are absolute once loaded.
 
+    ``simulate`` are patterns of devices that pretend although ``simulation`` is off, which only ``false`` turns off.
     ``pin``: what is bound to the code that is current at its dispatch, each task, or an experiment with its first one.
     """
 
@@ -34,7 +45,8 @@ class General(Section):
     auto_refresh: bool = False
     trigger: Literal["commit", "save"] = "commit"
     branch: str | None = None
-    simulation: bool = True
+    simulation: Annotated[bool, BeforeValidator(_said)] = True
+    simulate: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     state_dir: Path
     cutover: Literal["rolling", "barrier"] = "rolling"
     pin: Literal["task", "experiment"] = "task"
@@ -165,7 +177,8 @@ class LabConfig(Section):
 
     def told(self) -> dict[str, Any]:
         """The settings that decide which code runs and how, as plain data: no address, no secret."""
-        general = {key: getattr(self.general, key) for key in ("simulation", "trigger", "branch", "cutover", "pin")}
+        keys = {"simulation", "simulate", "trigger", "branch", "cutover", "pin"}
+        general = self.general.model_dump(mode="json", include=keys)
         policy = self.policy.model_dump(mode="json")
         return {"general": general, "code": self.code.model_dump(mode="json"), "policy": policy}
 
@@ -176,6 +189,11 @@ class LabConfig(Section):
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
         return self.model_copy(update=found)
+
+    @property
+    def simulation(self) -> Simulation:
+        """Which devices pretend."""
+        return Simulation(self.general.simulation, self.general.simulate)
 
     @property
     def path(self) -> Path:

@@ -247,6 +247,7 @@ class Device(TypedDict):
     ``rebind_to`` is the snapshot a REBINDING device is on its way to, ``hand_over`` how far it has come;
     ``failed_digest`` the driver that did not connect while ``failed_generation`` was current, which is not tried
     again before somebody releases the device or a new generation is live. ``stops`` counts emergency stops.
+    ``paused_by_driver``: the driver began the pause, and may end it. ``simulated``: it was connected to pretend.
     """
 
     _id: str
@@ -269,6 +270,8 @@ class Device(TypedDict):
     failed_digest: NotRequired[str | None]
     failed_generation: NotRequired[int]
     stops: NotRequired[int]
+    paused_by_driver: NotRequired[bool]
+    simulated: NotRequired[bool]
 
 
 class Want(TypedDict):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ._describe import build_device, describe, load
 from ._device import BaseDevice
 from ._examine import examine
+from ._home import Home, MemoryHome
 from ._location import Location
 from ._parameters import ParameterError, check_parameters, make_task, parameter_model
 from ._position import SamplePosition, position_names
@@ -22,15 +23,21 @@ from ._registry import (
 )
 from ._resources import ResourceKey, Resources, SampleView
 from ._results import result_complaint, result_model
-from ._simulation import in_simulation, mock, set_simulation
+from ._simulation import mock
+from ._switch import in_simulation, set_simulation
 from ._task import BaseTask, LabView, TaskResult
+from ._values import DictInDatabase, ListInDatabase, ValueInDatabase, value_in_database
 
 __all__ = [
     "BaseDevice",
     "BaseTask",
     "DeviceRecord",
+    "DictInDatabase",
+    "Home",
     "LabView",
+    "ListInDatabase",
     "Location",
+    "MemoryHome",
     "ParameterError",
     "Registry",
     "ResourceKey",
@@ -39,6 +46,7 @@ __all__ = [
     "SampleView",
     "TaskRecord",
     "TaskResult",
+    "ValueInDatabase",
     "add_device",
     "add_standalone_sample_position",
     "add_task",
@@ -56,4 +64,5 @@ __all__ = [
     "result_complaint",
     "result_model",
     "set_simulation",
+    "value_in_database",
 ]

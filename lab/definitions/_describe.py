@@ -9,6 +9,7 @@ from typing import Any
 from hotswap.errors import DescribeError
 
 from ._device import BaseDevice
+from ._home import Home
 from ._location import Location, defined_at, raised_at
 from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
@@ -29,8 +30,8 @@ def load(package: str) -> None:
         raise DescribeError(f"{path} is missing: register devices and tasks there", path)
 
 
-def build_device(name: str) -> BaseDevice:
-    """Construct a registered device for real; for its driver process.
+def build_device(name: str, home: Home | None = None) -> BaseDevice:
+    """Construct a registered device for real; in its driver process with the ``home`` that it has there.
 
     Raises `DescribeError` for an unknown name; what the constructor raises passes through.
     """
@@ -39,7 +40,11 @@ def build_device(name: str) -> BaseDevice:
         raise DescribeError(f"this lab defines no device {name!r}: it defines {known}")
     record = registry.devices[name]
     with registry.recording(False):
-        return record.cls(*record.args, **record.kwargs)
+        device = record.cls.__new__(record.cls, *record.args, **record.kwargs)
+        if home is not None:
+            device._home = home  # known to its constructor already
+        record.cls.__init__(device, *record.args, **record.kwargs)
+    return device
 
 
 def describe(package: str) -> dict[str, Any]:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar, cast
 
+from ._home import Home, MemoryHome
 from ._position import SamplePosition
 from ._recording import Construction, is_recording
+from ._values import DictInDatabase, ListInDatabase
+
+_Value = TypeVar("_Value")
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ class BaseDevice(ABC):
             return cast(Self, construction)
         device = super().__new__(cls)
         device._construction = construction
+        device._home = MemoryHome()
         return device
 
     def __init__(self, name: str, description: str = "") -> None:
@@ -37,6 +42,7 @@ class BaseDevice(ABC):
         self.description = description
 
     _construction: Construction
+    _home: Home
 
     @property
     @abstractmethod
@@ -102,3 +108,31 @@ class BaseDevice(ABC):
     def message(self) -> str:
         """The latest message, empty if there was none."""
         return self._message
+
+    def get_message(self) -> str:
+        """As ``message``, for tasks: they can only call methods."""
+        return self.message
+
+    @property
+    def simulated(self) -> bool:
+        """Tell whether this device only pretends, as its methods marked with `mock` do."""
+        return self._home.simulated
+
+    def list_in_database(self, name: str, default_value: Iterable[_Value] | None = None) -> ListInDatabase[_Value]:
+        """A list that outlives connections, restarts and driver versions; ``default_value`` until it is changed.
+
+        It behaves as a list of text, numbers, booleans, bytes, datetimes and None, and raises `TypeError` for others.
+        """
+        return ListInDatabase(self._home, name, default_value)
+
+    def dict_in_database(self, name: str, default_value: Mapping[str, _Value] | None = None) -> DictInDatabase[_Value]:
+        """As `list_in_database`, a dictionary with text as keys."""
+        return DictInDatabase(self._home, name, default_value)
+
+    def pause(self) -> None:
+        """Have this device granted to nobody after the task that holds it, until `unpause` or a person's release."""
+        self._home.pause()
+
+    def unpause(self) -> None:
+        """End what `pause` began; a pause or an emergency stop by a person stays."""
+        self._home.unpause()

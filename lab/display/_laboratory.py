@@ -9,7 +9,8 @@ from lab.display._tables import Column, Document, brief, first_line, show, versi
 
 
 def show_status(console: Console, status: Document) -> None:
-    console.print(f"[bold]{status['lab']}[/] runs {version(status)}, auto_refresh {_switch(status['auto_refresh'])}")
+    switch = _switch(status["auto_refresh"])
+    console.print(f"[bold]{status['lab']}[/] runs {version(status)}, auto_refresh {switch}, {_hardware(status)}")
     refresh = status.get("refresh")
     if refresh and refresh["outcome"] == "rejected":
         console.print(f"[red]newest code rejected:[/] {escape(refresh['error'])}")
@@ -36,6 +37,17 @@ def show_status(console: Console, status: Document) -> None:
     show_processes(console, status.get("processes", []))
 
 
+def _hardware(status: Document) -> str:
+    if status["simulation"]:
+        return "simulated"
+    spared = escape(", ".join(status["simulate"]))
+    unmatched = escape(", ".join(status["simulate_unmatched"]))
+    return (
+        f"[bold red]devices are real[/]{', all but ' + spared if spared else ''}"
+        f"{'; [red]simulate in lab.toml matches no device with ' + unmatched + '[/]' if unmatched else ''}"
+    )
+
+
 def changes(environment: list[list[str | None]]) -> str:
     """``pydantic 2.11 -> 2.12, ...``."""
     return ", ".join(f"{name} {before or 'absent'} -> {after or 'absent'}" for name, before, after in environment)
@@ -46,10 +58,16 @@ def show_devices(console: Console, devices: list[Document]) -> None:
         ("device", lambda device: device["id"]),
         ("state", lambda device: "paused" if device["paused"] else device["state"]),
         ("driver", lambda device: brief(device["binding"])),
+        ("hardware", _pretends),
         ("held by", lambda device: device["holder"] or ""),
         ("connects", lambda device: device["connects"]),
     ]
     show(console, "devices", devices, columns, lambda device: first_line(device["error"] or device["message"]))
+
+
+def _pretends(device: Document) -> str:
+    simulated = device.get("simulated")
+    return "" if simulated is None else "simulated" if simulated else "real"
 
 
 def show_processes(console: Console, processes: list[Document]) -> None:

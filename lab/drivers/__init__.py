@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Final
-
-from pymongo import MongoClient
 
 from hotswap.generations import Generations, UnknownGenerationError
 from hotswap.process import Context, serve
 from lab.definitions import set_simulation
+from lab.drivers._database import Database
+from lab.drivers._home import DeviceHome
 from lab.drivers._journal import Journal
 from lab.drivers._maintenance import Maintenance
 from lab.drivers._server import DriverServer
 from lab.records import Document, Records
+from lab.simulation import Simulation
 
 __all__ = ["main"]
 
@@ -24,28 +24,22 @@ def main(context: Context) -> None:
     """Serve devices until told to stop, then disconnect them.
 
     ``context.arguments``: ``devices`` (names), ``drivers`` (name -> driver digest), ``mongo_uri``, ``database``,
-    ``simulation`` (default True) and ``generation``.
+    ``simulation`` (default True), ``simulate`` (patterns of devices that pretend all the same) and ``generation``.
     """
     arguments = context.arguments
-    set_simulation(arguments.get("simulation", True))
-    records = cache(lambda: _records(context))
-    journal = Journal(records, lambda records: _origin(context, records))
-    server = DriverServer(arguments["devices"], context.tree, journal, _facts(context), Maintenance(records))
+    simulation = Simulation(arguments.get("simulation", True), tuple(arguments.get("simulate", ())))
+    simulated = {device: simulation.covers(device) for device in arguments["devices"]}
+    set_simulation(all(simulated.values()))
+    database = Database(context)
+    homes = {device: DeviceHome(device, simulated[device], database.records) for device in arguments["devices"]}
+    journal = Journal(database.records, lambda records: _origin(context, records))
+    maintenance = Maintenance(database.records)
+    server = DriverServer(homes, context.tree, journal, _facts(context), maintenance)
     try:
         serve(context, server.handlers(), server.idle)
     finally:
         server.close()
-
-
-def _records(context: Context) -> Records:
-    client: MongoClient[Document] = MongoClient(
-        context.arguments["mongo_uri"],
-        tz_aware=True,
-        heartbeatFrequencyMS=60_000,
-        serverMonitoringMode="poll",
-        appname=context.name,
-    )
-    return Records(client[context.arguments["database"]])
+        database.close()
 
 
 def _origin(context: Context, records: Records) -> Document:

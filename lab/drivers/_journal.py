@@ -66,7 +66,6 @@ class Journal:
             self._closing.wait(_GATHER)
             while not self._flush() and not self._closing.wait(_RETRY):
                 pass
-        self._close_records()
 
     def _flush(self) -> bool:
         with self._lock:
@@ -104,7 +103,3 @@ class Journal:
             self._common = self._read_common(self._records)
         for call in calls:
             call.update(self._common)  # in place: one that is written twice has to keep its id
-
-    def _close_records(self) -> None:
-        if self._records is not None:
-            self._records.database.client.close()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lab.definitions import Home
 from lab.drivers._faults import CallFailed
 from lab.drivers._journal import Journal
 from lab.drivers._maintenance import Maintenance
@@ -18,11 +19,14 @@ log = logging.getLogger(__name__)
 
 
 class DriverServer:
-    """The devices of one share group. ``facts`` tells the snapshot and driver digest that each journal entry names."""
+    """The devices of one share group, each with its home.
+
+    ``facts`` tells the snapshot and driver digest that each journal entry names.
+    """
 
     def __init__(
         self,
-        devices: list[str],
+        homes: Mapping[str, Home],
         tree: Path,
         journal: Journal,
         facts: Mapping[str, Document],
@@ -31,12 +35,15 @@ class DriverServer:
         self._journal = journal
         self._facts = facts
         self._maintenance = maintenance
-        self._slots = {name: Slot(name, tree, self._record, journal.message, maintenance) for name in devices}
+        self._homes = homes
+        self._slots = {
+            name: Slot(name, tree, self._record, journal.message, maintenance, home) for name, home in homes.items()
+        }
 
     def handlers(self) -> dict[str, Callable[..., Any]]:
         """What the wire offers; see ``Slot`` for the meaning and the errors of each."""
         return {
-            "connect": lambda device, stops=None: self._slot(device).connect(stops),
+            "connect": self._connect,
             "disconnect": lambda device: self._slot(device).disconnect(),
             "grant": self._grant,
             "revoke": lambda device, fence: self._slot(device).revoke(fence),
@@ -61,6 +68,10 @@ class DriverServer:
                 log.warning("Device %s did not disconnect: %s", slot.name, error)
         self._maintenance.close()
         self._journal.close()
+
+    def _connect(self, device: str, stops: int | None = None) -> Document:
+        self._slot(device).connect(stops)
+        return {"simulated": self._homes[device].simulated}
 
     def _grant(self, device: str, fence: int, task: str) -> None:
         self._slot(device).grant(fence)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lab.definitions import BaseDevice, build_device
+from lab.definitions import BaseDevice, Home, build_device
 from lab.drivers._faults import CallFailed
 from lab.drivers._maintenance import Maintenance
 from lab.drivers._state import exported_state, imported_state, verified_state
@@ -26,11 +26,13 @@ log = logging.getLogger(__name__)
 _NOT_CALLABLE: Final = frozenset(
     {
         "connect",
+        "dict_in_database",
         "disconnect",
-        "set_message",
-        "request_maintenance",
         "export_state",
         "import_state",
+        "list_in_database",
+        "request_maintenance",
+        "set_message",
         "verify_state",
     }
 )
@@ -54,7 +56,7 @@ class Slot:
     """Guards one device. Calls to it take turns; fences and emergency stops never wait for them.
 
     ``on_call`` is told of each call that was executed, ``on_message`` of each message the device sets;
-    ``maintenance`` asks people for it.
+    ``maintenance`` asks people for it; ``home`` is what the laboratory does for the device.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Slot:
         on_call: Callable[[Document], None],
         on_message: Callable[[str, str], None],
         maintenance: Maintenance,
+        home: Home,
     ) -> None:
         self.name = name
+        self._home = home
         self._tree = tree
         self._on_call = on_call
         self._on_message = on_message
@@ -96,7 +100,7 @@ class Slot:
             if self._open:
                 return
             with self._failing_alone():
-                device = build_device(self.name)
+                device = build_device(self.name, self._home)
                 self._listen(device)
             self._enter(device, stops)
             with self._failing_alone():

@@ -74,7 +74,8 @@ class Steps:
     def connect(self, device: Device, driver: Driver) -> None:
         """Raises RemoteError, ConnectionError; DeviceError, told as a RemoteError, when it is stopped meanwhile."""
         known = self._records.devices.find_one({"_id": device["_id"]}, {"stops": 1})
-        driver.call("connect", device["_id"], stops=0 if known is None else known.get("stops", 0))
+        told = driver.call("connect", device["_id"], stops=0 if known is None else known.get("stops", 0))
+        self._records.devices.update_one({"_id": device["_id"]}, {"$set": {"simulated": told["simulated"]}})
 
     def disconnect(self, device: Device, driver: Driver | None) -> None:
         """Disconnect it, or note that it cannot be reached: who comes next has to cope with that."""

@@ -139,7 +139,7 @@ class DeviceManager(Manager):
     def pause(self, device: str) -> None:
         """Grant the device to nobody, and do not rebind it, until it is released."""
         self._device(device)
-        self._records.devices.update_one({"_id": device}, {"$set": {"paused": True}})
+        self._records.devices.update_one({"_id": device}, {"$set": {"paused": True, "paused_by_driver": False}})
         self._records.log("device.paused", device)
 
     def release(self, device: str) -> None:
@@ -167,7 +167,7 @@ class DeviceManager(Manager):
             )
         elif document.get("stopped"):
             self._reconnect(document)
-        fields = {"paused": False, "stopped": False, "failed_digest": None}
+        fields = {"paused": False, "paused_by_driver": False, "stopped": False, "failed_digest": None}
         self._records.devices.update_one({"_id": device}, {"$set": fields})
         broken = {"_id": device, "state": DeviceState.ERROR}
         self._records.devices.update_one(broken, {"$set": {"state": DeviceState.UNBOUND, "error": None}})
@@ -179,7 +179,7 @@ class DeviceManager(Manager):
         the device could not be stopped; it is paused all the same.
         """
         self._device(device)
-        stop = {"$set": {"paused": True, "stopped": True}, "$inc": {"stops": 1}}
+        stop = {"$set": {"paused": True, "paused_by_driver": False, "stopped": True}, "$inc": {"stops": 1}}
         self._records.devices.update_one({"_id": device}, stop)
         self._records.log("device.paused", device)
         stopped = self._emergency.stop(self._device(device))

@@ -25,6 +25,7 @@ from lab.result_files import ResultFiles, pieces
 from lab.server import views
 from lab.server.backend import Backend
 from lab.server.guard import LOOPBACK_NAMES, Guard
+from lab.simulation import Simulation
 
 _MAX_BODY: Final = 16 * 1024 * 1024
 _CODES: Final[dict[type[HotswapError], int]] = {
@@ -50,12 +51,13 @@ def create_app(
     lab: str,
     token: str,
     auto_refresh: bool = False,
+    simulation: Simulation = Simulation(),  # noqa: B008 - frozen, so that it may be shared
     hosts: frozenset[str] | None = LOOPBACK_NAMES,
 ) -> Starlette:
     """The API of one laboratory; ``lab`` is its name."""
     records = backend.records
     queries: dict[str, Query] = {
-        "status": lambda _: views.status(backend, lab, auto_refresh=auto_refresh),
+        "status": lambda _: views.status(backend, lab, simulation, auto_refresh=auto_refresh),
         "experiments": lambda _: views.experiments(records),
         "experiments/{id}": lambda request: views.experiment(records, request.path_params["id"]),
         "tasks": lambda request: views.tasks(records, request.query_params),

@@ -85,6 +85,7 @@ class Assembly:
             lab=settings.config.general.name,
             token=settings.token,
             auto_refresh=settings.config.general.auto_refresh,
+            simulation=settings.config.simulation,
             hosts=None if settings.config.server.allow_remote else LOOPBACK_NAMES,
         )
 

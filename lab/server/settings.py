@@ -42,6 +42,7 @@ class Settings(BaseModel):
             "broker_url": self.broker_url,
             "lab": self.queue_prefix,
             "simulation": self.config.general.simulation,
+            "simulate": list(self.config.general.simulate),
             "capacity": self.config.worker.capacity,
             "results": self.config.policy.results,
         }

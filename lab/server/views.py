@@ -17,20 +17,27 @@ from hotswap.generations import SnapshotRecord, SnapshotState
 from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
 from lab.prompts import Prompt, Prompts
-from lab.records import NEEDING, Document, Records, Task, TaskStatus
+from lab.records import NEEDING, DeviceState, Document, Records, Task, TaskStatus
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
+from lab.simulation import Simulation
 
 _LIMIT: Final = 1000
 _GOING: Final = {SnapshotState.DRAINING, SnapshotState.CLOSING, SnapshotState.STRANDED}
 _BRIEF: Final = ("type", "status", "message", "reason", "experiment", "priority", "pin", "attempt")
 
 
-def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
+def status(backend: Backend, lab: str, simulation: Simulation, *, auto_refresh: bool) -> Document:
     """The laboratory at a glance; ``versions`` tells which unfinished tasks use which code version."""
     current = backend.generations.current()
+    known = devices(backend.records)
     return {
         "lab": lab,
+        "simulation": simulation.everything,
+        "simulate": list(simulation.patterns),
+        "simulate_unmatched": simulation.unmatched(
+            [device["_id"] for device in known if device["state"] != DeviceState.RETIRED]
+        ),
         "generation": current.number if current else None,
         "snapshot": current.snapshot if current else None,
         "commit": current.commit if current else None,
@@ -43,7 +50,7 @@ def status(backend: Backend, lab: str, *, auto_refresh: bool) -> Document:
         "tasks": _counts(backend.records),
         "prompts": len(backend.prompts.pending()),
         "versions": unfinished(backend.records, current.number if current else None),
-        "devices": devices(backend.records),
+        "devices": known,
         "workers": list(backend.records.workers.find({}, {"identity.boot_id": 0})),
         "processes": backend.processes(),
     }

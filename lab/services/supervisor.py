@@ -114,6 +114,7 @@ class Supervisor:
         try:
             self._start_services()
             with self._fleet(secret) as address, self._managers(address) as managers:
+                self._say(self._config.simulation.told(self._config.database))
                 self._say(f"{self._config.general.name} answers at {managers.url()}")
                 self._ended.wait()
                 self._say("Stopping.")
@@ -216,6 +217,7 @@ def _launch_detached(config: LabConfig, say: Say) -> None:
         raise
     child.returncode = 0  # it outlives us
     url = json.loads((config.general.state_dir / "run" / "managers.json").read_text())["url"]
+    say(config.simulation.told(config.database))
     say(f"{config.general.name} answers at {url}")
 
 

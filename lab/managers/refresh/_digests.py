@@ -16,7 +16,14 @@ from lab.records import Document
 REGISTRATION: Final = frozenset(
     f"{module}.{name}"
     for module in ("lab", "lab.definitions")
-    for name in ("add_device", "add_task", "add_standalone_sample_position", "SamplePosition", "mock")
+    for name in (
+        "add_device",
+        "add_task",
+        "add_standalone_sample_position",
+        "SamplePosition",
+        "mock",
+        "value_in_database",
+    )
 )
 """Calls of these only record what they are given; the arguments of devices are hashed here."""
 

@@ -71,7 +71,7 @@ class LabParticipant:
     def plan(self, snapshot: Snapshot) -> Document:
         definitions = self._catalog.get(snapshot.id)
         plan = make_plan(self._records, self._before(), (snapshot, definitions), self._unfit(definitions))
-        self._policy.check_plan(plan)
+        self._policy.check_plan(plan, definitions)
         return plan
 
     def preview(self, snapshot: Snapshot) -> Document:
@@ -92,7 +92,8 @@ class LabParticipant:
         if before is not None and before[0].id != snapshot.id:
             changed = plan["devices"]["changed"], plan["tasks"]["changed"]
             why = Why(self._store, before[0], snapshot).tell(before[1], definitions, *changed)
-        refused = [{"reason": reason, "path": None, "line": None} for reason in self._policy.objections(plan)]
+        objections = self._policy.objections(plan, definitions)
+        refused = [{"reason": reason, "path": None, "line": None} for reason in objections]
         return {**plan, "why": why, "refused": refused}
 
     def _unfit(self, definitions: Definitions) -> list[Document]:

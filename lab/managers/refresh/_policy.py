@@ -9,6 +9,7 @@ from typing import Final
 from hotswap.errors import HotswapError
 from hotswap.snapshot import Snapshot
 from hotswap.source import is_on_branch, signature_objection
+from lab.catalog import Definitions
 from lab.config import LabConfig
 from lab.records import Document
 
@@ -30,6 +31,7 @@ class CodePolicy:
         self._wants_signature = policy.signed or policy.allowed_signers is not None
         self._keeps_queued = policy.queued == "refuse"
         self._keeps_used = policy.removals == "refuse"
+        self._simulation = config.simulation
         self._allows_dirty = config.general.simulation if policy.allow_dirty is None else policy.allow_dirty
 
     def check(self, snapshot: Snapshot) -> None:
@@ -39,13 +41,26 @@ class CodePolicy:
         if self._branches or self._wants_signature:
             self._check_commit(snapshot.origin.commit)
 
-    def check_plan(self, plan: Document) -> None:
+    def check_plan(self, plan: Document, definitions: Definitions) -> None:
         """Raises PolicyError for the first objection to the plan."""
-        for reason in self.objections(plan):
+        for reason in self.objections(plan, definitions):
             raise PolicyError(reason)
 
-    def objections(self, plan: Document) -> Iterator[str]:
-        """Why this laboratory would not let the plan be carried out: it breaks or takes away what is needed."""
+    def objections(self, plan: Document, definitions: Definitions) -> Iterator[str]:
+        """Why this laboratory would not let the plan be carried out: it breaks or takes away what is needed.
+
+        And where the settings do not fit the code: a device that somebody means to be simulated might be real.
+        """
+        for pattern in self._simulation.unmatched(definitions.devices):
+            yield (
+                f"[general] simulate of lab.toml has {pattern!r}, which matches no device of this code "
+                f"({', '.join(definitions.devices) or 'it has none'}): correct the pattern, then launch the lab again."
+            )
+        for group in self._simulation.divided(definitions.groups()):
+            yield (
+                f"[general] simulate of lab.toml matches only some of the devices that share {group!r} "
+                f"({', '.join(definitions.groups()[group])}): match all of them or none, then launch the lab again."
+            )
         if self._keeps_queued and (unfit := plan["queued"]):
             named = "; ".join(f"{each['type']} {each['task']}: {each['reason']}" for each in unfit[:_NAMED])
             more = f"; and {len(unfit) - _NAMED} more" if len(unfit) > _NAMED else ""

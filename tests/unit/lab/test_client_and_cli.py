@@ -191,6 +191,7 @@ def test_status_tells_versions_tasks_and_devices(running: Path, fake: FakeLab) -
     facts = {
         **VERSION,
         "lab": "test",
+        "simulation": True,
         "auto_refresh": True,
         "tasks": {"LOST": 1},
         "versions": [unfinished],

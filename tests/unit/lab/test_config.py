@@ -185,6 +185,25 @@ def test_simulation_has_a_database_of_its_own(write: Write) -> None:
     assert loaded(write('[general]\nname = "one"\nsimulation = false\n')).database != simulated
 
 
+@pytest.mark.parametrize("off", ["0", '"false"', '"no"', "0.0", '""'])
+def test_only_false_turns_simulation_off(write: Write, off: str) -> None:
+    with pytest.raises(ConfigError, match=r"general\.simulation: "):
+        loaded(write(f"[general]\nsimulation = {off}\n"))
+    assert not loaded(write("[general]\nsimulation = false\n")).simulation.covers("furnace_1")
+
+
+def test_the_environment_does_not_turn_simulation_off(write: Write) -> None:
+    with pytest.raises(ConfigError, match=r"SIMULATION.*it is 'false': write true or false, and in lab.toml itself"):
+        loaded(write(""), HOTSWAP_LAB__GENERAL__SIMULATION="false")
+
+
+def test_devices_are_simulated_by_pattern(write: Write) -> None:
+    config = loaded(write('[general]\nsimulation = false\nsimulate = ["furnace_*"]\n'))
+    assert (config.simulation.covers("furnace_1"), config.simulation.covers("arm")) == (True, False)
+    with pytest.raises(ConfigError, match=r"general\.simulate\.0: "):
+        loaded(write('[general]\nsimulate = [""]\n'))
+
+
 def test_a_cutover_that_does_not_exist_is_refused(write: Write) -> None:
     with pytest.raises(ConfigError, match=r"general\.cutover: input should be 'rolling' or 'barrier'"):
         loaded(write('[general]\ncutover = "sudden"\n'))
@@ -208,11 +227,11 @@ def test_every_key_can_be_given_by_the_environment(write: Write) -> None:
     config = loaded(
         lab_dir,
         HOTSWAP_LAB__WORKER__CAPACITY="9",
-        HOTSWAP_LAB__GENERAL__SIMULATION="false",
+        HOTSWAP_LAB__GENERAL__AUTO_REFRESH="true",
         HOTSWAP_LAB__POLICY__BRANCHES='["main", "night"]',
         HOTSWAP_LAB__GENERAL__NAME="",
     )
-    assert (config.worker.capacity, config.general.simulation, config.server.port) == (9, False, 1)
+    assert (config.worker.capacity, config.general.auto_refresh, config.server.port) == (9, True, 1)
     assert config.policy.branches == ("main", "night")
     assert config.general.name == "night_lab"
 

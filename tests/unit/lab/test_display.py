@@ -30,6 +30,17 @@ def shown(show: Any, facts: Any, width: int = 80) -> list[str]:
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
+QUIET: dict[str, Any] = {
+    "lab": "ours",
+    "generation": None,
+    "auto_refresh": False,
+    "simulation": True,
+    "tasks": {},
+    "versions": [],
+    "devices": [],
+}
+
+
 def device(name: str, **changes: Any) -> dict[str, Any]:
     free = {"id": name, "state": "free", "paused": False, "binding": PIN, "holder": None, "connects": 1}
     return {**free, "error": None, "message": "", **changes}
@@ -50,6 +61,21 @@ def test_a_device_takes_one_line_though_a_task_holds_it() -> None:
     _, _, doser, furnace = shown(display.show_devices, devices)
     assert doser.split() == ["powder_doser", "granted", "12", "c0ffee01", TASK_ID, "10"]
     assert furnace.split() == ["furnace_1", "free", "12", "c0ffee01", "1"]
+
+
+def test_it_is_told_of_each_device_whether_it_pretends() -> None:
+    devices = [device("arm", simulated=True), device("furnace", simulated=False)]
+    _, _, arm, furnace = shown(display.show_devices, devices)
+    assert (arm.split()[4], furnace.split()[4]) == ("simulated", "real")
+
+
+def test_a_status_says_when_devices_are_real() -> None:
+    real = {**QUIET, "simulation": False, "simulate": ["furnace_*", "overn_*"], "simulate_unmatched": ["overn_*"]}
+    line = shown(display.show_status, real, 200)[0]
+    assert line.endswith(
+        "devices are real, all but furnace_*, overn_*; simulate in lab.toml matches no device with overn_*"
+    )
+    assert shown(display.show_status, QUIET)[0].endswith("auto_refresh off, simulated")
 
 
 def test_what_a_device_says_is_beside_it_where_there_is_room_and_else_below() -> None:
@@ -270,6 +296,7 @@ def test_the_status_names_another_environment_and_what_it_strands() -> None:
     status = {
         **PIN,
         "lab": "ours",
+        "simulation": True,
         "auto_refresh": False,
         "environment": [["pydantic", "2.11", "2.12"]],
         "stranded": [

@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from lab.definitions import BaseDevice, SamplePosition
+from lab.definitions import BaseDevice, MemoryHome, SamplePosition
 from lab.drivers import _slot
 from lab.drivers._faults import CallFailed
 from lab.drivers._slot import Call, Slot
@@ -51,8 +51,8 @@ def arm() -> Arm:
 
 @pytest.fixture
 def slot(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Slot:
-    monkeypatch.setattr(_slot, "build_device", lambda _name: arm)
-    return Slot("arm", Path(), lambda _entry: None, lambda _name, _message: None, MagicMock())
+    monkeypatch.setattr(_slot, "build_device", lambda _name, _home: arm)
+    return Slot("arm", Path(), lambda _entry: None, lambda _name, _message: None, MagicMock(), MemoryHome())
 
 
 def reach(fence: int, method: str = "reach") -> Call:

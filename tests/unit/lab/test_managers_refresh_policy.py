@@ -10,6 +10,7 @@ from distributions import make_package
 
 from hotswap.snapshot import Snapshot
 from hotswap.store import Store
+from lab.catalog import Definitions
 from lab.config import ConfigError, load
 from lab.managers.refresh import CodePolicy, LabCode, PolicyError
 
@@ -133,3 +134,19 @@ def test_code_outside_of_git_has_no_commit_to_trust(tmp_path: Path) -> None:
 def test_a_file_of_signers_that_is_not_there_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"policy.allowed_signers names .*/nobody, which is no file: write one"):
         checked(folder, '[policy]\nallowed_signers = "nobody"\n')
+
+
+def test_a_pattern_of_simulate_has_to_match_a_device_of_the_code(folder: Path) -> None:
+    (folder / "lab.toml").write_text('[general]\nsimulate = ["furnace_*", "oven_*", "door_1"]\nsimulation = false\n')
+    policy = CodePolicy(load(folder, {"LAB_STATE_DIR": str(folder.parent / "state")}), None)
+    devices = {name: {"group": name.partition("_")[0]} for name in ("furnace_1", "door_1", "door_2")}
+    definitions = Definitions("s", "my_lab", devices=devices, tasks={}, positions=[], drivers={})
+    told = list(policy.objections({"queued": [], "removed_in_use": []}, definitions))
+    assert told == [
+        "[general] simulate of lab.toml has 'oven_*', which matches no device of this code (furnace_1, door_1, "
+        "door_2): correct the pattern, then launch the lab again.",
+        "[general] simulate of lab.toml matches only some of the devices that share 'door' (door_1, door_2): match "
+        "all of them or none, then launch the lab again.",
+    ]
+    with pytest.raises(PolicyError, match=r"'oven_\*', which matches no device"):
+        policy.check_plan({"queued": [], "removed_in_use": []}, definitions)

@@ -1,0 +1,67 @@
+"""What the laboratory does for one device, and what stands for it where there is no laboratory."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from ._switch import in_simulation
+
+_Answer = TypeVar("_Answer")
+
+
+class Home(Protocol):
+    """The laboratory as one device may use it; callable from any thread."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether this device pretends."""
+
+    def read(self, name: str, default: Any) -> Any:
+        """The value that is kept under a name; ``default`` when there is none."""
+
+    def write(self, name: str, value: Any) -> None:
+        """Keep a value of plain data under a name."""
+
+    def change(self, name: str, default: Any, change: Callable[[Any], _Answer]) -> _Answer:
+        """Have ``change`` alter the kept list or dictionary; nothing is kept when it raises."""
+
+    def pause(self) -> None:
+        """Grant the device to nobody from now on."""
+
+    def unpause(self) -> None:
+        """End a pause that the device began itself."""
+
+
+class MemoryHome:
+    """Without a laboratory values live as long as the device, and nobody is there to be paused for."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self._values: dict[str, Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def simulated(self) -> bool:
+        return in_simulation()
+
+    def read(self, name: str, default: Any) -> Any:
+        return copy.copy(self._values.get(name, default))
+
+    def write(self, name: str, value: Any) -> None:
+        self._values[name] = copy.copy(value)
+
+    def change(self, name: str, default: Any, change: Callable[[Any], _Answer]) -> _Answer:
+        with self._lock:
+            value = self.read(name, default)
+            answer = change(value)
+            self.write(name, value)
+        return answer
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def unpause(self) -> None:
+        self.paused = False
