@@ -139,6 +139,10 @@ class LabClient:
     def collect(self, *, dry_run: bool = False) -> Document:
         return self._act("collect", dry_run=dry_run)
 
+    def test_alarms(self, channel: str | None = None) -> Document:
+        """Send a test by a channel, or by all; why each failed, None where it did not."""
+        return self._act("alarms/test", channel=channel)
+
     def shut_down(self, *, force: bool = False) -> Document:
         return self._act("shutdown", force=force)
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from blake3 import blake3
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from lab.alarms.settings import Alarms
 from lab.overrides import Key, Table, overridden
 from lab.section import ConfigError, Section, revealed
 from lab.simulation import Simulation
@@ -165,6 +166,7 @@ class LabConfig(Section):
     code: Code = Field(default_factory=Code)
     snapshots: Snapshots = Field(default_factory=Snapshots)
     policy: Policy = Field(default_factory=Policy)
+    alarms: Alarms = Field(default_factory=Alarms)
 
     @model_validator(mode="after")
     def _remote_needs_a_branch(self) -> LabConfig:
@@ -185,7 +187,11 @@ class LabConfig(Section):
     def revealed(self, environ: Mapping[str, str] = os.environ) -> LabConfig:
         """The same with every secret in its place. Raises ConfigError when one cannot be had."""
         try:
-            found = {"mongodb": self.mongodb.revealed(environ), "broker": self.broker.revealed(environ)}
+            found = {
+                "mongodb": self.mongodb.revealed(environ),
+                "broker": self.broker.revealed(environ),
+                "alarms": self.alarms.revealed(environ),
+            }
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
         return self.model_copy(update=found)
@@ -270,12 +276,25 @@ def settings_of(written: Written, environ: Mapping[str, str] = os.environ) -> La
     _fill_general(file, general, environ)
     _place_extra(file, table.get("code"))
     _place_signers(file, table.get("policy"))
+    _refuse_secrets(written)
     if "lab_dir" in table:
         raise ConfigError(f"{written.origin(('lab_dir',))}: there is no key 'lab_dir': remove it")
     try:
         return LabConfig.model_validate({**table, "lab_dir": file.parent})
     except ValidationError as error:
         raise ConfigError(_sentence(written, error)) from error
+
+
+def _refuse_secrets(written: Written) -> None:
+    """Those that are nothing but secret have no place in a file that is shown around, and kept in git."""
+    for table, key in (("email", "password"), ("webhook", "url")):
+        alarms = written.in_file.get("alarms")
+        section = alarms.get(table) if isinstance(alarms, dict) else None
+        if isinstance(section, dict) and key in section:
+            raise ConfigError(
+                f"{written.file}: alarms.{table}.{key} is a secret, and this file is no place for one: write it into a "
+                f'file of its own and name that with {key}_file = "..."'
+            )
 
 
 def _placed(table: Table, folder: Path) -> Table:

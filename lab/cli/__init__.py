@@ -7,7 +7,7 @@ import click
 from lab.cli._code import collect, plan, refresh, rollback, versions
 from lab.cli._common import Group
 from lab.cli._devices import devices, emergency_stop, pause, release
-from lab.cli._operation import doctor
+from lab.cli._operation import alarms, doctor
 from lab.cli._prompts import answer, prompts
 from lab.cli._results import result
 from lab.cli._running import init, launch, stop
@@ -57,5 +57,6 @@ for _command in (
     emergency_stop,
     retry,
     doctor,
+    alarms,
 ):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""``lab doctor``: looking after a laboratory."""
+"""``lab doctor | alarms``: looking after a laboratory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli._common import as_json, in_lab, print_facts
+from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts
 
 
 @click.command()
@@ -38,4 +38,51 @@ def doctor(folder: Path | None, repair: bool, as_json: bool) -> None:
         report = examine(folder)
     print_facts(as_json, report.to_dict(), display.show_report)
     if report.findings:
+        sys.exit(1)
+
+
+@click.group()
+def alarms() -> None:
+    """Who is told when the lab needs people.
+
+    \b
+    Examples:
+      lab alarms list
+      lab alarms test email
+    """
+
+
+@alarms.command("list")
+@as_json
+@in_lab
+def list_alarms(folder: Path | None, as_json: bool) -> None:
+    """List the newest alarms.
+
+    \b
+    Example:
+      lab alarms list
+    """
+    from lab import display
+
+    print_facts(as_json, client_of(config_of(folder)).get("alarms"), display.show_alarms)
+
+
+@alarms.command("test")
+@click.argument("channel", required=False)
+@as_json
+@in_lab
+def test_alarms(folder: Path | None, channel: str | None, as_json: bool) -> None:
+    """Send a test by CHANNEL, or by all: `email`, `webhook`, `command`.
+
+    The exit code is 1 when one was not sent.
+
+    \b
+    Example:
+      lab alarms test webhook
+    """
+    from lab import display
+
+    facts = client_of(config_of(folder)).test_alarms(channel)
+    print_facts(as_json, facts, display.show_sent)
+    if any(facts["channels"].values()):
         sys.exit(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.display._alarms import show_alarms, show_sent
 from lab.display._code import show_barrier, show_collection, show_refresh, show_versions, waits_for
 from lab.display._laboratory import show_devices, show_processes, show_status
 from lab.display._plan import show_plan
@@ -10,6 +11,7 @@ from lab.display._report import show_report
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
 __all__ = [
+    "show_alarms",
     "show_barrier",
     "show_blame",
     "show_collection",
@@ -21,6 +23,7 @@ __all__ = [
     "show_refresh",
     "show_report",
     "show_samples",
+    "show_sent",
     "show_status",
     "show_task",
     "show_tasks",

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from hotswap.errors import GenerationMovedError, HotswapError
 from hotswap.generations import UnknownGenerationError
+from lab.managers.alarms import AlarmManager
 from lab.records import Document, Records
 from lab.refusals import ConflictError, NotFoundError
 from lab.result_files import ResultFiles, pieces
@@ -73,6 +74,7 @@ def create_app(
         "refreshes/{id}": lambda request: views.refresh(records, _id(request)),
         "events": lambda request: views.events(records, request.query_params.get("after")),
         "processes": lambda _: backend.processes(),
+        "alarms": lambda _: _alarms(backend).recent(),
     }
     routes = [Route(f"/api/{path}", _reading(query), methods=["GET"]) for path, query in queries.items()]
     routes.append(Route("/api/results/{id}", _sending(records), methods=["GET"]))
@@ -109,6 +111,7 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "plan": lambda _, body: refreshes.plan(_text(body, "rev")),
         "rollback": lambda _, body: refreshes.roll_back(_number(body, "generation"), _actor(body), **_way(body)),
         "collect": lambda _, body: {"decisions": backend.collection.collect(dry_run=body.get("dry_run") is True)},
+        "alarms/test": lambda _, body: _alarms(backend).test(_text(body, "channel")),
         "shutdown": lambda _, body: _shut_down(backend, body),
     }
 
@@ -119,6 +122,12 @@ def _device(backend: Backend, request: Request, change: Callable[[str], object])
         raise NotFoundError(f"There is no device {name!r}; `lab devices` lists them.")
     change(name)
     return dict(backend.records.devices.find_one({"_id": name}) or {})
+
+
+def _alarms(backend: Backend) -> AlarmManager:
+    if backend.alarms is None:
+        raise NotFoundError("This laboratory raises no alarms.")
+    return backend.alarms
 
 
 def _shut_down(backend: Backend, body: Any) -> Document:

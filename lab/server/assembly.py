@@ -17,7 +17,9 @@ from hotswap.fleet import FleetClient
 from hotswap.process import DeathWatch, Identity
 from hotswap.routing import make_broker, purge, queue_name, send
 from hotswap.store import Store
+from lab.alarms.channels import channels_of
 from lab.config import LabConfig
+from lab.managers.alarms import AlarmManager
 from lab.managers.barrier import BarrierManager
 from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
@@ -69,7 +71,8 @@ class Assembly:
         barrier = self._barrier(devices)
         refreshes = self._refreshes(store, barrier)
         environment = EnvironmentManager(self._ground.records, self._ground.bus, drift_in(store))
-        others = [barrier, retirement, environment, self._failures(refreshes)]
+        alarms = self._alarms()
+        others = [barrier, retirement, environment, self._failures(refreshes), alarms]
         self.backend = Backend(
             self._ground,
             surroundings,
@@ -79,6 +82,7 @@ class Assembly:
             store,
             others=others,
             environment=lambda: environment.changes,
+            alarms=alarms,
         )
         self.app = create_app(
             self.backend,
@@ -156,6 +160,13 @@ class Assembly:
         wanted = self._settings.config.refresh.on_failure == "rollback"
         ground = self._ground
         return FailureManager(ground.records, ground.catalog, ground.bus, roll_back if wanted else None)
+
+    def _alarms(self) -> AlarmManager:
+        config, ground = self._settings.config, self._ground
+        channels = channels_of(config.alarms, simulation=config.general.simulation)
+        return AlarmManager(
+            ground.records, ground.bus, config.alarms, config.general.name, config.general.state_dir, channels
+        )
 
     def _worker_processes(self) -> WorkerProcesses:
         settings = self._settings

@@ -13,6 +13,7 @@ from hotswap.generations import Generations
 from hotswap.process import DeathWatch
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
+from lab.managers.alarms import AlarmManager
 from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
 from lab.managers.commands import Commands
@@ -112,6 +113,7 @@ class Backend:
         store: Store,
         others: Sequence[Manager] = (),
         environment: Callable[[], Changes] = tuple,
+        alarms: AlarmManager | None = None,
     ) -> None:
         self.records = records = ground.records
         self.generations = ground.generations
@@ -121,6 +123,7 @@ class Backend:
         self.provenance = Provenance(records, ground.catalog, ground.generations, store)
         self.processes = surroundings.processes
         self.environment = environment
+        self.alarms = alarms
         self._catalog = catalog = ground.catalog
         self._bus = bus = ground.bus
         self._end_workers = surroundings.end_workers

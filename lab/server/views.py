@@ -47,6 +47,7 @@ def status(backend: Backend, lab: str, simulation: Simulation, *, auto_refresh: 
         "barrier": active(backend.records.database),
         "environment": told(backend.environment()),
         "stranded": stranded(backend),
+        "alarms": backend.alarms.health() if backend.alarms else None,
         "tasks": _counts(backend.records),
         "prompts": len(backend.prompts.pending()),
         "versions": unfinished(backend.records, current.number if current else None),

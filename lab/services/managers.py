@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,8 @@ from lab.services.service import ServiceError
 _READY_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0
 _SHORT_LIFE_SECONDS: Final = 10.0
+_MANY_DEATHS: Final = 3
+_WINDOW_SECONDS: Final = 600.0
 
 _PREFIX: Final = re.compile(r"^[\d-]+ [\d:,]+ [A-Z]+ [\w.]+: ")
 
@@ -33,10 +36,17 @@ log = logging.getLogger(__name__)
 class ManagersProcess:
     """``python -m lab.server`` with these settings; it writes its own record once it answers.
 
-    Once ``ended`` is set it is not started any more, and a start under way is given up.
+    Once ``ended`` is set it is not started any more, and a start under way is given up. ``alarm`` is told when it ends
+    again and again: then it may be unable to raise an alarm itself.
     """
 
-    def __init__(self, settings: Settings, watch: DeathWatch, ended: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        watch: DeathWatch,
+        ended: threading.Event,
+        alarm: Callable[[str], None] = log.error,
+    ) -> None:
         self._settings = settings
         self._watch = watch
         self._state = settings.config.general.state_dir
@@ -47,6 +57,8 @@ class ManagersProcess:
         self._restart: threading.Timer | None = None
         self._lock = threading.Lock()  # no restart is arranged once it was told to stop
         self._ended = ended
+        self._alarm = alarm
+        self._ends: list[float] = []
 
     def start(self, *, adopt: bool) -> None:
         """Start it and wait until it answers; with ``adopt``, a living one is taken as it is, else ended."""
@@ -132,11 +144,20 @@ class ManagersProcess:
             if self._ended.is_set():
                 return
             self._deaths += 1
+            self._count_end()
             delay = restart_delay(self._deaths)
             log.warning("The managers ended; they are started again in %g s.", delay)
             self._restart = threading.Timer(delay, self._start_again)
             self._restart.daemon = True
             self._restart.start()
+
+    def _count_end(self) -> None:
+        now = time.monotonic()
+        self._ends = [*(then for then in self._ends if now - then < _WINDOW_SECONDS), now]
+        if len(self._ends) >= _MANY_DEATHS:
+            said = last_line(self._log)
+            self._alarm(f"The managers ended {len(self._ends)} times within {now - self._ends[0]:.0f} s: {said}")
+            self._ends.clear()
 
     def _start_again(self) -> None:
         if self._ended.is_set():

@@ -29,6 +29,7 @@ from hotswap.files import write_private
 from hotswap.fleet import Fleet, Limits, serve_fleet
 from hotswap.process import DeathWatch, Identity
 from hotswap.store import Store
+from lab.alarms.channels import Message, channels_of, tell_now
 from lab.config import LabConfig, load
 from lab.overrides import forget_secrets
 from lab.server.settings import Settings
@@ -167,7 +168,7 @@ class Supervisor:
 
     @contextmanager
     def _managers(self, fleet_address: wire.Address) -> Iterator[ManagersProcess]:
-        managers = ManagersProcess(self._settings(fleet_address), self._watch, self._ended)
+        managers = ManagersProcess(self._settings(fleet_address), self._watch, self._ended, self._alarm)
         managers.start(adopt=_fleet_address_before(self._config) == fleet_address)
         record = {"identity": Identity.mine().to_dict(), "fleet_address": list(fleet_address)}
         write_private(_record(self._config), json.dumps(record))
@@ -176,6 +177,15 @@ class Supervisor:
         finally:
             self._ended.set()
             managers.stop()
+
+    def _alarm(self, text: str) -> None:
+        """Tell people outside at once, beside the lab's own alarms."""
+        log.error("%s", text)
+        config = self._config
+        channels = channels_of(config.alarms, simulation=config.general.simulation)
+        message = Message(secrets.token_hex(12), f"[{config.general.name}] {text}", text)
+        arguments = (channels, message, self._ended.wait)
+        threading.Thread(target=tell_now, args=arguments, name="alarm", daemon=True).start()
 
     def _settings(self, fleet_address: wire.Address) -> Settings:
         return Settings(

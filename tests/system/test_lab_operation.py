@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from laboratory import Laboratory, laboratory
 
+from hotswap.process import Identity
+
 pytestmark = pytest.mark.system
+
+
+ALARMS = """
+[alarms]
+in_simulation = true
+
+[alarms.command]
+run = ["sh", "-c", "cat >> {folder}/rung"]
+"""
 
 
 @pytest.fixture(scope="module")
 def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """A lab that these tests may stop; each leaves it running."""
-    with laboratory(tmp_path_factory.mktemp("operated")) as launched:
+    folder = tmp_path_factory.mktemp("operated")
+    with laboratory(folder, ALARMS.format(folder=folder)) as launched:
         yield launched
 
 
@@ -50,3 +63,21 @@ def test_the_doctor_names_what_is_wrong_and_exits_with_one(own_lab: Laboratory) 
         )
     finally:
         own_lab.cli("release", "furnace_1")
+
+
+def test_a_lost_task_rings_although_the_managers_are_killed_too(own_lab: Laboratory, gate: Path) -> None:
+    rung = own_lab.folder.parent / "rung"
+    assert own_lab.cli("alarms", "test", "command") == "command: sent\n"
+    assert "nothing is wrong" in rung.read_text()
+    task = own_lab.hold("furnace_2", gate)
+    claim = own_lab.task(task)["claim"]
+    worker = own_lab.records.workers.find_one({"_id": claim["worker"] if claim else ""})
+    assert worker is not None
+    Identity.from_dict(worker["identity"]).kill()
+    own_lab.identity("managers").kill()
+    own_lab.until(lambda: f"Task {task} is LOST" in rung.read_text())
+    assert rung.read_text().count(f"[my_lab] Task {task}") == 1
+    own_lab.until(lambda: json.loads(own_lab.run("alarms", "list", "--json").stdout or "[]"))
+    (alarm,) = json.loads(own_lab.cli("alarms", "list", "--json"))
+    assert (alarm["kind"], alarm["subject"]) == ("task.lost", task)
+    own_lab.cli("cancel", task)

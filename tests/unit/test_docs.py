@@ -8,7 +8,7 @@ import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import MagicMock
 
 import click
@@ -75,6 +75,12 @@ def wrong_with(call: list[str]) -> str | None:
     command = PROGRAMS[program].commands.get(name)
     if command is None:
         return f"there is no `{program} {name}`"
+    if isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        inner, *rest = rest
+        command = command.commands.get(inner)
+        if command is None:
+            return f"there is no `{program} {name} {inner}`"
+        name = f"{name} {inner}"
     options = {text: option for option in command.params for text in option.opts if isinstance(option, click.Option)}
     words = iter(rest)
     positional = 0
@@ -90,10 +96,21 @@ def wrong_with(call: list[str]) -> str | None:
     return None if positional <= len(arguments) else f"`{program} {name}` takes fewer arguments than {rest}"
 
 
-def flatten(model: Any) -> Iterator[str]:
-    for section, field in model.model_fields.items():
-        if hasattr(field.annotation, "model_fields"):
-            yield from (f"{section}.{key}" for key in field.annotation.model_fields)
+def flatten(model: Any, table: str = "") -> Iterator[tuple[str, str]]:
+    """Each table of the settings with each of its keys that is no table itself."""
+    for name, field in model.model_fields.items():
+        inner = [each for each in (field.annotation, *get_args(field.annotation)) if hasattr(each, "model_fields")]
+        if inner:
+            yield from flatten(inner[0], f"{table}.{name}".lstrip("."))
+        elif table:
+            yield table, name
+
+
+def every_command(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield f"{before}{name}", command
+        if isinstance(command, click.Group):
+            yield from every_command(command, f"{before}{name} ")
 
 
 @each_page
@@ -168,17 +185,21 @@ def test_pictures_are_well_formed_and_follow_the_colour_scheme() -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_reference_names_every_command_and_option(program: str) -> None:
     page = (DOCS / "reference" / "cli.md").read_text()
-    for name, command in PROGRAMS[program].commands.items():
-        assert f"`{program} {name}" in page, f"docs/reference/cli.md does not tell of `{program} {name}`"
+    for name, command in every_command(PROGRAMS[program]):
+        assert isinstance(command, click.Group) or f"`{program} {name}" in page, (
+            f"docs/reference/cli.md does not tell of `{program} {name}`"
+        )
         for option in (text for parameter in command.params for text in parameter.opts if text.startswith("--")):
             assert re.search(rf"`{option}[ `]", page), f"docs/reference/cli.md does not tell of {name} {option}"
 
 
 def test_the_reference_names_every_setting() -> None:
     page = (DOCS / "reference" / "lab-toml.md").read_text()
-    missing = [
-        key for key in flatten(LabConfig) if not re.search(rf"^\|.*\|.*`{key.rpartition('.')[2]}`.* \|", page, re.M)
-    ]
+    table, told = "", set()
+    for cells in re.findall(r"^\|([^|]*)\|([^|]*)\|", page, re.MULTILINE):
+        table = next(iter(re.findall(r"`\[([\w.]+)\]`", cells[0])), table)
+        told |= {(table, key) for key in re.findall(r"`(\w+)`", cells[1])}
+    missing = set(flatten(LabConfig)) - told
     assert not missing, f"docs/reference/lab-toml.md does not tell of {missing}"
 
 

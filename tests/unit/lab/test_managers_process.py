@@ -142,6 +142,27 @@ def test_managers_that_were_at_work_for_long_come_back_as_fast_as_the_first_time
     assert deaths == [1, 1]
 
 
+def test_managers_that_end_again_and_again_are_told_of(
+    process: ManagersProcess, config: LabConfig, program: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(ANSWERS)
+    told: list[str] = []
+    monkeypatch.setattr(process, "_alarm", told.append)
+    monkeypatch.setattr(managers, "restart_delay", lambda _: 0.01)
+    (config.general.state_dir / "logs" / "managers.log").write_text("no disk\n")
+    process.start(adopt=True)
+    record = record_of(config.general.state_dir)
+    for _ in range(3):
+        assert told == []
+        running = Identity.from_dict(json.loads(record.read_text())["identity"])
+        until(lambda running=running: process._identity == running)
+        running.kill()
+        until(lambda dead=running: record.exists() and f'"pid": {dead.pid},' not in record.read_text())
+    assert len(told) == 1
+    assert told[0].startswith("The managers ended 3 times within")
+    assert told[0].endswith("no disk")
+
+
 def test_a_start_is_given_up_when_the_laboratory_ends(
     process: ManagersProcess, config: LabConfig, program: Callable[[str], None], ended: threading.Event
 ) -> None:
