@@ -43,6 +43,14 @@ class ProcessError(HotswapError):
     """A version process could not be started, reached or stopped."""
 
 
+class NoRoomError(ProcessError):
+    """The process ``name`` does not fit into the memory there is for all; it may when others have ended."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class UnreachableError(ProcessError):
     """Who should answer does not; the same request may succeed later."""
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from hotswap import drift, wire
 from hotswap._plain import Plain, to_plain
 from hotswap.errors import NotPlainError, ProcessError, RemoteError
-from hotswap.fleet import Fleet, Started
+from hotswap.fleet import Fleet, Limits, Started
 from hotswap.snapshot import SHORT
 from hotswap.store import Store
 
@@ -75,7 +75,7 @@ class Version:
     def _started(self) -> Started:
         if self._closed:
             raise ProcessError(f"Version {self.snapshot[:SHORT]} was closed: open it again.")
-        return self._fleet.ensure(self._name, self.snapshot, _ENTRY, {})
+        return self._fleet.ensure(self._name, self.snapshot, _ENTRY, {}, timeout=0)
 
     def _ask(self, call: dict[str, Any]) -> dict[str, Any]:
         started = self._started()
@@ -100,14 +100,26 @@ class Version:
         return error
 
 
-def open(name: str, store: Path | str = "snapshots", *, strict: bool = False) -> Version:  # noqa: A001 - reads as hotswap.open
+def open(  # noqa: A001 - reads as hotswap.open
+    name: str,
+    store: Path | str = "snapshots",
+    *,
+    strict: bool = False,
+    memory_mb: int | None = None,
+    import_seconds: float = Limits.seconds,
+    import_memory_mb: int = Limits.memory_mb,
+) -> Version:
     """Start a process of the snapshot with this id, or unambiguous start of one, in ``store``.
 
+    All that are opened with the same limits may use ``memory_mb`` together (MB of 2^20 bytes), and each may take
+    ``import_seconds``, and ``import_memory_mb`` of address space, to import.
+
     Where other distributions are installed than it was frozen with, ``EnvironmentWarning`` names them; ``strict``,
-    that is an error. Raises UnknownSnapshotError, DamagedError, DescribeError when the snapshot does not import, and
-    DriftError when it was frozen for another Python.
+    that is an error. Raises UnknownSnapshotError, DamagedError, DescribeError when the snapshot does not import,
+    NoRoomError when others have to be closed first, and DriftError when it was frozen for another Python.
     """
-    fleet, secret, known = _fleet_for(Path(store).absolute())
+    limits = Limits(import_seconds, import_memory_mb)
+    fleet, secret, known = _fleet_for(Path(store).absolute(), limits, memory_mb)
     snapshot = known.open(name)
     if changes := drift.check(known, snapshot, strict=strict):
         warnings.warn(drift.sentence(snapshot.id, changes), drift.EnvironmentWarning, stacklevel=2)
@@ -115,12 +127,12 @@ def open(name: str, store: Path | str = "snapshots", *, strict: bool = False) ->
 
 
 @cache
-def _fleet_for(root: Path) -> tuple[Fleet, str, Store]:
-    """One zygote for each store and this interpreter, ended with it."""
+def _fleet_for(root: Path, limits: Limits, memory_mb: int | None) -> tuple[Fleet, str, Store]:
+    """One zygote for each store, and limits, and this interpreter, ended with it."""
     store = Store(root)
     secret = secrets.token_hex(32)
     run_dir = Path(tempfile.mkdtemp(prefix="hotswap-"))
-    fleet = Fleet(store, run_dir, secret)
+    fleet = Fleet(store, run_dir, secret, limits=limits, memory_mb=memory_mb)
 
     def end() -> None:
         fleet.close(end=True, grace=_GRACE_SECONDS)

@@ -29,12 +29,29 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from hotswap.fleet import Limits
     from hotswap.generations import FileGenerations, Generation
     from hotswap.snapshot import Snapshot
     from hotswap.store import Store
 
 
 Facts = dict[str, Any]
+
+
+IMPORT_TIMEOUT = click.option(
+    "--import-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="Seconds that a version may take to import.",
+)
+IMPORT_MEMORY = click.option(
+    "--import-memory",
+    type=click.IntRange(64),
+    default=8192,
+    show_default=True,
+    help="MB of address space for it meanwhile.",
+)
 
 
 @click.command(short_help="Run dramatiq actors, and take new code live.")
@@ -47,6 +64,9 @@ Facts = dict[str, Any]
     "--grace", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds to end in, when told."
 )
 @click.option("--namespace", default="dramatiq", show_default=True, help="How keys begin on the broker.")
+@click.option("--memory", type=click.IntRange(1), help="MB for all versions together; new ones wait for it.")
+@IMPORT_TIMEOUT
+@IMPORT_MEMORY
 @STORE
 @JSON
 def worker(
@@ -57,6 +77,9 @@ def worker(
     threads: int,
     grace: float,
     namespace: str,
+    memory: int | None,
+    import_timeout: float,
+    import_memory: int,
     folder: Path,
     as_json: bool,
 ) -> None:
@@ -69,11 +92,13 @@ def worker(
     \b
     hotswap worker my_app --broker redis://localhost:6379/0
     """
+    from hotswap.fleet import Limits
     from hotswap.worker.code import Code
     from hotswap.worker.live import Settings
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    settings = Settings(url, threads=threads, grace=grace, namespace=namespace)
+    limits = Limits(import_timeout, import_memory)
+    settings = Settings(url, threads, grace, namespace, memory, limits)
     code = Code(path, rev)
     if not code.in_git:
         check_outside(folder, path)
@@ -83,9 +108,11 @@ def worker(
 @click.command(short_help="Make a snapshot current.")
 @click.argument("snapshot", shell_complete=complete_snapshot)
 @click.option("--reason", default="promoted by hand", show_default=True, help="Kept in the history.")
+@IMPORT_TIMEOUT
+@IMPORT_MEMORY
 @STORE
 @JSON
-def promote(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
+def promote(snapshot: str, reason: str, import_timeout: float, import_memory: int, folder: Path, as_json: bool) -> None:
     """Make the snapshot with the id SNAPSHOT current, if a worker can run it. This is how to roll back, too.
 
     New messages go to it at once; what runs goes on with the code it began with.
@@ -93,11 +120,13 @@ def promote(snapshot: str, reason: str, folder: Path, as_json: bool) -> None:
     \b
     hotswap promote 3f9a
     """
+    from hotswap.fleet import Limits
+
     store = open_store(folder)
     found = store.open(snapshot)
     generations, current = _ledger(store, found.package)
     if current is None or current.snapshot != found.id:
-        _check(store, found)
+        _check(store, found, Limits(import_timeout, import_memory))
         current = _promote(store, generations, found, current, reason)
     if as_json:
         print_json(current.to_dict())
@@ -191,6 +220,7 @@ _SENTENCES: dict[str, Callable[[Facts], str]] = {
     ),
     "drained": lambda f: f"{_short(f)} is drained",
     "refused": lambda f: f"refused: {f['reason']} What is current stays so.",
+    "waits": lambda f: f"a new version waits: {f['reason']}",
     "stranded": lambda f: f"messages of {_short(f)} wait: {f['reason']}",
     "kept": lambda f: f"{_short(f)} stays current: {_short(f, 'instead_of')} was rolled back before",
     "trouble": lambda f: f["reason"],
@@ -221,13 +251,13 @@ def _application(folder: Path, app: str | None) -> str:
     raise StoreError(f"Nothing is current in {folder} for {app}: {known}.")
 
 
-def _check(store: Store, snapshot: Snapshot) -> None:
+def _check(store: Store, snapshot: Snapshot, limits: Limits) -> None:
     from hotswap import drift
     from hotswap.worker.live import check
 
     if changes := drift.check(store, snapshot):
         click.echo(f"warning: {drift.sentence(snapshot.id, changes)}", err=True)
-    check(store, snapshot.id)
+    check(store, snapshot.id, limits)
 
 
 def _promote(

@@ -92,18 +92,18 @@ class Fleet:
         _at_once(self._adopt_process, [run for run in found if run.kind == "process" and run.identity.alive()])
         _at_once(self._revive, [run for run in found if run.kind == "process" and not run.identity.alive()])
 
-    def describe(self, snapshot: str) -> Document:
-        """``{modules, forks, spawned_because, told}``: what the template imported, whether its processes are forked
-        from it, the reasons if not, and what the hook told. Raises DescribeError.
+    def describe(self, snapshot: str, timeout: float | None = None) -> Document:
+        """``{modules, forks, spawned_because, told}``: what the template imported, whether processes are forked from
+        it, or why not, and what the hook told. Raises DescribeError; NoRoomError without room in ``timeout`` seconds.
         """
         snapshot = self._store.resolve(snapshot)
-        with self._gate, self._room_for_template(snapshot):
+        with self._gate, self._room_for_template(snapshot, timeout):
             return self._templates.describe(snapshot, self._hook)
 
     def ask(self, snapshot: str, hook: str, question: Document) -> Document:
         """What ``hook(package, **question)`` returns in a fork of the snapshot's template. Raises DescribeError."""
         snapshot = self._store.resolve(snapshot)
-        with self._gate, self._room_for_template(snapshot):
+        with self._gate, self._room_for_template(snapshot, None):
             return self._templates.ask(snapshot, hook, question)
 
     def ensure(
@@ -220,10 +220,10 @@ class Fleet:
             self._runs.forget(run)
         self._runs.forget_told()
 
-    def _room_for_template(self, snapshot: str) -> contextlib.AbstractContextManager[object]:
+    def _room_for_template(self, snapshot: str, timeout: float | None) -> contextlib.AbstractContextManager[object]:
         if self._templates.runs(snapshot):
             return contextlib.nullcontext()
-        return self._memory.room_for(Start(template_name(snapshot), snapshot, TEMPLATE))
+        return self._memory.room_for(Start(template_name(snapshot), snapshot, TEMPLATE), timeout)
 
     def _ensure(self, wanted: Wanted, timeout: float | None, on_wait: Callable[[], object]) -> Started:
         """``wanted`` has the whole id of its snapshot."""

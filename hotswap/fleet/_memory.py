@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hotswap.errors import ProcessError
+from hotswap.errors import NoRoomError, ProcessError
 from hotswap.process.runs import Run
 
 UNKNOWN_MB: Final = 32.0
@@ -118,8 +118,8 @@ class Memory:
     ) -> Iterator[None]:
         """Wait until it fits, ``timeout`` seconds at most, and keep its room until it shows in what is measured.
 
-        ``on_wait`` is called once if it has to wait. Raises ProcessError when it does not fit in time, can never fit,
-        or is withdrawn.
+        ``on_wait`` is called once if it has to wait. Raises NoRoomError when it does not fit in time, or can never
+        fit, and ProcessError when it is withdrawn.
         """
         if self._limit is None:
             yield
@@ -172,7 +172,7 @@ class Memory:
             while not self._admit(start):
                 left = _LOOK_AGAIN_SECONDS if deadline is None else deadline - time.monotonic()
                 if left <= 0:
-                    raise ProcessError(f"{start.name} was not started in time: {start.waits}.")
+                    raise NoRoomError(f"{start.name} was not started in time: {start.waits}.", start.name)
                 self._changed.wait(min(left, _LOOK_AGAIN_SECONDS))
 
     def _place(self, start: Start) -> int:
@@ -204,7 +204,7 @@ class Memory:
             return True
         start.waits = _why(needed, used, self._limit, uses)
         if not self._promised and all(use.run.kind == "zygote" for use in uses):
-            raise ProcessError(f"{start.name} cannot be started: {start.waits}.")
+            raise NoRoomError(f"{start.name} cannot be started: {start.waits}.", start.name)
         return False
 
 

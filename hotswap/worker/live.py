@@ -8,14 +8,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hotswap import wire
 from hotswap.digest import hash_json
 from hotswap.errors import HotswapError, ProcessError, RemoteError, UnknownSnapshotError
-from hotswap.fleet import Fleet
+from hotswap.fleet import Fleet, Limits
 from hotswap.generations import FileGenerations
 from hotswap.routing import VersionedBroker
 from hotswap.snapshot import SHORT
@@ -36,12 +36,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """How versions run; ``grace`` is what a message has, in seconds, to end by itself when its process is stopped."""
+    """How versions run; ``grace`` is what a message has, in seconds, to end by itself when its process is stopped.
+
+    ``memory_mb`` (MB of 2^20 bytes) is what all versions together may use; ``limits`` hold for each while it imports.
+    """
 
     broker_url: str
     threads: int = 8
     grace: float = 10.0
     namespace: str = "dramatiq"
+    memory_mb: int | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def of_process(self) -> dict[str, Any]:
+        """What a version process is told of them."""
+        return {name: value for name, value in asdict(self).items() if name not in ("memory_mb", "limits")}
 
 
 def held_for(app: str) -> str:
@@ -49,13 +58,13 @@ def held_for(app: str) -> str:
     return f"worker {app}"
 
 
-def check(store: Store, snapshot: str) -> None:
+def check(store: Store, snapshot: str, limits: Limits) -> None:
     """See that a worker would run the snapshot: start a template of it as a worker does, and end it again.
 
     Raises DescribeError with what is wrong with its code.
     """
     with tempfile.TemporaryDirectory(prefix="hotswap-") as folder:
-        fleet = Fleet(store, Path(folder), secrets.token_hex(32), hook=_HOOK, preload=_PRELOAD)
+        fleet = Fleet(store, Path(folder), secrets.token_hex(32), hook=_HOOK, preload=_PRELOAD, limits=limits)
         try:
             fleet.describe(snapshot)
         finally:
@@ -81,8 +90,16 @@ class LiveVersions:
             settings.broker_url, FileGenerations(store.root, app), namespace=settings.namespace, middleware=[]
         )
         self._secret = folder.secret()
-        self._fleet = Fleet(store, self._run_dir, self._secret, hook=_HOOK, preload=_PRELOAD)
-        self._arguments = {**asdict(settings), "store": str(store.root), "folder": str(Path.cwd())}
+        self._fleet = Fleet(
+            store,
+            self._run_dir,
+            self._secret,
+            hook=_HOOK,
+            preload=_PRELOAD,
+            limits=settings.limits,
+            memory_mb=settings.memory_mb,
+        )
+        self._arguments = {**settings.of_process(), "store": str(store.root), "folder": str(Path.cwd())}
         self._adopted = False
         self._interrupted = False
         self._running: set[str] = set()
@@ -113,13 +130,14 @@ class LiveVersions:
     def start(self, snapshot: str) -> None:
         """Have a process of this version, and let it take messages.
 
-        Raises DescribeError when it is the code that does not start; RoutingError when the broker does not answer, and
-        ProcessError when a process does not: then the same may succeed later.
+        Raises DescribeError when it is the code that does not start; RoutingError when the broker does not answer,
+        NoRoomError when there is no memory for it, and ProcessError when a process does not start: then the same may
+        succeed later. It does not wait for memory, which other versions give back by ending, and that is seen to here.
         """
         try:
             self._store.hold(snapshot, held_for(self._app))
-            self._fleet.describe(snapshot)
-            self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, self._arguments)
+            self._fleet.describe(snapshot, timeout=0)
+            self._fleet.ensure(self._name(snapshot), snapshot, _ENTRY, self._arguments, timeout=0)
         except OSError as problem:
             raise ProcessError(
                 f"Version {snapshot[:SHORT]} was not started, as what starts it does not answer ({problem}); "

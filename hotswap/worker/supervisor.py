@@ -8,7 +8,14 @@ from contextlib import ExitStack
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
-from hotswap.errors import DescribeError, GenerationMovedError, HotswapError, SourceError, StoreError
+from hotswap.errors import (
+    DescribeError,
+    GenerationMovedError,
+    HotswapError,
+    NoRoomError,
+    SourceError,
+    StoreError,
+)
 from hotswap.generations import FileGenerations, Generation
 from hotswap.snapshot import Snapshot
 from hotswap.store import Store
@@ -110,7 +117,7 @@ class Supervisor:
         return self._postponed is not None and not self._trouble and time.monotonic() >= self._postponed
 
     def _take_or_tell(self) -> None:
-        """Without an answer from the broker or a process, the code is tried again later."""
+        """Without an answer from the broker or a process, or without memory, the code is tried again later."""
         self._postponed = None
         try:
             self._take()
@@ -119,9 +126,10 @@ class Supervisor:
             self._end_if_told()
             if not isinstance(problem, DescribeError | SourceError | StoreError):
                 self._postponed = time.monotonic() + _AGAIN_SECONDS
-            if self._postponed is None or str(problem) != self._refusal:
-                self._tell("refused", **_told(problem))
-            self._refusal = str(problem)
+            refusal = problem.name if isinstance(problem, NoRoomError) else str(problem)  # how much is free changes
+            if self._postponed is None or refusal != self._refusal:
+                self._tell("waits" if isinstance(problem, NoRoomError) else "refused", **_told(problem))
+            self._refusal = refusal
 
     def _take(self) -> None:
         """Freeze what there is now and make it current, unless it is."""

@@ -74,7 +74,7 @@ def test_promoting_what_was_current_before_is_told_as_going_back(
     (tmp_path / "my_app" / "__init__.py").write_text("x = 1\n")
     newer = store.freeze(TreeSource(tmp_path / "my_app")).id
     checked = []
-    monkeypatch.setattr("hotswap.worker.live.check", lambda _store, identity: checked.append(identity))
+    monkeypatch.setattr("hotswap.worker.live.check", lambda _store, identity, _limits: checked.append(identity))
     run("promote", newer)
     assert json.loads(run("promote", current, "--json").stdout)["rolled_back_to"] == 1
     assert "(as generation 1)" in run("generations").stdout

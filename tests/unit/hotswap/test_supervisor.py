@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from hotswap.cli import main
-from hotswap.errors import DescribeError, HotswapError, ProcessError
+from hotswap.errors import DescribeError, HotswapError, NoRoomError, ProcessError
 from hotswap.fleet import Fleet
 from hotswap.generations import FileGenerations
 from hotswap.routing import RoutingError
@@ -134,6 +134,15 @@ def test_the_same_refusal_is_told_once(run: Run, live: Played) -> None:
     assert run.told.empty()
 
 
+def test_code_that_waits_for_memory_is_told_once_however_much_is_free_meanwhile(run: Run, live: Played) -> None:
+    live.problems = [NoRoomError(f"it needs {free} MB", "app") for free in range(5)]
+    run.thread.start()
+    run.wait_for("waits", reason="it needs 0 MB")
+    assert run.told.get(timeout=PATIENCE_SECONDS)["event"] == "current"
+    assert run.told.get(timeout=PATIENCE_SECONDS)["number"] == 2
+    assert len(live.refused) == 5
+
+
 def test_code_that_is_at_fault_is_not_tried_again(run: Run, live: Played) -> None:
     live.problems = [DescribeError("does not import")]
     live.settles = [RoutingError("silent")]
@@ -192,7 +201,7 @@ def test_what_cannot_be_started_is_let_go_though_the_broker_is_silent(
     store = Store(tmp_path / "store")
     snapshot = store.freeze(TreeSource(tmp_path / "app"), hold=held_for("app")).id
 
-    def stumble(*_: object) -> None:
+    def stumble(*_: object, **__: object) -> None:
         raise ConnectionResetError("gone")
 
     monkeypatch.setattr(Fleet, "describe", stumble)
