@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hotswap import _disk
 from hotswap.errors import StoreError
 from hotswap.generations._generation import Activations, Generation, unknown
 
@@ -89,7 +89,7 @@ class FileGenerations(Activations):
     def _promoting(self) -> Iterator[None]:
         """Promoters take turns; the lock goes with the process that holds it."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            _disk.make_folders(str(self._folder))
             lock = (self._folder / "lock").open("ab")
         except OSError as problem:
             raise StoreError(
@@ -101,17 +101,12 @@ class FileGenerations(Activations):
 
     def _publish(self, generation: Generation) -> None:
         path = self._path(generation.number)
-        temporary = path.with_suffix(".new")
-        with temporary.open("w", encoding="ascii") as file:
-            json.dump(generation.to_dict(), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        temporary = str(path.with_suffix(".new"))
+        _disk.unlink(temporary)  # of one that was cut off
+        _disk.write(temporary, json.dumps(generation.to_dict(), indent=2).encode("ascii"), 0o644)
+        _disk.fsync(temporary)
+        _disk.rename(temporary, str(path))
+        _disk.fsync(str(self._folder))
 
 
 def _numbers(folder: Path) -> list[int]:

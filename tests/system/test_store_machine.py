@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -21,12 +22,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hotswap.archive import export, load
 from hotswap.digest import hash_bytes
+from hotswap.errors import GenerationMovedError
+from hotswap.generations import FileGenerations, applications
 from hotswap.store import Retention, Store, _bytecode
 
 pytestmark = pytest.mark.system
 
 numbers = st.integers(0, 4)
 reasons = st.sampled_from(["paper 12", "the audit"])
+apps = st.sampled_from(["my_lab", "another"])
 
 
 def version(number: int) -> Held:
@@ -53,7 +57,9 @@ class Copies:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """``young`` are the snapshots whose id was handed out since all were aged; the other names speak for themselves."""
+    """``young`` are the snapshots whose id was handed out since all were aged, ``promoted`` what each application was
+    given, ``archives`` the bytes that a snapshot is exported as; the other names speak for themselves.
+    """
 
     steps: ClassVar[int] = 0
 
@@ -66,12 +72,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = Store(self.folder / "store")
         elsewhere = Store(self.folder / "elsewhere")
         self.ids = {number: elsewhere.freeze(version(number), EMPTY).id for number in range(5)}
+        self.archives: dict[tuple[int, datetime], bytes] = {}
         for number, identity in self.ids.items():
-            export(elsewhere, identity, self.archive(number))
+            found = export(elsewhere, identity, self.archive(number))
+            self.archives[number, found.frozen_at] = self.archive(number).read_bytes()
         self.order: list[int] = []
         self.held: dict[int, set[str]] = {}
         self.young: set[int] = set()
-        self.references: set[int] = set()
+        self.promoted: dict[str, list[int]] = {}
         self.used: dict[int, ExitStack] = {}
 
     def archive(self, number: int) -> Path:
@@ -129,9 +137,39 @@ class StoreMachine(RuleBasedStateMachine):
         if not self.held[number]:
             del self.held[number]
 
-    @rule(number=numbers)
-    def promote(self, number: int) -> None:
-        self.references ^= {number}
+    @precondition(lambda self: self.order)
+    @rule(data=st.data(), app=apps, late=st.booleans())
+    def promote(self, data: st.DataObject, app: str, late: bool) -> None:
+        """Who is ``late`` expects what is not current any more, and changes nothing."""
+        number = data.draw(st.sampled_from(sorted(self.present)))
+        history = self.promoted.setdefault(app, [])
+        if late:
+            with pytest.raises(GenerationMovedError):
+                self.promote_now(app, number, expected=len(history) + 1)
+        else:
+            self.promote_now(app, number, expected=len(history) or None)
+            history.append(number)
+
+    def promote_now(self, app: str, number: int, expected: int | None) -> None:
+        FileGenerations(self.store.root, app).promote(
+            self.ids[number], expected=expected, commit=None, dirty=True, environment="e", actor="mira", reason="test"
+        )
+
+    def history(self, app: str) -> list[int]:
+        return [self.number(one.snapshot) for one in reversed(FileGenerations(self.store.root, app).history(10_000))]
+
+    @precondition(lambda self: self.order)
+    @rule(data=st.data())
+    def take_out(self, data: st.DataObject) -> None:
+        """Export; a snapshot that came from an archive, or was exported before, has the same bytes again."""
+        number = data.draw(st.sampled_from(sorted(self.present)))
+        path = self.folder / "exported.tar"
+        found = export(self.store, self.ids[number], path)
+        data_out = path.read_bytes()
+        assert self.archives.setdefault((number, found.frozen_at), data_out) == data_out
+        frozen = load(self.store, path)
+        assert (frozen.snapshot, frozen.new) == (found, False)
+        self.young.add(number)
 
     @precondition(lambda self: self.order)
     @rule(data=st.data())
@@ -161,11 +199,13 @@ class StoreMachine(RuleBasedStateMachine):
 
     def kept(self, keep_last: int) -> list[int]:
         """What a collection has to keep, the newest first."""
-        needed = self.references | self.held.keys() | self.young | self.used.keys() | {*self.order[:keep_last]}
+        current = {history[-1] for history in self.promoted.values() if history}
+        needed = current | self.held.keys() | self.young | self.used.keys() | {*self.order[:keep_last]}
         return [number for number in self.order if number in needed]
 
     def collect_now(self, keep_last: int = 0, *, dry_run: bool = False) -> list[object]:
-        references = [self.ids[number] for number in self.references]
+        current = [FileGenerations(self.store.root, app).current() for app in applications(self.store.root)]
+        references = [one.snapshot for one in current if one is not None]
         return list(self.store.collect(references, Retention(keep_last, keep_days=0), dry_run=dry_run))
 
     @rule(
@@ -184,15 +224,45 @@ class StoreMachine(RuleBasedStateMachine):
         sure, possible = self.present, self.present | {number}
         if what == "collect":
             sure, possible = set(self.kept(0)), self.present
-        try:
-            with intercepted(Cutting(when, step)):
-                actions[what]()
-        except PowerCut:
-            self.store = Store(self.store.root)
+        self.cut_off(actions[what], when, step)
         self.order = [self.number(one.id) for one in self.store.list()]
         assert sure <= self.present <= possible
         self.age()
         assert self.store.verify() == []
+
+    @precondition(lambda self: self.order)
+    @rule(
+        data=st.data(),
+        what=st.sampled_from(["hold", "promote"]),
+        when=st.sampled_from(["before", "amid", "after"]),
+        step=st.integers(0, 10),
+    )
+    def crash_of_a_note(self, data: st.DataObject, what: str, when: str, step: int) -> None:
+        """The power goes while a snapshot is held or promoted: it is, as a whole, or not at all."""
+        number = data.draw(st.sampled_from(sorted(self.present)))
+        held, history = self.held.get(number, set()), self.promoted.setdefault("my_lab", [])
+        actions: dict[str, Callable[[], object]] = {
+            "hold": lambda: self.store.hold(self.ids[number], "paper 12"),
+            "promote": lambda: self.promote_now("my_lab", number, expected=len(history) or None),
+        }
+        cut = self.cut_off(actions[what], when, step)
+        holds, promoted = set(self.store.holds(self.ids[number])), self.history("my_lab")
+        done = (held | {"paper 12"}, history) if what == "hold" else (held, [*history, number])
+        assert (holds, promoted) in [done, *([(held, history)] if cut else [])]
+        self.held.update({number: holds} if holds else {})
+        self.promoted["my_lab"] = promoted
+        self.age()
+        assert self.store.verify() == []
+
+    def cut_off(self, action: Callable[[], object], when: str, step: int) -> bool:
+        """Whether it came to the step at which the power goes."""
+        try:
+            with intercepted(Cutting(when, step)):
+                action()
+        except PowerCut:
+            self.store = Store(self.store.root)
+            return True
+        return False
 
     @precondition(lambda self: self.order)
     @rule(data=st.data(), where=st.sampled_from(["tree", "object", "surplus"]), gone=st.booleans())
@@ -235,6 +305,7 @@ class StoreMachine(RuleBasedStateMachine):
         StoreMachine.steps += 1
         assert [one.id for one in self.store.list()] == [self.ids[number] for number in self.order]
         assert all(set(self.store.holds(self.ids[number])) == self.held.get(number, set()) for number in self.order)
+        assert all(self.history(app) == history for app, history in self.promoted.items())
 
     def teardown(self) -> None:
         for used in self.used.values():
