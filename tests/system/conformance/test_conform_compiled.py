@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tools import skipped_if
 from two_versions import why_not_compiled
 
-pytestmark = [pytest.mark.system, pytest.mark.skipif(why_not_compiled() is not None, reason=str(why_not_compiled()))]
+pytestmark = [pytest.mark.system, skipped_if(why_not_compiled())]
 
 
 def test_multi_phase_module(told: list[Any]) -> None:
