@@ -20,7 +20,7 @@ ENTRY = "sample_app.service:main"
 SECRET = "a secret of the tests"
 
 SERVICE = """
-import os, random, resource, secrets, signal, subprocess, sys, threading, uuid
+import os, resource, signal, subprocess, sys, threading
 from multiprocessing import get_context
 from hotswap.process import serve
 from . import VERSION
@@ -62,7 +62,6 @@ def main(context):
     operations = {
         "version": lambda: VERSION, "lazily": lazily, "in_subprocess": in_subprocess,
         "in_spawned_process": in_spawned_process, "ballast": lambda: len(ballast),
-        "draws": lambda: [str(random.random()), secrets.token_hex(), str(uuid.uuid4())],
         "session": lambda: os.getsid(0) == os.getpid(), "arguments": lambda: context.arguments,
         "handlers": handlers, "umask": umask, "limits": limits,
         "blocked": lambda: [int(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],

@@ -103,10 +103,27 @@ def test_a_lock_that_a_thread_held_during_the_import_can_be_taken(fleet: Fleet, 
     assert ask(fleet.ensure("one", snapshot, "sample_app.user:main", {}), "got")
 
 
+DRAWS = """
+import random, secrets, uuid
+import numpy.random
+from hotswap.process import serve
+
+def draws():
+    return [str(random.random()), str(numpy.random.random()), secrets.token_hex(), str(uuid.uuid4())]
+
+def main(context):
+    serve(context, {"draws": draws}, idle=lambda: True)
+"""
+
+
 def test_random_numbers_tokens_and_uuids_differ_between_siblings(fleet: Fleet, freeze_either: Freeze) -> None:
-    snapshot = freeze_either(1)
-    drawn = [ask(fleet.ensure(f"p{i}", snapshot, ENTRY, {}), "draws") for i in range(3)]
-    assert [len(set(column)) for column in zip(*drawn, strict=True)] == [3, 3, 3]
+    snapshot = freeze_either(1, noise=DRAWS)
+    drawn = [ask(fleet.ensure(f"p{i}", snapshot, "sample_app.noise:main", {}), "draws") for i in range(3)]
+    assert [len(set(column)) for column in zip(*drawn, strict=True)] == [3, 3, 3, 3]
+
+
+def test_numpy_is_no_reason_to_spawn(fleet: Fleet, freeze: Freeze) -> None:
+    assert fleet.describe(freeze(1, noise=DRAWS))["forks"]
 
 
 RUDE = """
@@ -196,8 +213,13 @@ PEER = socket.create_connection(("127.0.0.1", {port}))
             "sample_app.culprit keeps the random generator Noise.rng",
         ),
         ("import random\nRNGS = [[random.Random()]]\n", "the import keeps a random generator of random"),
+        ("import numpy\nRNG = numpy.random.default_rng(1)\n", "sample_app.culprit keeps the random generator RNG"),
+        ("import numpy\nRNG = numpy.random.RandomState(1)\n", "sample_app.culprit keeps the random generator RNG"),
     ],
-    ids=["thread", "file", "pipe", "process", "generator", "generator of a class", "hidden generator"],
+    ids=[
+        *("thread", "file", "pipe", "process", "generator", "generator of a class", "hidden generator"),
+        *("numpy's generator", "numpy's older generator"),
+    ],
 )
 def test_what_an_import_leaves_is_told_with_the_module_that_did_it(
     fleet: Fleet, freeze: Freeze, text: str, reason: str
