@@ -41,7 +41,7 @@ def tell(key, word):
 @dramatiq.actor(max_retries=3, min_backoff=10, max_backoff=10)
 def work(key, gate=None, then=None):
     tell(key, "begins")
-    with redis.Redis.from_url(os.environ["TEST_BROKER"]) as server:
+    with redis.Redis.from_url(os.environ["TEST_BROKER"], socket_timeout=60) as server:
         if gate is not None and server.blpop(gate, timeout=30) is None:
             raise TimeoutError(gate)
     from .late import NAME
@@ -100,7 +100,7 @@ class Project:
         self.store = folder / "store"
         self.url = url
         self.namespace = f"test-{uuid.uuid4().hex[:8]}"
-        self.server: redis.Redis = redis.Redis.from_url(url)
+        self.server: redis.Redis = redis.Redis.from_url(url, socket_timeout=2 * PATIENCE_SECONDS)
         self._sender: VersionedBroker | None = None
 
     def write(self, version: str, tasks: str = TASKS) -> None:
