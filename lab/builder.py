@@ -47,7 +47,7 @@ class TaskBuilder:
             "prev_tasks": self.previous(),
             "samples": [sample.name for sample in self.samples],
         }
-        given = {"task_id": self.task_id, "priority": self.priority}
+        given = {"task_id": self.task_id, "priority": None if self.priority is None else int(self.priority)}
         return document | {key: value for key, value in given.items() if value is not None}
 
 

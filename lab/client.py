@@ -91,6 +91,14 @@ class LabClient:
     def retry(self, task_id: str) -> Document:
         return self._act(f"tasks/{quote(task_id, safe='')}/retry")
 
+    def skip(self, task_id: str) -> Document:
+        """Have a task that failed, is LOST or has not started count as COMPLETED."""
+        return self._act(f"tasks/{quote(task_id, safe='')}/skip")
+
+    def resume(self, experiment_id: str) -> Document:
+        """Retry all failed tasks of an experiment."""
+        return self._act(f"experiments/{quote(experiment_id, safe='')}/resume")
+
     def move(self, task_id: str, to: str = "current") -> Document:
         """Bind a task that has not started to code that was live, by its id or ``current``."""
         return self._act(f"tasks/{quote(task_id, safe='')}/move", to=to)

@@ -52,18 +52,15 @@ CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING, TaskStatu
 ENDED: Final = (TaskStatus.COMPLETED, TaskStatus.ERROR, TaskStatus.CANCELLED)
 
 
+PRIORITIES: Final = range(1001)
+"""Of tasks and requests; the higher goes first."""
+
+
 class ExperimentStatus(StrEnum):
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     ERROR = "ERROR"
     CANCELLED = "CANCELLED"
-
-
-class OnFailure(StrEnum):
-    """What becomes of the tasks after one that failed: they are cancelled, or go on with the samples that remain."""
-
-    CANCEL = "cancel"
-    CONTINUE = "continue"
 
 
 class RequestStatus(StrEnum):
@@ -133,7 +130,8 @@ class Edit(TypedDict):
 class Task(TypedDict):
     """``parent`` is set for subtasks, which live and die with their parent and are never dispatched.
 
-    ``label`` is what the submitter calls it.
+    ``label`` is what the submitter calls it. ``planned`` are the samples it was to have, where a failure before it cost
+    it some. ``skip`` names who wants it skipped, ``note`` says what else a person should know.
     """
 
     _id: str
@@ -163,6 +161,10 @@ class Task(TypedDict):
     edits: NotRequired[list[Edit]]
     label: NotRequired[str]
     result_warning: NotRequired[str | None]
+    progress: NotRequired[float | None]
+    planned: NotRequired[list[str] | None]
+    skip: NotRequired[str | None]
+    note: NotRequired[str | None]
 
 
 class Experiment(TypedDict):

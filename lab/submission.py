@@ -15,6 +15,7 @@ from lab.catalog import Definitions
 from lab.parameters import complaint, did_you_mean, sentence
 from lab.plain import MAX_RECORD_BYTES
 from lab.records import (
+    PRIORITIES,
     Document,
     Experiment,
     ExperimentStatus,
@@ -57,7 +58,7 @@ class TaskInput(_Strict):
     parameters: dict[str, Any] = {}
     prev_tasks: list[int | str] = []
     samples: list[str] = []
-    priority: int = Field(default=20, ge=0, le=1000)
+    priority: int = Field(default=20, ge=PRIORITIES[0], le=PRIORITIES[-1])
 
 
 class ExperimentInput(_Strict):

@@ -10,6 +10,7 @@ from lab.cli._devices import devices, emergency_stop, pause, release
 from lab.cli._operation import alarms, doctor
 from lab.cli._prompts import answer, prompts
 from lab.cli._results import result
+from lab.cli._resumption import resume, skip
 from lab.cli._running import init, launch, stop
 from lab.cli._samples import blame, samples
 from lab.cli._unstarted import edit, move
@@ -56,6 +57,8 @@ for _command in (
     release,
     emergency_stop,
     retry,
+    skip,
+    resume,
     doctor,
     alarms,
 ):

@@ -12,6 +12,7 @@ from ._home import Home, MemoryHome
 from ._location import Location
 from ._parameters import ParameterError, check_parameters, make_task, parameter_model
 from ._position import SamplePosition, position_names
+from ._priority import TaskPriority
 from ._registry import (
     DeviceRecord,
     Registry,
@@ -44,6 +45,7 @@ __all__ = [
     "Resources",
     "SamplePosition",
     "SampleView",
+    "TaskPriority",
     "TaskRecord",
     "TaskResult",
     "ValueInDatabase",

@@ -16,6 +16,7 @@ class _NoLaboratory:
     """Stands where a task that is only examined would find its laboratory."""
 
     task_id = _NAMELESS
+    priority = 20
 
     def __getattr__(self, name: str) -> NoReturn:
         raise RuntimeError(f"lab_view.{name} is there when a task runs, not in its constructor or validate")
@@ -41,6 +42,13 @@ def _objection(task: dict[str, Any]) -> dict[str, Any] | None:
     except ParameterError as error:
         return {"field": error.field or None, "reason": error.reason}
     except Exception as error:  # noqa: BLE001 - a lab author's code may raise anything; what it says is the answer
-        reason = " ".join(str(error).split()).removesuffix(".")
-        return {"field": None, "reason": f"{type(error).__name__}: {reason}" if reason else type(error).__name__}
+        return {"field": None, "reason": _told(error)}
     return {"field": None, "reason": "validate() refuses its parameters"} if refused else None
+
+
+def _told(error: Exception) -> str:
+    """A ValueError is how ``validate`` refuses, in a sentence of its own; all else is told with its kind."""
+    kind, reason = type(error).__name__, " ".join(str(error).split()).removesuffix(".")
+    if not reason:
+        return kind
+    return reason if type(error) is ValueError else f"{kind}: {reason}"

@@ -42,6 +42,19 @@ class BaseTask(ABC):
         """Show ``message`` beside the task on the dashboard."""
         self.lab_view.set_message(message)
 
+    def set_progress(self, fraction: float, message: str | None = None) -> None:
+        """Show how far the task is, from 0 to 1, and a ``message`` if there is a new one."""
+        self.lab_view.set_progress(fraction, message)
+
+    @property
+    def priority(self) -> int:
+        """What the task's requests for resources are granted by, 0 to 1000; may be set while it runs."""
+        return self.lab_view.priority
+
+    @priority.setter
+    def priority(self, priority: int) -> None:
+        self.lab_view.priority = priority
+
 
 class LabView(Protocol):
     """The laboratory as one task may use it.
@@ -73,14 +86,27 @@ class LabView(Protocol):
     def get_sample(self, sample: str) -> SampleView:
         """Return a sample of this task by name."""
 
-    def run_subtask(self, task: type[BaseTask], samples: Sequence[str] | None = None, **parameters: Any) -> Any:
-        """Run another task inside this one and return its result; ``samples=None`` passes on all samples."""
+    @property
+    def priority(self) -> int:
+        """The task's, from 0 to 1000; the higher is granted resources first. Setting it counts for later requests."""
+
+    @priority.setter
+    def priority(self, priority: int) -> None: ...
+
+    def run_subtask(self, task: type[BaseTask] | str, samples: Sequence[str] | None = None, **parameters: Any) -> Any:
+        """Run another task inside this one and return its result; ``samples=None`` passes on all samples.
+
+        ``task`` is its class, or the name of a registered one.
+        """
 
     def update_result(self, name: str, value: Any) -> None:
         """Store one part of the result now, before the task ends."""
 
     def set_message(self, message: str) -> None:
         """Show ``message`` beside the task on the dashboard."""
+
+    def set_progress(self, fraction: float, message: str | None = None) -> None:
+        """Show how far the task is, from 0 to 1, and a ``message`` if there is a new one. Raises ValueError."""
 
     def sleep(self, seconds: float) -> None:
         """Wait; returns by raising when the task is cancelled meanwhile."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.console import Console
 from rich.text import Text
 
 from lab.display._prompts import asked
 from lab.display._tables import Column, Document, brief, commit_of, first_line, show, show_facts, time, version, words
+
+_AT_WORK: Final = ("RUNNING", "REQUESTING_RESOURCES")
 
 
 def show_experiments(console: Console, experiments: list[Document]) -> None:
@@ -47,9 +51,10 @@ def show_task(console: Console, task: Document) -> None:
         "parameters": words(task["parameters"]),
         "code": f"{version(pin)}, code version {pin['snapshot'][:12]}" if pin else None,
         "attempts": [_attempt(each) for each in task["attempts"]],
-        "subtasks": [f"{each['type']} {each['status']}" for each in task["subtasks"]],
+        "subtasks": [_subtask(each) for each in task["subtasks"]],
         "resources": [_request(each) for each in task["requests"]],
         "result": task["result"],
+        "warning": task.get("result_warning"),
     }
     show_facts(console, facts)
     if task["error"]:
@@ -117,7 +122,18 @@ def _where(position: str | None) -> str:
 
 
 def _said(task: Document) -> str:
-    return first_line(asked(task) or task["error"] or task["reason"] or task["message"])
+    return first_line(asked(task) or task.get("note") or task["error"] or task["reason"] or _doing(task))
+
+
+def _doing(task: Document) -> str:
+    progress = task.get("progress")
+    done = "" if progress is None or task["status"] not in _AT_WORK else f"{progress:.0%}"
+    return ", ".join(filter(None, (done, task["message"])))
+
+
+def _subtask(task: Document) -> str:
+    times = " to ".join(filter(None, (time(task.get("started_at")), time(task.get("ended_at")))))
+    return ", ".join(filter(None, (f"{task['type']} {task['status']}", times)))
 
 
 def _attempt(attempt: Document) -> str:

@@ -107,10 +107,18 @@ class Commands:
 
 
 def reopen(records: Records, experiment: str, task_id: str) -> None:
-    """Let what comes after ``task_id`` wait again, and the experiment go on; safe to repeat."""
-    for later in records.tasks.find({"experiment": experiment, "previous": task_id}, {"_id": 1}):
-        query = {"_id": later["_id"], "status": TaskStatus.CANCELLED, "cancel_requested": False, "started_at": None}
-        if records.tasks.update_one(query, {"$set": _fresh(TaskStatus.WAITING)}).modified_count:
+    """Let what comes after ``task_id`` wait again, and the experiment go on; safe to repeat.
+
+    That is what was cancelled because it failed, and what has not started without samples that it lost.
+    """
+    for later in records.tasks.find({"experiment": experiment, "previous": task_id}, {"planned": 1}):
+        planned = later.get("planned")
+        stopped: list[dict[str, Any]] = [{"status": TaskStatus.CANCELLED, "cancel_requested": False}]
+        if planned:
+            stopped.append({"status": TaskStatus.READY})
+        query = {"_id": later["_id"], "started_at": None, "$or": stopped}
+        whole = {"samples": planned, "planned": None, "note": None, "examined": None} if planned else {}
+        if records.tasks.update_one(query, {"$set": _fresh(TaskStatus.WAITING) | whole}).modified_count:
             reopen(records, experiment, later["_id"])
     ended = {"_id": experiment, "status": {"$ne": ExperimentStatus.RUNNING}}
     records.experiments.update_one(ended, {"$set": {"status": ExperimentStatus.RUNNING, "completed_at": None}})

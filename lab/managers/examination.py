@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from lab.records import Document, Examined, Records, Task, TaskStatus
@@ -23,17 +23,20 @@ class Examiner:
         self._records = records
         self._ask = ask
 
-    def objections(self, snapshot: str, tasks: Iterable[Task]) -> dict[str, Document]:
+    def objections(
+        self, snapshot: str, tasks: Iterable[Task], names: Mapping[str, str] | None = None
+    ) -> dict[str, Document]:
         """``{field, reason}`` by the id of each task that does not fit; alike ones are constructed once.
 
-        Raises DescribeError when the code ends its process or passes a limit meanwhile.
+        ``names`` are those of samples that are not stored yet, by id. Raises DescribeError when the code ends its
+        process or passes a limit meanwhile.
         """
         alike: defaultdict[str, list[Task]] = defaultdict(list)
         for task in tasks:
             alike[_likeness(task)].append(task)
         if not alike:
             return {}
-        asked = [self._question(group[0]) for group in alike.values()]
+        asked = [self._question(group[0], names) for group in alike.values()]
         answers = self._ask(snapshot, HOOK, {"tasks": asked})["objections"]
         return {
             task["_id"]: answer
@@ -52,9 +55,12 @@ class Examiner:
             examined = Examined(snapshot=snapshot, reason=reason)
             self._records.tasks.update_many({**QUEUED, "_id": {"$in": ids}}, {"$set": {"examined": examined}})
 
-    def _question(self, task: Task) -> Document:
-        samples = self._records.samples.find({"_id": {"$in": task["samples"]}}, {"name": 1})
-        names = {each["_id"]: each["name"] for each in samples} if task["samples"] else {}
+    def _question(self, task: Task, names: Mapping[str, str] | None) -> Document:
+        if names is None:
+            samples = (
+                self._records.samples.find({"_id": {"$in": task["samples"]}}, {"name": 1}) if task["samples"] else ()
+            )
+            names = {each["_id"]: each["name"] for each in samples}
         return {
             "type": task["type"],
             "parameters": task["parameters"],

@@ -1,4 +1,4 @@
-"""Experiments: a task is READY when all tasks before it are COMPLETED; an experiment ends with its last task."""
+"""Experiments: a task is READY when it has nothing more to wait for; an experiment ends with its last task."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import timedelta
 from typing import Final
 
 from lab.managers.bus import Bus, Manager
+from lab.managers.downstream import next_step
 from lab.records import ENDED, ExperimentStatus, Records, Task, TaskStatus, now
 
 _SWEEP_AGE: Final = timedelta(minutes=1)
-_FAILED: Final = (TaskStatus.ERROR, TaskStatus.CANCELLED)
-_FIELDS: Final = ("status", "previous", "experiment")
+_FIELDS: Final = ("status", "previous", "experiment", "samples", "planned", "skip")
 
 
 class ExperimentManager(Manager):
@@ -33,9 +33,10 @@ class ExperimentManager(Manager):
             sweep_leftovers(self._records)
             resume_interrupted(self._records)
             self._swept = True
-        running = self._records.experiments.find({"status": ExperimentStatus.RUNNING}, {"_id": 1})
-        for experiment, tasks in self._tasks_of([each["_id"] for each in running]).items():
-            self._advance(experiment, tasks)
+        found = self._records.experiments.find({"status": ExperimentStatus.RUNNING}, {"on_failure": 1})
+        running = {each["_id"]: each.get("on_failure", "cancel") for each in found}
+        for experiment, tasks in self._tasks_of(list(running)).items():
+            self._advance(experiment, tasks, running[experiment])
         return None
 
     def _tasks_of(self, experiments: list[str]) -> dict[str, dict[str, Task]]:
@@ -45,35 +46,28 @@ class ExperimentManager(Manager):
             grouped[task["experiment"]][task["_id"]] = task
         return grouped
 
-    def _advance(self, experiment: str, tasks: dict[str, Task]) -> None:
+    def _advance(self, experiment: str, tasks: dict[str, Task], on_failure: str) -> None:
         became_ready = False
         for task in tasks.values():
             if task["status"] == TaskStatus.WAITING:
-                became_ready |= self._settle(task, tasks)
+                became_ready |= self._settle(task, tasks, on_failure)
         if became_ready:
             self._on_ready()
         if all(task["status"] in ENDED for task in tasks.values()):
             self._close(experiment, tasks)
 
-    def _settle(self, task: Task, tasks: Mapping[str, Task]) -> bool:
-        """Let a waiting task go on or cancel it, as the tasks before it say; whether it is READY now."""
-        previous = [tasks[name] for name in task["previous"]]
-        failed = next((each for each in previous if each["status"] in _FAILED), None)
-        if failed is not None:
-            reason = f"Task {failed['_id']}, which comes before it, ended in {failed['status']}."
-            self._change(task, TaskStatus.CANCELLED, reason=reason, ended_at=now())
-            # Those after it see that it ended when this manager runs again, which the change itself brings about.
+    def _settle(self, task: Task, tasks: Mapping[str, Task], on_failure: str) -> bool:
+        """Let a waiting task go on or end, as the tasks before it say; whether it is READY now."""
+        step = next_step(task, tasks, on_failure)
+        if step is None:
             return False
-        if all(each["status"] == TaskStatus.COMPLETED for each in previous):
-            return self._change(task, TaskStatus.READY, ready_at=now(), reason=None)
-        return False
-
-    def _change(self, task: Task, status: TaskStatus, **fields: object) -> bool:
         query = {"_id": task["_id"], "status": TaskStatus.WAITING}
-        changed = self._records.tasks.update_one(query, {"$set": {"status": status, **fields}}).modified_count == 1
-        if changed:
-            task["status"] = status
-        return changed
+        change = {"$set": {"status": step.status, **step.fields}}
+        if self._records.tasks.update_one(query, change).modified_count == 1:
+            task["status"] = step.status
+            # Those after one that ended see that when this manager runs again, which the change itself brings about.
+            return step.status == TaskStatus.READY
+        return False
 
     def _close(self, experiment: str, tasks: Mapping[str, Task]) -> None:
         status = _outcome({task["status"] for task in tasks.values()})

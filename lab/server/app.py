@@ -99,6 +99,8 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "tasks/{id}/move": lambda request, body: unstarted.move_task(_id(request), _to(body), _actor(body)),
         "tasks/{id}/edit": lambda request, body: unstarted.edit(_id(request), *_changes(body), _actor(body)),
         "tasks/{id}/cancel": lambda request, body: commands.cancel_task(_id(request), _actor(body)),
+        "experiments/{id}/resume": lambda request, body: backend.resumption.resume(_id(request), _actor(body)),
+        "tasks/{id}/skip": lambda request, body: backend.resumption.skip(_id(request), _actor(body)),
         "tasks/{id}/retry": lambda request, body: commands.retry(_id(request), _actor(body)),
         "devices/{id}/pause": lambda request, _: _device(backend, request, devices.pause),
         "devices/{id}/release": lambda request, _: _device(backend, request, devices.release),

@@ -13,6 +13,7 @@ from hotswap.generations import Generations
 from hotswap.process import DeathWatch
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
+from lab.managers.admission import Admission
 from lab.managers.alarms import AlarmManager
 from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
@@ -23,6 +24,7 @@ from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.prompts import PromptManager
 from lab.managers.resources import ResourceManager
+from lab.managers.resumption import Resumption
 from lab.managers.tasks import Send, TaskManager
 from lab.managers.unstarted import Unstarted
 from lab.managers.workers import WorkerManager
@@ -142,6 +144,8 @@ class Backend:
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
         self.commands = Commands(records, devices.revoke, self._wake)
         self.prompts = Prompts(records)
+        self._admission = Admission(surroundings.examiner)
+        self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)
         self.unstarted = Unstarted(records, catalog, surroundings.examiner, self._wake)
 
     def start(self) -> None:
@@ -154,13 +158,17 @@ class Backend:
             part.start()
 
     def stop(self) -> None:
+        self._admission.close()
         for part in reversed(self._parts):
             part.stop()
         self._bus.stop()
 
     def submit(self, document: object) -> str:
         """Check an experiment and store it; returns its id. Raises SubmissionError with nothing stored."""
-        experiment = check(document, self._definitions()).store(self.records)
+        definitions = self._definitions()
+        submission = check(document, definitions)
+        self._admission.admit(submission, definitions.snapshot)
+        experiment = submission.store(self.records)
         self._tasks.wake()
         self.records.log("experiment.submitted", experiment)
         return experiment

@@ -24,7 +24,20 @@ from lab.simulation import Simulation
 
 _LIMIT: Final = 1000
 _GOING: Final = {SnapshotState.DRAINING, SnapshotState.CLOSING, SnapshotState.STRANDED}
-_BRIEF: Final = ("type", "status", "message", "reason", "experiment", "priority", "pin", "attempt")
+_TIMES: Final = ("started_at", "ended_at")
+_BRIEF: Final = (
+    "type",
+    "status",
+    "message",
+    "reason",
+    "experiment",
+    "priority",
+    "pin",
+    "attempt",
+    "label",
+    "note",
+    "progress",
+)
 
 
 def status(backend: Backend, lab: str, simulation: Simulation, *, auto_refresh: bool) -> Document:
@@ -141,7 +154,7 @@ def experiment(records: Records, experiment_id: str) -> Document:
 def tasks(records: Records, query: Mapping[str, str]) -> list[Document]:
     """Tasks in brief, the newest first; ``query`` may name a status and an experiment."""
     selection = {"parent": None, **{key: query[key] for key in ("status", "experiment") if key in query}}
-    fields = dict.fromkeys((*_BRIEF, "created_at", "started_at", "ended_at", "error", "samples", "claim"), 1)
+    fields = dict.fromkeys((*_BRIEF, *_TIMES, "created_at", "error", "samples", "claim"), 1)
     found = records.database["tasks"].find(selection, fields, sort=[("created_at", DESCENDING)])
     return _with_prompts(records, list(found.limit(_LIMIT)))
 
@@ -161,7 +174,7 @@ def task(records: Records, task_id: str) -> Document:
         raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
     return {
         **_with_prompts(records, [found])[0],
-        "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys(_BRIEF, 1))),
+        "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys((*_BRIEF, *_TIMES), 1))),
         "requests": list(records.requests.find({"task": task_id})),
     }
 

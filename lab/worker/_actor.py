@@ -124,7 +124,8 @@ class Intake:
             "attempt": attempt,
             "claim": None,
         }
-        taken = {"status": TaskStatus.RUNNING, "claim": claim, "started_at": claim["at"], "message": ""}
+        fresh = {"message": "", "progress": None, "started_at": claim["at"]}
+        taken = {"status": TaskStatus.RUNNING, "claim": claim, **fresh}
         patiently(lambda: self._records.tasks.update_one(unclaimed, {"$set": taken}))
         # The token decides, not the answer to the write: that may have been lost on the way.
         task = self._claimed(task_id, claim)

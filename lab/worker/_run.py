@@ -9,12 +9,10 @@ from collections.abc import Callable
 from bson.errors import BSONError
 from pymongo.errors import OperationFailure
 
-from lab.definitions import BaseTask, registry
-from lab.errors import ResourceError
 from lab.patience import patiently
 from lab.records import Document, Task
 from lab.worker._scope import Scope
-from lab.worker._view import TaskView, failure
+from lab.worker._view import TaskView, failure, task_class
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +50,7 @@ class TaskRun:
         log.info("%s %s starts, attempt %d.", self._label, self.task["type"], self._scope.attempt)
         try:
             patiently(self._look_for_cancellation)
-            outcome = patiently(self._view).perform(self._class())
+            outcome = patiently(self._view).perform(task_class(self.task["type"]))
         except BaseException as error:  # a task may raise anything at all; it ends the task, never the worker
             outcome = failure(error, self._scope)
             log.warning("%s %s: %s", self._label, outcome["status"], error, exc_info=outcome["status"] == "ERROR")
@@ -62,11 +60,6 @@ class TaskRun:
 
     def _view(self) -> TaskView:
         return TaskView(self._scope, self.task)
-
-    def _class(self) -> type[BaseTask]:
-        if self.task["type"] not in registry.tasks:
-            raise ResourceError(f"This version of the lab has no task type {self.task['type']!r}.")
-        return registry.tasks[self.task["type"]].cls
 
     def _end(self, outcome: Document) -> None:
         self._scope.release_everything()

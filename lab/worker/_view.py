@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lab.definitions import BaseTask, Resources, make_task
-from lab.errors import TaskCancelled
+from lab.definitions import BaseTask, Resources, make_task, registry
+from lab.errors import ResourceError, TaskCancelled
 from lab.large_result import is_reference
 from lab.patience import patiently
 from lab.plain import to_record
 from lab.prompts import OK
-from lab.records import Document, Task, TaskStatus, new_task, now
+from lab.records import PRIORITIES, Document, Task, TaskStatus, new_task, now
 from lab.tracebacks import relative_traceback, sentence
 from lab.worker._asking import ask
 from lab.worker._request import ResourceRequest, Wanted
@@ -72,12 +72,24 @@ class TaskView:
     def get_sample(self, sample: str) -> SeenSample:
         return self._samples.get(sample)
 
-    def run_subtask(self, task: type[BaseTask], samples: Sequence[str] | None = None, **parameters: Any) -> Any:
+    @property
+    def priority(self) -> int:
+        return self._task["priority"]
+
+    @priority.setter
+    def priority(self, priority: int) -> None:
+        if not isinstance(priority, int) or isinstance(priority, bool) or priority not in PRIORITIES:
+            raise ValueError(f"A priority is a whole number from 0 to {PRIORITIES[-1]}, not {priority!r}.")
+        self._scope.change(self.task_id, priority=int(priority))
+        self._task["priority"] = int(priority)
+
+    def run_subtask(self, task: type[BaseTask] | str, samples: Sequence[str] | None = None, **parameters: Any) -> Any:
         self._scope.cancellation.check()
-        document = self._subtask(task, samples, parameters)
+        cls = task_class(task) if isinstance(task, str) else task
+        document = self._subtask(cls, samples, parameters)
         patiently(lambda: self._scope.records.tasks.replace_one({"_id": document["_id"]}, document, upsert=True))
         try:
-            ended = TaskView(self._scope, document).perform(task)
+            ended = TaskView(self._scope, document).perform(cls)
         except BaseException as error:  # whatever the parent makes of it, the subtask has ended
             self._scope.end(document["_id"], failure(error, self._scope))
             raise
@@ -93,6 +105,12 @@ class TaskView:
 
     def set_message(self, message: str) -> None:
         self._scope.change(self.task_id, message=str(message))
+
+    def set_progress(self, fraction: float, message: str | None = None) -> None:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"Progress is a number from 0 to 1, not {fraction!r}.")
+        told = {} if message is None else {"message": str(message)}
+        self._scope.change(self.task_id, progress=float(fraction), **told)
 
     def sleep(self, seconds: float) -> None:
         self._scope.cancellation.sleep(seconds)
@@ -124,6 +142,13 @@ class TaskView:
         document["status"], document["started_at"], document["attempt"] = TaskStatus.RUNNING, now(), 1
         document["pin"], document["claim"] = self._scope.pin, self._scope.claim
         return document
+
+
+def task_class(name: str) -> type[BaseTask]:
+    """The class that is registered under a name. Raises ResourceError."""
+    if name not in registry.tasks:
+        raise ResourceError(f"This version of the lab has no task type {name!r}.")
+    return registry.tasks[name].cls
 
 
 def failure(error: BaseException, scope: Scope) -> Document:

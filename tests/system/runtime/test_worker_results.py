@@ -146,7 +146,36 @@ class Asking(BaseTask):
         return self.lab_view.run_subtask(Promising, result={})
 
 
-for task in (Rich, Huge, Film, Reading, Alone, Promising, Keeping, Asking):
+class Standing(BaseTask):
+    \"\"\"Tells how far it is, and asks with another priority than it was given.\"\"\"
+
+    def __init__(self, fraction: float = 0.25, priority: int = 30):
+        self.fraction, self.urgency = fraction, priority
+
+    def run(self):
+        before = self.priority
+        self.set_progress(self.fraction, "a quarter")
+        self.set_progress(self.fraction)
+        self.priority = self.urgency
+        inner = self.lab_view.run_subtask("Asked")
+        return {"before": before, "after": self.priority, "inner": inner}
+
+
+class Asked(BaseTask):
+    def run(self):
+        try:
+            with self.lab_view.request_resources({"furnace": {}}, timeout=0.01):
+                pass
+        except TimeoutError:
+            return self.lab_view.priority
+
+
+class Unknown(BaseTask):
+    def run(self):
+        self.lab_view.run_subtask("Unkown")
+
+
+for task in (Standing, Asked, Unknown, Rich, Huge, Film, Reading, Alone, Promising, Keeping, Asking):
     add_task(task)
 """
 
@@ -332,3 +361,29 @@ def test_a_file_that_breaks_off_while_it_is_stored_leaves_nothing(records: Recor
         files.store(LargeResult.from_file_like_data(Breaking(bytes(3 * MEGABYTE))), "t", "e")
     assert records.database["results.files"].count_documents({}) == 0
     assert records.database["results.chunks"].count_documents({}) == 0
+
+
+def test_a_task_tells_how_far_it_is_and_sets_its_priority(work: Work) -> None:
+    task = work.run("Standing", priority=100)
+    assert (task["progress"], task["message"], task["priority"]) == (0.25, "a quarter", 100)
+    assert task["result"] == {"before": 20, "after": 100, "inner": 100}
+    (subtask,) = work.records.tasks.find({"parent": task["_id"]})
+    assert [request["priority"] for request in work.records.requests.find({"task": task["_id"]})] == [100]
+    assert (subtask["status"], subtask["pin"]) == ("COMPLETED", task["pin"])
+    assert task["started_at"] <= subtask["started_at"] <= subtask["ended_at"] <= task["ended_at"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"fraction": 1.5}, "Progress is a number from 0 to 1, not 1.5."),
+        ({"fraction": math.nan}, "Progress is a number from 0 to 1, not nan."),
+        ({"priority": 1001}, "A priority is a whole number from 0 to 1000, not 1001."),
+    ],
+)
+def test_what_is_no_progress_or_priority_is_one_sentence(work: Work, parameters: Any, sentence: str) -> None:
+    assert sentence in work.run("Standing", **parameters)["error"].splitlines()[0]
+
+
+def test_a_subtask_of_an_unknown_name_is_one_sentence(work: Work) -> None:
+    assert "has no task type 'Unkown'" in work.run("Unknown")["error"].splitlines()[0]

@@ -451,3 +451,16 @@ def test_a_large_result_is_found_from_the_folder_of_the_lab(
     assert large.retrieve() == b"\x00\xff\n\r"
     large.save(tmp_path / "saved")
     assert (tmp_path / "saved").read_bytes() == b"\x00\xff\n\r"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("COMPLETED", "is skipped"), ("WAITING", "will be skipped when its turn comes")]
+)
+def test_skipping_says_whether_it_is_done(running: Path, fake: FakeLab, status: str, said: str) -> None:
+    fake.answers["POST /api/tasks/t1/skip"] = (200, {"status": status})
+    assert lab(running, "skip", "t1").output == f"Task t1 {said}.\n"
+
+
+def test_resuming_says_how_many_tasks_run_again(running: Path, fake: FakeLab) -> None:
+    fake.answers["POST /api/experiments/e1/resume"] = (200, {"id": "e1", "retried": ["t1", "t2"]})
+    assert lab(running, "resume", "e1").output == "2 failed tasks run again.\n"

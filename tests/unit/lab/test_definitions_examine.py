@@ -76,7 +76,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             {"celsius": 900, "minutes": 13},
             {"field": None, "reason": "RuntimeError: thirteen is not allowed"},
         ),
-        ("Heating", {"celsius": 2001}, {"field": None, "reason": "ValueError: a furnace ends at 2000 degrees"}),
+        ("Heating", {"celsius": 2001}, {"field": None, "reason": "a furnace ends at 2000 degrees"}),
         ("Heating", {"celsius": 0}, {"field": None, "reason": "validate() refuses its parameters"}),
         ("Weighing", {}, None),
         (

@@ -327,3 +327,14 @@ def test_a_prompt_is_shown_with_who_asks_and_what_may_be_answered() -> None:
     told = " ".join(shown(display.show_prompts, [prompt], 160))
     for expected in ("3f9a81cc02d7", "arm", "yes, no", "Is it whole?"):
         assert expected in told
+
+
+def test_how_far_a_task_is_stands_before_what_it_does() -> None:
+    lines = shown(display.show_tasks, [task(progress=0.4, message="heating")], 160)
+    assert lines[-1].endswith("40%, heating")
+    assert not shown(display.show_tasks, [task(progress=1.0, status="COMPLETED")], 160)[-1].endswith("100%")
+
+
+def test_a_note_on_a_task_is_shown_first() -> None:
+    noted = task(status="COMPLETED", note="Skipped by ann.", error="ValueError: too hot")
+    assert shown(display.show_tasks, [noted], 160)[-1].endswith("Skipped by ann.")
