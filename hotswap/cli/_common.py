@@ -27,12 +27,19 @@ if TYPE_CHECKING:
 _UNLIMITED = 10_000  # columns
 
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it: 1 would tell what a command found."""
+
+
 class Group(click.Group):
     """Turns errors that a person can mend into one sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
         except HotswapError as problem:
             click.echo(f"error: {problem}", err=True)
             ctx.exit(2)

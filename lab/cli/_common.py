@@ -19,16 +19,22 @@ if TYPE_CHECKING:
     from lab.config import LabConfig
 
 
+_INTERRUPTED = 130  # as shells have it: 1 would tell what a command found
+
+
 class UsageError(HotswapError):
     """What was typed cannot be carried out."""
 
 
 class Group(click.Group):
-    """Prints an error that a person can mend as one sentence and exits with 2."""
+    """Prints an error that a person can mend as one sentence and exits with 2; after Ctrl-C with 130."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("lab: interrupted", err=True)
+            sys.exit(_INTERRUPTED)
         except HotswapError as error:
             said = str(error)
         except OSError as error:

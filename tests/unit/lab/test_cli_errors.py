@@ -116,3 +116,12 @@ def test_a_database_that_cannot_be_reached_is_one_short_sentence(uri: str) -> No
     assert len(str(caught.value)) < 250
     assert "Topology" not in str(caught.value)
     assert "cret" not in str(caught.value)
+
+
+def test_ctrl_c_has_an_exit_code_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lab.config.load", interrupt)
+    result = lab(folder, "status")
+    assert (result.exit_code, result.stderr) == (130, "lab: interrupted\n")
