@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from hotswap.store import Damage, Store
+    from hotswap.store import Copy, Damage, Store
 
 
 @click.command(short_help="Read everything again and tell what is damaged.")
@@ -53,8 +53,8 @@ def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folde
 
     store = open_store(folder)
     copies = [ArchiveSource(path) for path in archives]
-    damages = store.verify(snapshot) if as_json else _verify_with_bar(store, snapshot)
-    left = store.repair(damages, copies) if damages and (repair or copies) else damages
+    damages = _verify(store, snapshot)
+    left = _repair(store, damages, copies) if damages and (repair or copies) else damages
     if as_json:
         print_json([{"snapshot": one.snapshot, "path": one.path, "what": one.what} for one in left])
     elif left:
@@ -67,11 +67,16 @@ def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folde
         raise SystemExit(1)
 
 
-def _verify_with_bar(store: Store, snapshot: str | None) -> Sequence[Damage]:
+def _verify(store: Store, snapshot: str | None) -> Sequence[Damage]:
     if snapshot is not None:
         snapshot = store.resolve(snapshot)  # an error belongs before the bar, not in it
     with progress_bar("reading") as progress:
         return store.verify(snapshot, progress)
+
+
+def _repair(store: Store, damages: Sequence[Damage], copies: Sequence[Copy]) -> Sequence[Damage]:
+    with progress_bar("mending") as progress:
+        return store.repair(damages, copies, progress)
 
 
 def _damage_table(damages: Sequence[Damage]) -> Table:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, complete_snapshot, new_table, open_store, print_json, print_table, size
+from hotswap.cli._common import (
+    JSON,
+    STORE,
+    complete_snapshot,
+    new_table,
+    open_store,
+    print_json,
+    print_table,
+    progress_bar,
+    size,
+)
 from hotswap.errors import StoreError
 
 if TYPE_CHECKING:
@@ -62,7 +72,9 @@ def collect(
         raise StoreError(
             f"The store {store.root} belongs to {owner.name}, which knows what it needs: run `{owner.how}`."
         )
-    decisions = store.collect(_references(store, references), Retention(keep_last, keep_days), dry_run=dry_run)
+    found, retention = _references(store, references), Retention(keep_last, keep_days)
+    with progress_bar("collecting") as progress:
+        decisions = store.collect(found, retention, dry_run=dry_run, progress=progress)
     if as_json:
         print_json([_facts(one) for one in decisions])
         return

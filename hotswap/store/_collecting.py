@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from hotswap import _disk
@@ -16,6 +16,7 @@ from hotswap.errors import StoreError, UnknownSnapshotError
 from hotswap.store import _tree
 from hotswap.store._layout import OLD, Layout
 from hotswap.store._manifests import InUseError, Record
+from hotswap.store._progress import Steps
 from hotswap.store._retention import Candidate, Decision, Retention, ranks, reason_to_go, reason_to_keep, sizes
 from hotswap.store._unfinished import Change
 
@@ -29,17 +30,18 @@ _IN_USE = "in use"
 class Collector:
     """One collection."""
 
-    def __init__(self, layout: Layout, references: Mapping[str, str], retention: Retention) -> None:
+    def __init__(self, layout: Layout, references: Mapping[str, str], retention: Retention, steps: Steps) -> None:
         self._layout = layout
         self._references = references
         self._retention = retention
+        self._steps = steps
         self._ranks: Mapping[str, int] = {}
         self._candidates: dict[str, Candidate] = {}
 
     def decide(self) -> Sequence[Decision]:
         """What would happen, the newest first; changes nothing."""
         records, unreadable = self._records()
-        reasons = {record.snapshot.id: self._obstacle(record) for record in records}
+        reasons = self._each(records, self._obstacle)
         return [*self._decisions(records, reasons), *unreadable]
 
     def collect(self) -> Sequence[Decision]:
@@ -49,10 +51,19 @@ class Collector:
                 pass  # what a crash left half-done is put right first
             self._empty()
             records, unreadable = self._records()
-            reasons = {record.snapshot.id: self._obstacle(record) or self._remove(record) for record in records}
+            reasons = self._each(records, lambda record: self._obstacle(record) or self._remove(record))
             self._empty()
             self._sweep()
         return [*self._decisions(records, reasons), *unreadable]
+
+    def _each(self, records: Sequence[Record], reason: Callable[[Record], str | None]) -> Mapping[str, str | None]:
+        """Why each snapshot stays; None for those that go."""
+        self._steps.expect(len(records))
+        found = {}
+        for record in records:
+            found[record.snapshot.id] = reason(record)
+            self._steps.take()
+        return found
 
     def _records(self) -> tuple[Sequence[Record], Sequence[Decision]]:
         found, unreadable = [], []
@@ -120,11 +131,14 @@ class Collector:
         if not marks.refresh():
             return
         garbage = sorted(digest for digest in self._layout.objects.digests() if digest not in marks)
+        self._steps.expect(len(garbage))
         for start in range(0, len(garbage), _PIECE):
+            piece = garbage[start : start + _PIECE]
             with self._layout.writing():
                 if not marks.refresh():
                     return
-                self._layout.objects.remove(one for one in garbage[start : start + _PIECE] if one not in marks)
+                self._layout.objects.remove(one for one in piece if one not in marks)
+            self._steps.take(len(piece))
             _give_way()
 
     def _decisions(self, found: Sequence[Record], reasons: Mapping[str, str | None]) -> Iterator[Decision]:

@@ -13,6 +13,7 @@ from hotswap.store import _tree
 from hotswap.store._checks import Damage
 from hotswap.store._layout import Layout
 from hotswap.store._manifests import Record
+from hotswap.store._progress import Steps
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ class Copy(Protocol):
 class Repairer:
     """Mends what a verification found; the store's lock is held meanwhile."""
 
-    def __init__(self, layout: Layout, copies: Sequence[Copy]) -> None:
+    def __init__(self, layout: Layout, copies: Sequence[Copy], steps: Steps) -> None:
         self._layout = layout
+        self._steps = steps
         self._copies = copies
         self._records = list(self._readable())
 
@@ -39,11 +41,13 @@ class Repairer:
             paths.setdefault(damage.snapshot, set()).add(damage.path)
         restored = self._restore(paths)
         self._remove_stray_objects(paths.pop("", set()))
+        self._steps.expect(len(self._records))
         for record in self._records:
             wanted = paths.get(record.snapshot.id, set())
             wanted |= {entry.path for entry in record.contents() if entry.digest in restored}
             if wanted:
                 self._mend(record, wanted)
+            self._steps.take()
 
     def _readable(self) -> Iterator[Record]:
         for identity in self._layout.manifests.ids():
@@ -61,10 +65,15 @@ class Repairer:
             for entry in record.contents()
             if not {".", entry.path}.isdisjoint(paths.get(record.snapshot.id, ())) and objects.damage(entry.digest)
         }
-        found = {digest: data for digest in lost if (data := self._find(digest)) is not None}
-        for digest, data in found.items():
-            objects.restore(digest, data)
-        return frozenset(found)
+        self._steps.expect(len(lost))
+        return frozenset(digest for digest in lost if self._restore_one(digest))
+
+    def _restore_one(self, digest: str) -> bool:
+        data = self._find(digest)
+        if data is not None:
+            self._layout.objects.restore(digest, data)
+        self._steps.take()
+        return data is not None
 
     def _find(self, digest: str) -> bytes | None:
         candidates = (copy.content(digest) for copy in (*self._copies, _TreeCopies(self._layout, self._records)))

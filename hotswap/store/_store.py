@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -28,6 +28,7 @@ from hotswap.store._freezing import Reader
 from hotswap.store._holds import name_of
 from hotswap.store._layout import Layout
 from hotswap.store._manifests import Record, unknown
+from hotswap.store._progress import Progress, Steps
 from hotswap.store._refusals import reading
 from hotswap.store._repairing import Copy, Repairer
 from hotswap.store._retention import Decision, Retention
@@ -87,7 +88,7 @@ class Store:
         *,
         hold: str | None = None,
         frozen_at: datetime | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Frozen:
         """As ``freeze``, and tell whether the snapshot is new; one from elsewhere brings the time it was frozen at.
 
@@ -189,11 +190,14 @@ class Store:
         retention: Retention = Retention(),  # noqa: B008 - immutable
         *,
         dry_run: bool = False,
+        progress: Progress | None = None,
     ) -> Sequence[Decision]:
         """Remove the snapshots that nothing keeps, and every object without a snapshot; tell of each snapshot why.
 
         Kept are those in ``references``, which are full ids (as a mapping, with what refers to each); those that are
         held or in use; and what ``retention`` says. ``dry_run`` changes nothing. The newest snapshot comes first.
+        ``progress`` is called with how many snapshots and objects were dealt with, and with how many there are, as far
+        as is known.
         """
         found = _retention.references_of(references)
         for one in found:
@@ -202,7 +206,7 @@ class Store:
         with reading(self.root):
             if not self._manifests.folder.exists():
                 return []
-        collector = Collector(self._layout, found, retention)
+        collector = Collector(self._layout, found, retention, Steps(progress))
         return collector.decide() if dry_run else collector.collect()
 
     def claim(self, owner: str, how: str) -> None:
@@ -233,7 +237,7 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise StoreError(f"{self._owner_file} cannot be read ({problem}): mend it or delete it.") from problem
 
-    def verify(self, name: str | None = None, progress: Callable[[int, int], None] | None = None) -> Sequence[Damage]:
+    def verify(self, name: str | None = None, progress: Progress | None = None) -> Sequence[Damage]:
         """Read everything again, of one snapshot or of all, and tell what is not as it was frozen.
 
         Of all, what lies in the store and does not belong there is told, too. ``progress`` is called with the number
@@ -244,21 +248,24 @@ class Store:
             return list(verifier.snapshots([self._find(name)], progress))
         return [*verifier.snapshots(self._manifests.ids(), progress), *verifier.strays()]
 
-    def repair(self, damages: Iterable[Damage], copies: Sequence[Copy] = ()) -> Sequence[Damage]:
+    def repair(
+        self, damages: Iterable[Damage], copies: Sequence[Copy] = (), progress: Progress | None = None
+    ) -> Sequence[Damage]:
         """Mend what ``verify`` found, and return what is still wrong with it.
 
         Lost objects are looked for in trees and in ``copies``; trees are mended from objects. Foreign files and
-        manifests are left as they are.
+        manifests are left as they are. ``progress`` is called with the number of steps done, and of those there are, as
+        far as is known: what is mended is read once more.
         """
-        found = list(damages)
+        found, steps = list(damages), Steps(progress)
         with self._layout.writing():
             pass  # what a crash left half-done is put right first: what was damaged in it may be stray then
         strays = Verifier(self._layout).strays()
         with self._layout.writing():
-            Repairer(self._layout, copies).repair([*found, *strays])
+            Repairer(self._layout, copies, steps).repair([*found, *strays])
         verifier = Verifier(self._layout)
         known = set(self._manifests.ids())
-        left = list(verifier.snapshots(sorted({one.snapshot for one in found} & known), None))
+        left = list(verifier.snapshots(sorted({one.snapshot for one in found} & known), steps.part()))
         return [*left, *(one for one in verifier.strays() if one in found)]
 
     @property
@@ -281,7 +288,7 @@ class Store:
         environment: Environment | None,
         hold: str | None,
         frozen_at: datetime | None,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> Frozen:
         with self._layout.writing(), _no_garbage_collection():
             return self._freeze_alone(source, environment, hold, frozen_at, progress)
@@ -292,7 +299,7 @@ class Store:
         environment: Environment | None,
         hold: str | None,
         frozen_at: datetime | None,
-        progress: Callable[[int, int], None] | None,
+        progress: Progress | None,
     ) -> Frozen:
         content = self._reader.read(source, progress)
         if environment is None:

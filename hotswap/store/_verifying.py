@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from hotswap.errors import StoreError, UnknownSnapshotError
@@ -13,11 +13,11 @@ from hotswap.store._holds import is_name as is_hold
 from hotswap.store._layout import NEW, OLD, Layout
 from hotswap.store._manifests import Record
 from hotswap.store._objects import is_name as is_object
+from hotswap.store._progress import Progress
 from hotswap.store._refusals import names_in
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
 _ID = re.compile(r"[0-9a-f]{64}")
 _FOREIGN = "it does not belong to the store: move it away"
 _NO_REASON = "the reason of the hold is lost: release it, and hold the snapshot again"
