@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final, Literal
 
+from hotswap.errors import DescribeError, HotswapError
 from hotswap.generations import Generation, Generations
 from lab.managers.examination import QUEUED, Examiner
 from lab.records import Document, Records, pin_to
 
 Policy = Literal["refuse", "hold", "keep"]
 
+log = logging.getLogger(__name__)
+
 _FIELDS: Final = ("type", "parameters", "samples")
 
 
 class QueueGate:
-    """``policy`` is ``[policy] queued`` of lab.toml."""
+    """``policy`` is ``[policy] queued`` of lab.toml; a roll back is never refused, so ``refuse`` is as ``hold``."""
 
     def __init__(self, records: Records, examiner: Examiner, policy: Policy) -> None:
         self._records = records
@@ -34,14 +38,26 @@ class QueueGate:
 
     def note(self, snapshot: str) -> None:
         """Before the snapshot goes live: examine what is queued by now, so that dispatch knows what to hold."""
-        tasks = list(self._records.tasks.find(QUEUED, dict.fromkeys(_FIELDS, 1)))
-        self._examiner.note(snapshot, tasks, self._examiner.objections(snapshot, tasks))
+        self._note(snapshot, QUEUED)
+
+    def note_known(self, snapshot: str) -> None:
+        """As ``note``, for a roll back: what cannot be examined now is examined when it is dispatched.
+
+        Raises UnreachableError.
+        """
+        try:
+            self.note(snapshot)
+        except DescribeError as error:
+            log.warning("The queued tasks are not examined before the roll back: %s", error)
 
     def settle(self, generation: Generation) -> None:
         """Once it is current: pin what it does not take to the code before, if that is the policy; safe to repeat."""
         if self._policy != "keep" or generation.number == 1:
             return
         before = self._generations.get(generation.number - 1)
+        if before.snapshot == generation.snapshot:
+            return
+        self._note_late(generation.snapshot)
         pin = pin_to(before)
         unfit = {**QUEUED, "examined.snapshot": generation.snapshot, "examined.reason": {"$ne": None}}
         for task in list(self._records.tasks.find(unfit, {"_id": 1})):
@@ -49,3 +65,14 @@ class QueueGate:
             if kept.modified_count:
                 self._records.log("task.kept", task["_id"], snapshot=before.snapshot, generation=before.number)
         self._generations.states.need(before.snapshot)
+
+    def _note_late(self, snapshot: str) -> None:
+        """Examine what was queued since: a barrier may have taken hours."""
+        try:
+            self._note(snapshot, {**QUEUED, "examined.snapshot": {"$ne": snapshot}})
+        except HotswapError as error:  # it is live; what does not fit is held at its dispatch
+            log.warning("What was queued last is not examined before it is dispatched: %s", error)
+
+    def _note(self, snapshot: str, queued: Document) -> None:
+        tasks = list(self._records.tasks.find(queued, dict.fromkeys(_FIELDS, 1)))
+        self._examiner.note(snapshot, tasks, self._examiner.objections(snapshot, tasks))

@@ -127,6 +127,8 @@ class LabParticipant:
     def warm_up_known(self, snapshot: str) -> None:
         """As ``warm_up``, for a snapshot that was live before."""
         self._environment.check_known(snapshot)
+        if self._gate is not None:
+            self._gate.note_known(snapshot)
         self._ensure_worker(snapshot)
 
     def meets_another_environment(self) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import unittest.mock
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hotswap.cutover import Pipeline, Refresh
+from hotswap.errors import DescribeError
 from lab.managers.examination import Examiner
-from lab.managers.refresh import QueueGate
+from lab.managers.refresh import EnvironmentPolicy, LabParticipant, QueueGate
 from lab.records import Document, TaskStatus
 
 if TYPE_CHECKING:
@@ -38,6 +41,15 @@ class Template:
 
 def gate(lab: Lab, template: Template, policy: Any = "hold") -> QueueGate:
     return QueueGate(lab.records, Examiner(lab.records, template.ask), policy)
+
+
+def roll_back(lab: Lab, gate: QueueGate, number: int) -> None:
+    ground, nothing = lab.ground, unittest.mock.Mock()
+    environment = EnvironmentPolicy(ground.records, lambda _: ())
+    participant = LabParticipant(
+        ground.records, ground.catalog, nothing, nothing, nothing, nothing, environment, nothing, nothing, gate
+    )
+    Pipeline(lab.records.refreshes, ground.generations, participant).roll_back(Refresh("ada", "rollback"), number)
 
 
 def test_each_queued_task_that_does_not_fit_is_named_and_alike_ones_are_constructed_once(lab: Lab) -> None:
@@ -95,6 +107,47 @@ def test_a_task_that_is_kept_runs_the_code_it_fits_also_when_it_becomes_ready_la
     lab.run()
     lab.end(first)
     assert lab.becomes(second, TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
+
+
+def test_what_is_queued_while_a_barrier_is_waited_for_is_kept_too(lab: Lab) -> None:
+    template = Template()
+    lab.promote(OLD)
+    keeping = gate(lab, template, "keep")
+    keeping.note(NEW)
+    (late,) = lab.submit([], minutes=13)
+    lab.promote(NEW)
+    current = lab.ground.generations.current()
+    assert current is not None
+    keeping.settle(current)
+    assert lab.task(late)["pin"]["snapshot"] == OLD  # type: ignore[index]
+
+
+@pytest.mark.parametrize("policy", ["refuse", "hold", "keep"])
+def test_a_roll_back_is_not_refused_but_tasks_that_the_old_code_does_not_take_are_held_or_kept(
+    lab: Lab, policy: str
+) -> None:
+    """NEW refuses 13 minutes, and is what is gone back to."""
+    lab.promote(NEW)
+    lab.promote(OLD)
+    (bad,), (good,) = lab.submit([], minutes=13), lab.submit([])
+    lab.add_worker(NEW)
+    lab.add_worker(OLD)
+    roll_back(lab, gate(lab, Template(), policy), 1)
+    lab.start()
+    assert lab.becomes(good, TaskStatus.INITIATED)["pin"]["generation"] == 3  # type: ignore[index]
+    if policy == "keep":
+        assert lab.becomes(bad, TaskStatus.INITIATED)["pin"]["generation"] == 2  # type: ignore[index]
+    else:
+        assert "thirteen is refused" in str(lab.until(lambda: lab.task(bad)["reason"]))
+
+
+def test_a_roll_back_goes_on_where_a_queued_task_ends_the_process_that_examines_it(lab: Lab) -> None:
+    def die(*_: object) -> Document:
+        raise DescribeError("it ended with exit code 1")
+
+    lab.promote(OLD)
+    lab.submit([])
+    QueueGate(lab.records, Examiner(lab.records, die), "refuse").note_known(NEW)
 
 
 def test_what_was_submitted_meanwhile_is_examined_at_its_dispatch_all_in_one_fork(lab: Lab) -> None:
