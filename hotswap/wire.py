@@ -105,6 +105,11 @@ class Client:
     def close(self) -> None:
         self._socket.close()
 
+    def cut(self) -> None:
+        """End a call that another thread waits for, which raises ConnectionError there."""
+        with contextlib.suppress(OSError):  # it is closed
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def __enter__(self) -> Client:
         return self
 

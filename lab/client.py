@@ -82,11 +82,13 @@ class LabClient:
         if missing:
             raise ClientError(f"{self.url} broke off while it sent {path}; fetch it again.")
 
-    def cancel(self, task_id: str) -> Document:
-        return self._act(f"tasks/{quote(task_id, safe='')}/cancel")
+    def cancel(self, task_id: str, *, stop_devices: bool = False) -> Document:
+        """End a task, or ask its worker to; with ``stop_devices``, each device it holds is stopped in an emergency."""
+        return self._act(f"tasks/{quote(task_id, safe='')}/cancel", stop_devices=stop_devices)
 
-    def cancel_experiment(self, experiment_id: str) -> Document:
-        return self._act(f"experiments/{quote(experiment_id, safe='')}/cancel")
+    def cancel_experiment(self, experiment_id: str, *, stop_devices: bool = False) -> Document:
+        """As ``cancel``, for all its tasks that have not ended."""
+        return self._act(f"experiments/{quote(experiment_id, safe='')}/cancel", stop_devices=stop_devices)
 
     def retry(self, task_id: str) -> Document:
         return self._act(f"tasks/{quote(task_id, safe='')}/retry")

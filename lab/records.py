@@ -29,6 +29,7 @@ class TaskStatus(StrEnum):
     RUNNING = "RUNNING"
     FINISHING = "FINISHING"
     LOST = "LOST"
+    ABANDONED = "ABANDONED"
     COMPLETED = "COMPLETED"
     ERROR = "ERROR"
     CANCELLED = "CANCELLED"
@@ -40,6 +41,7 @@ PINNED: Final = (
     TaskStatus.RUNNING,
     TaskStatus.FINISHING,
     TaskStatus.LOST,
+    TaskStatus.ABANDONED,
 )
 """A task in one of these needs its snapshot."""
 
@@ -48,6 +50,9 @@ NEEDING: Final = (*PINNED, TaskStatus.WAITING, TaskStatus.READY)
 
 CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING, TaskStatus.FINISHING)
 """A task in one of these is in the hands of a worker."""
+
+UNDECIDED: Final = (TaskStatus.LOST, TaskStatus.ABANDONED)
+"""Taken from its worker: a task in one of these keeps what it holds until somebody retries or cancels it."""
 
 ENDED: Final = (TaskStatus.COMPLETED, TaskStatus.ERROR, TaskStatus.CANCELLED)
 
@@ -305,7 +310,7 @@ class Grant(TypedDict):
 
 
 class Request(TypedDict):
-    """``waits_for`` says in words what a pending request lacks."""
+    """``waits_for`` says in words what a pending request lacks. What is ``kept`` its task cannot give back any more."""
 
     _id: str
     task: str
@@ -318,6 +323,14 @@ class Request(TypedDict):
     grant: Grant | None
     waits_for: str | None
     error: str | None
+    kept: NotRequired[bool]
+
+
+class Stuck(TypedDict):
+    """An attempt that was abandoned, and whose code has not ended yet."""
+
+    task: str
+    attempt: int
 
 
 class Worker(TypedDict):
@@ -333,6 +346,7 @@ class Worker(TypedDict):
     running: int
     beat: int
     started_at: datetime
+    stuck: NotRequired[list[Stuck]]
 
 
 class Event(TypedDict):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from lab.records import Document
+from lab.records import UNDECIDED, Document
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ Ring = Callable[[], None]
 
 
 class Watcher:
-    """Rings for changed documents of ``collections``; for tasks only when their cancellation was asked for.
+    """Rings for changed documents of ``collections``; for tasks only when they were cancelled or taken away.
 
     A ring is a hint: who hears it looks at the document. After an interruption everybody is rung.
     """
@@ -88,7 +88,8 @@ class Watcher:
 
 
 def _is_news(change: Mapping[str, Any]) -> bool:
-    """Workers change tasks all the time; only one change of others matters to them."""
+    """Workers change tasks all the time; only two changes of others matter to them."""
     if change["ns"]["coll"] != "tasks" or change["operationType"] == "replace":
         return True
-    return "cancel_requested" in change.get("updateDescription", {}).get("updatedFields", {})
+    fields = change.get("updateDescription", {}).get("updatedFields", {})
+    return "cancel_requested" in fields or fields.get("status") in UNDECIDED

@@ -99,24 +99,26 @@ def experiments(folder: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("task_or_experiment")
+@click.option("--stop-devices", is_flag=True, help="Stop each device that it holds, as `lab emergency-stop` does.")
 @as_json
 @in_lab
-def cancel(folder: Path | None, task_or_experiment: str, as_json: bool) -> None:
+def cancel(folder: Path | None, task_or_experiment: str, stop_devices: bool, as_json: bool) -> None:
     """Cancel a task, or all unfinished tasks of an experiment.
 
     \b
-    Example:
+    Examples:
       lab cancel 665f0c3b9a7e4d1f2a3b4c5d
+      lab cancel 665f0c3b9a7e4d1f2a3b4c5d --stop-devices
     """
     from lab.client import ClientError
 
     client = client_of(config_of(folder))
     try:
-        facts = client.cancel(task_or_experiment)
+        facts = client.cancel(task_or_experiment, stop_devices=stop_devices)
     except ClientError as error:
         if error.status != 404:
             raise
-        facts = client.cancel_experiment(task_or_experiment)
+        facts = client.cancel_experiment(task_or_experiment, stop_devices=stop_devices)
     said = "is cancelled" if facts["status"] == "CANCELLED" else "was asked to stop"
     tell(as_json, facts, f"{task_or_experiment} {said}.")
 
@@ -126,7 +128,7 @@ def cancel(folder: Path | None, task_or_experiment: str, as_json: bool) -> None:
 @as_json
 @in_lab
 def retry(folder: Path | None, task: str, as_json: bool) -> None:
-    """Run a LOST or failed TASK again from its start.
+    """Run a LOST, ABANDONED or failed TASK again from its start.
 
     It runs the code it is pinned to.
 

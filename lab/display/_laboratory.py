@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lab.display._alarms import show_failing
+from lab.display._attention import show_attention
 from lab.display._tables import Column, Document, brief, first_line, show, version
 
 
@@ -25,6 +26,7 @@ def show_status(console: Console, status: Document) -> None:
         needed = changes(each["environment"])
         console.print(f"[red]stranded:[/] {escape(tasks)} of code version {each['snapshot'][:12]} ({escape(needed)})")
     show_failing(console, status.get("alarms"))
+    show_attention(console, status)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(status["tasks"].items())) or "none"
     console.print(f"tasks: {counts}")
     if waiting := status.get("prompts"):

@@ -69,8 +69,8 @@ def _rebinding(device: Document) -> Iterator[str]:
 
 
 def _expected(device: Document) -> str:
-    if device.get("status") == "LOST":
-        return "LOST: it waits for `lab retry` or `lab cancel`"
+    if device.get("status") in ("LOST", "ABANDONED"):
+        return f"{device['status']}: it waits for `lab retry` or `lab cancel`"
     if not device.get("expected_until"):
         return "until when is not known"
     tasks = "task" if device["estimated_from"] == 1 else "tasks"

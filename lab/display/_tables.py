@@ -22,6 +22,7 @@ _STYLES: Final = {
     "RUNNING": "cyan",
     "ERROR": "red",
     "LOST": "bold red",
+    "ABANDONED": "bold red",
     "CANCELLED": "yellow",
     "free": "green",
     "granted": "cyan",

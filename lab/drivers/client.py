@@ -82,6 +82,12 @@ class Line:
         if client is not None:
             client.close()
 
+    def cut(self) -> None:
+        """End a call that another thread waits for, which raises OutcomeUnknown there."""
+        client = self._client
+        if client is not None:
+            client.cut()
+
     def _attempt(self, name: str, plain: dict[str, Any]) -> Any:
         client = self._connected(name)
         about = {"device": self.route.device, "fence": self.route.fence}

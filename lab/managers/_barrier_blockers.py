@@ -8,7 +8,17 @@ from typing import Any, Final
 
 from lab.managers.barrier_gate import BarrierStep
 from lab.prompts import Prompt, Prompts
-from lab.records import CLAIMED, DeviceState, Document, HandOverStep, Records, RequestStatus, Task, TaskStatus
+from lab.records import (
+    CLAIMED,
+    UNDECIDED,
+    DeviceState,
+    Document,
+    HandOverStep,
+    Records,
+    RequestStatus,
+    Task,
+    TaskStatus,
+)
 
 AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
 """Sent to a worker or in its hands; what waits mid-run, for resources or for a person, is among them."""
@@ -65,8 +75,8 @@ def _blocker(
     holding = f", holding {', '.join(sorted(held))}" if held else ""
     if name in waits:
         what = f"waits for resources ({waits[name] or 'not decided yet'})"
-    elif status == TaskStatus.LOST:
-        what = "is LOST; retry or cancel it"
+    elif status in UNDECIDED:
+        what = f"is {status}; retry or cancel it"
     elif prompt is not None:
         what = f"waits for a person ({prompt['text']} `lab answer {prompt['_id']}`)"
     else:

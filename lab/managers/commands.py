@@ -6,57 +6,93 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+from hotswap.errors import HotswapError
 from hotswap.generations import Generations
-from lab.records import CLAIMED, ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
+from lab.records import CLAIMED, ENDED, UNDECIDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError
 
-_RETRIABLE: Final = (TaskStatus.LOST, TaskStatus.ERROR)
-_IDLE: Final = (TaskStatus.WAITING, TaskStatus.READY, TaskStatus.INITIATED, TaskStatus.LOST)
+_RETRIABLE: Final = (*UNDECIDED, TaskStatus.ERROR)
+_IDLE: Final = (TaskStatus.WAITING, TaskStatus.READY, TaskStatus.INITIATED, *UNDECIDED)
+
+
+class EndedError(ConflictError):
+    """There is nothing left to cancel."""
 
 
 class Commands:
-    """``revoke`` takes a device away from a task's dead attempt, at its driver; ``wake`` follows each change."""
+    """``revoke`` takes a device away from a task's dead attempt, and ``stop`` stops one in an emergency, at its driver;
+    ``wake`` follows each change.
+    """
 
-    def __init__(self, records: Records, revoke: Callable[[str], object], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, records: Records, revoke: Callable[[str], object], stop: Callable[[str], object], wake: Callable[[], None]
+    ) -> None:
         self._records = records
         self._states = Generations(records.database).states
         self._revoke = revoke
+        self._stop = stop
         self._wake = wake
 
-    def cancel_task(self, task_id: str, actor: str) -> Task:
+    def cancel_task(self, task_id: str, actor: str, *, stop_devices: bool = False) -> Task:
         """End a task that is in nobody's hands at once; ask the worker of any other to stop it.
 
-        Raises NotFoundError, and ConflictError when it has ended already or is part of another task.
+        With ``stop_devices`` each device it holds is stopped in an emergency. Raises NotFoundError, and ConflictError
+        when it has ended already or is part of another task, or is cancelled but a device was not stopped.
         """
         task = self._top_level(task_id, "cancel")
+        # Who is paused is granted to nobody else, so that no device of another task is stopped.
+        devices = self._pause_all(task_id) if stop_devices and task["status"] not in ENDED else []
         while task["status"] not in ENDED:
             if self._end(task, actor) or self._ask(task):
                 self._records.log("task.cancelled", task_id, actor=actor)
                 self._wake()
+                self._stop_all(task_id, devices)
                 return self._task(task_id)
             task = self._task(task_id)
-        raise ConflictError(f"Task {task_id} has ended already: {task['status']}.")
+        self._stop_all(task_id, devices)
+        raise EndedError(f"Task {task_id} has ended already: {task['status']}.")
 
-    def cancel_experiment(self, experiment_id: str, actor: str) -> Experiment:
-        """Cancel all its tasks that have not ended."""
+    def _pause_all(self, task_id: str) -> list[str]:
+        held = [device["_id"] for device in self._records.devices.find({"holder": task_id}, {"_id": 1})]
+        pause = {"$set": {"paused": True}}
+        return [
+            name
+            for name in held
+            if self._records.devices.update_one({"_id": name, "holder": task_id}, pause).matched_count
+        ]
+
+    def _stop_all(self, task_id: str, devices: list[str]) -> None:
+        refusals = []
+        for device in devices:
+            try:
+                self._stop(device)
+            except (HotswapError, OSError) as error:
+                refusals.append(str(error))
+        if refusals:
+            raise ConflictError(f"Task {task_id} is cancelled, but not all its devices stopped: {' '.join(refusals)}")
+
+    def cancel_experiment(self, experiment_id: str, actor: str, *, stop_devices: bool = False) -> Experiment:
+        """Cancel all its tasks that have not ended; see ``cancel_task``."""
         self._experiment(experiment_id)
         unfinished = {"experiment": experiment_id, "parent": None, "status": {"$nin": list(ENDED)}}
         tasks = [task["_id"] for task in self._records.tasks.find(unfinished, {"_id": 1})]
         if not tasks:
             raise ConflictError(f"Experiment {experiment_id} has ended already.")
         for task_id in tasks:
-            with suppress(ConflictError):  # it has ended meanwhile, perhaps because an earlier one was cancelled
-                self.cancel_task(task_id, actor)
+            with suppress(EndedError):  # it has ended meanwhile, perhaps because an earlier one was cancelled
+                self.cancel_task(task_id, actor, stop_devices=stop_devices)
         return self._experiment(experiment_id)
 
     def retry(self, task_id: str, actor: str) -> Task:
-        """Have a LOST or failed task run again from its start, with the code it is pinned to.
+        """Have a LOST, ABANDONED or failed task run again from its start, with the code it is pinned to.
 
         What it holds stays its own. Tasks after it that were cancelled because it failed wait for it again.
         """
         task = self._top_level(task_id, "retry")
         if task["status"] not in _RETRIABLE:
-            raise ConflictError(f"Task {task_id} is {task['status']}; only a task that is LOST or in ERROR is retried.")
+            raise ConflictError(
+                f"Task {task_id} is {task['status']}; only a task that is LOST, ABANDONED or in ERROR is retried."
+            )
         for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
             self._revoke(device["_id"])
         ready = self._make_ready(task)

@@ -123,12 +123,15 @@ class DeviceManager(Manager):
         if changed:
             self.wake()
 
-    def revoke(self, device: str) -> None:
+    def revoke(self, device: str, request: str | None = None) -> None:
         """Take a device away from the attempt that holds it: its calls are refused from now on.
 
-        Raises ConflictError when its driver process does not answer, so that nobody knows what it still does.
+        With ``request``, only if it is held for that one. Raises ConflictError when its driver process does not
+        answer, so that nobody knows what it still does.
         """
-        self._records.devices.update_one({"_id": device}, {"$inc": {"fence": 1}})
+        held = {"_id": device} if request is None else {"_id": device, "request": request}
+        if not self._records.devices.update_one(held, {"$inc": {"fence": 1}}).modified_count:
+            return
         document = self._device(device)
         fence = document["fence"]
         driver = self._driver(document)

@@ -17,7 +17,7 @@ from hotswap.errors import HotswapError
 from hotswap.generations import Generations, SnapshotState
 from hotswap.store import Store
 from lab.managers.bus import Bus, Manager
-from lab.records import NEEDING, Document, Records, TaskStatus
+from lab.records import NEEDING, UNDECIDED, Document, Records
 
 Changes = tuple[EnvironmentChange, ...]
 Drift = Callable[[str], Changes]
@@ -58,7 +58,7 @@ class EnvironmentManager(Manager):
         self._generations = Generations(records.database)
         self._changed = changed
         self.changes: Changes = ()
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.LOST}})
+        bus.subscribe("tasks", self.wake, {"status": set(UNDECIDED)})
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("current_generation", self.wake)
 

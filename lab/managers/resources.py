@@ -13,7 +13,7 @@ from lab.managers.barrier_gate import OPEN, gate_of
 from lab.managers.bus import Bus, Manager
 from lab.managers.choice import Choice, Lack, Situation, choose
 from lab.managers.grants import Granter, Links
-from lab.records import ENDED, Records, Request, RequestStatus, Task, TaskStatus
+from lab.records import ENDED, UNDECIDED, Records, Request, RequestStatus, Task
 
 _OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 _RETRY_SECONDS: Final = 1.0
@@ -46,7 +46,7 @@ class ResourceManager(Manager):
         bus.subscribe("devices", self.wake, {"state", "paused", "holder", "binding"})
         bus.subscribe("positions", self.wake, {"holder"})
         bus.subscribe("samples", self.wake, {"position"})
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.LOST, *ENDED}})
+        bus.subscribe("tasks", self.wake, {"status": {*UNDECIDED, *ENDED}})
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
@@ -75,7 +75,7 @@ class ResourceManager(Manager):
         """Release what is not needed any more, and withdraw what nobody waits for; False to try again later."""
         over = task is None or task["status"] in ENDED
         if request["status"] == RequestStatus.PENDING:
-            lost = task is not None and (task["status"] == TaskStatus.LOST or task["attempt"] != request["attempt"])
+            lost = task is not None and (task["status"] in UNDECIDED or task["attempt"] != request["attempt"])
             if over or lost:
                 self._move(request, RequestStatus.CANCELLED)
                 return self._granter.release(request["_id"])

@@ -21,7 +21,7 @@ from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
 from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
-from lab.records import CLAIMED, ENDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
+from lab.records import CLAIMED, ENDED, UNDECIDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_AFTER: Final = timedelta(seconds=5)
 _FIELDS: Final = (
@@ -59,7 +59,7 @@ class TaskManager(Manager):
         self._send = send
         self._examiner = examiner
         self._experiments = experiments
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.LOST, *ENDED}})
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *UNDECIDED, *ENDED}})
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("current_generation", self.wake)

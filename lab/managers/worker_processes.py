@@ -40,6 +40,8 @@ class Fleet(Protocol):
 class WorkerProcesses:
     """``ask`` tells the worker at an address to retire, False while it runs tasks; ``purge`` deletes the queue.
 
+    Code of abandoned tasks is no reason to go on: it ends with the worker, which is killed if need be.
+
     A worker that has retired never takes tasks again, so a snapshot that is needed once more gets a fresh one. For
     each snapshot, starting and ending take turns: nobody ends a worker that was just started.
     """
@@ -97,8 +99,15 @@ class WorkerProcesses:
         except ConnectionError:
             return True  # nobody is there to run anything
         except (OSError, RemoteError, WireError) as error:
+            if isinstance(error, TimeoutError) and self._is_stuck(address):
+                return True
             log.warning("The worker at %s:%s is asked to retire again later: %s", *address, error)
             return False
+
+    def _is_stuck(self, address: Address) -> bool:
+        """Whether abandoned code may be what keeps a worker from answering; it is asked when nothing else needs it."""
+        stuck = {"address": list(address), "stuck.0": {"$exists": True}}
+        return self._records.workers.find_one(stuck, {"_id": 1}) is not None
 
 
 def ask_to_retire(secret: str) -> Ask:

@@ -123,15 +123,16 @@ def lose(records: Records, task: Task) -> bool:
     }
     if not records.tasks.update_one(query, change).modified_count:
         return False
-    _end_subtasks(records, task["_id"])
+    end_subtasks(records, task["_id"], "Its parent was lost with its worker.")
     unanswered = {"task": task["_id"], "status": RequestStatus.PENDING}
     records.requests.update_many(unanswered, {"$set": {"status": RequestStatus.CANCELLED}})
     records.log("task.lost", task["_id"], worker=claim["worker"], snapshot=pin["snapshot"])
     return True
 
 
-def _end_subtasks(records: Records, parent: str) -> None:
+def end_subtasks(records: Records, parent: str, reason: str) -> None:
+    """End what a task began inside it that has not ended: nobody goes on with it."""
     for subtask in records.tasks.find({"parent": parent, "status": {"$nin": list(ENDED)}}, {"_id": 1}):
-        _end_subtasks(records, subtask["_id"])
-        fields = {"status": TaskStatus.CANCELLED, "reason": "Its parent was lost with its worker.", "ended_at": now()}
+        end_subtasks(records, subtask["_id"], reason)
+        fields = {"status": TaskStatus.CANCELLED, "reason": reason, "ended_at": now()}
         records.tasks.update_one({"_id": subtask["_id"], "status": {"$nin": list(ENDED)}}, {"$set": fields})

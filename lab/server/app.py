@@ -94,11 +94,13 @@ def _commands(backend: Backend) -> dict[str, Command]:
     unstarted = backend.unstarted
     return {
         "experiments": lambda _, body: {"id": backend.submit(body)},
-        "experiments/{id}/cancel": lambda request, body: commands.cancel_experiment(_id(request), _actor(body)),
+        "experiments/{id}/cancel": lambda request, body: commands.cancel_experiment(
+            _id(request), _actor(body), **_stopping(body)
+        ),
         "experiments/{id}/move": lambda request, body: unstarted.move_experiment(_id(request), _to(body), _actor(body)),
         "tasks/{id}/move": lambda request, body: unstarted.move_task(_id(request), _to(body), _actor(body)),
         "tasks/{id}/edit": lambda request, body: unstarted.edit(_id(request), *_changes(body), _actor(body)),
-        "tasks/{id}/cancel": lambda request, body: commands.cancel_task(_id(request), _actor(body)),
+        "tasks/{id}/cancel": lambda request, body: commands.cancel_task(_id(request), _actor(body), **_stopping(body)),
         "experiments/{id}/resume": lambda request, body: backend.resumption.resume(_id(request), _actor(body)),
         "tasks/{id}/skip": lambda request, body: backend.resumption.skip(_id(request), _actor(body)),
         "tasks/{id}/retry": lambda request, body: commands.retry(_id(request), _actor(body)),
@@ -220,6 +222,11 @@ def _changes(body: Document) -> tuple[Document, list[str]]:
 def _way(body: Document) -> dict[str, bool]:
     """How a cutover is done, and whether its end is waited for, as far as that is said."""
     return {key: _switch(body, key) for key in ("barrier", "wait") if body.get(key) is not None}
+
+
+def _stopping(body: Document) -> dict[str, bool]:
+    """Whether the devices of what is cancelled are stopped."""
+    return {"stop_devices": body.get("stop_devices") is not None and _switch(body, "stop_devices")}
 
 
 def _switch(body: Document, key: str) -> bool:

@@ -195,6 +195,7 @@ class Assembly:
             shutdown=lambda: end_supervisor(self._settings.config),
             examiner=Examiner(self._ground.records, self._fleet.ask),
             pin_experiments=self._settings.config.general.pin == "experiment",
+            cancel_grace=self._settings.config.worker.cancel_grace,
         )
 
     def _end_workers(self) -> None:

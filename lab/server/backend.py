@@ -13,6 +13,7 @@ from hotswap.generations import Generations
 from hotswap.process import DeathWatch
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
+from lab.managers.abandonment import AbandonmentManager
 from lab.managers.admission import Admission
 from lab.managers.alarms import AlarmManager
 from lab.managers.binding import ExperimentPins
@@ -45,7 +46,7 @@ class Devices(_Part, Protocol):
     """The device manager, as others use it."""
 
     def want(self, drivers: Mapping[str, str]) -> object: ...
-    def revoke(self, device: str) -> object: ...
+    def revoke(self, device: str, request: str | None = None) -> object: ...
     def pause(self, device: str) -> object: ...
     def release(self, device: str) -> object: ...
     def emergency_stop(self, device: str) -> object: ...
@@ -97,6 +98,7 @@ class Surroundings:
     shutdown: Callable[[], None]
     examiner: Examiner | None = None
     pin_experiments: bool = False
+    cancel_grace: float = 30.0
 
 
 class Backend:
@@ -139,10 +141,11 @@ class Backend:
             ExperimentManager(records, bus, self._tasks.wake),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.want),
+            AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke),
             PromptManager(records, bus, surroundings.watch),
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
-        self.commands = Commands(records, devices.revoke, self._wake)
+        self.commands = Commands(records, devices.revoke, devices.emergency_stop, self._wake)
         self.prompts = Prompts(records)
         self._admission = Admission(surroundings.examiner)
         self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)

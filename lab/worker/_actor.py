@@ -31,7 +31,7 @@ class Intake:
         self._lease = lease
         self._capacity = lease.capacity
         self._files = ResultFiles(records.database)
-        self._runs: dict[str, TaskRun | None] = {}
+        self._runs: dict[tuple[str, int], TaskRun | None] = {}
         self._lock = threading.Lock()
 
     def run_task(self, *args: Any, **kwargs: Any) -> None:
@@ -40,22 +40,22 @@ class Intake:
             log.warning("A message was ignored: run_task takes a task id and an attempt, not %r %r.", args, kwargs)
             return
         task_id, attempt = args
-        if not self._reserve(task_id):
+        if not self._reserve(task_id, attempt):
             log.info("Task %s is not taken now; it will be sent again.", task_id)
             return
         claim = Claim(worker=self._lease.worker, token=new_id(), at=now())
         try:
             begun = self._begin(task_id, attempt, claim)
         except BaseException as error:  # whatever it is, a claimed task that nobody runs would stay RUNNING for ever
-            self._fail(task_id, claim, error)
+            self._fail(task_id, attempt, claim, error)
             raise
         if begun:
-            self._lease.count(+1)  # told to people; the task need not wait for it
+            self._lease.begun()  # told to people; the task need not wait for it
 
     def tasks(self) -> list[str]:
         """The ids of the tasks that run here."""
         with self._lock:
-            return list(self._runs)
+            return [task_id for task_id, _ in self._runs]
 
     def idle(self) -> bool:
         return not self.tasks()
@@ -66,9 +66,12 @@ class Intake:
             self._capacity = 0
 
     def retire(self) -> bool:
-        """Take no more tasks, unless some run or are just being claimed; whether that is so."""
+        """Take no more tasks, unless some run or are just being claimed; whether that is so.
+
+        What was abandoned does not count: nobody wants it any more.
+        """
         with self._lock:
-            if self._runs:
+            if self._at_work():
                 return False
             self._capacity = 0
         self._lease.close()
@@ -84,25 +87,29 @@ class Intake:
         with self._lock:
             return list(self._runs.values())
 
-    def _reserve(self, task_id: str) -> bool:
+    def _at_work(self) -> int:
+        """How many tasks run, or are being claimed. The caller has the lock."""
+        return sum(run is None or not run.taken for run in self._runs.values())
+
+    def _reserve(self, task_id: str, attempt: int) -> bool:
         with self._lock:
-            if task_id in self._runs or len(self._runs) >= self._capacity:
+            if (task_id, attempt) in self._runs or self._at_work() >= self._capacity:
                 return False
-            self._runs[task_id] = None
+            self._runs[task_id, attempt] = None
             return True
 
     def _begin(self, task_id: str, attempt: int, claim: Claim) -> bool:
         """Claim and start the task; False, and its slot is free, when it does not wait for this worker."""
         run = self._claim(task_id, attempt, claim)
         if run is None:
-            self._free(task_id)
+            self._free(task_id, attempt)
             return False
         with self._lock:
-            self._runs[task_id] = run
+            self._runs[task_id, attempt] = run
         run.start()
         return True
 
-    def _fail(self, task_id: str, claim: Claim, error: BaseException) -> None:
+    def _fail(self, task_id: str, attempt: int, claim: Claim, error: BaseException) -> None:
         """End a task that could not be started, if it was claimed."""
         try:
             task = self._claimed(task_id, claim)
@@ -110,11 +117,11 @@ class Intake:
                 scope = self._scope(task, claim)
                 scope.end(task_id, failure(error, scope), [scope.provenance(TaskStatus.ERROR)])
         finally:
-            self._free(task_id)
+            self._free(task_id, attempt)
 
-    def _free(self, task_id: str) -> None:
+    def _free(self, task_id: str, attempt: int) -> None:
         with self._lock:
-            del self._runs[task_id]
+            del self._runs[task_id, attempt]
 
     def _claim(self, task_id: str, attempt: int, claim: Claim) -> TaskRun | None:
         unclaimed = {
@@ -132,7 +139,7 @@ class Intake:
         if task is None:
             log.info("A message was ignored: task %s, attempt %d is not waiting for this worker.", task_id, attempt)
             return None
-        return TaskRun(self._scope(task, claim), task, lambda: self._ended(task_id))
+        return TaskRun(self._scope(task, claim), task, lambda: self._ended(task_id, attempt))
 
     def _claimed(self, task_id: str, claim: Claim) -> Task | None:
         return patiently(lambda: self._records.tasks.find_one({"_id": task_id, "claim.token": claim["token"]}))
@@ -153,8 +160,8 @@ class Intake:
             refuse_results=self._context.arguments.get("results") == "refuse",
         )
 
-    def _ended(self, task_id: str) -> None:
+    def _ended(self, task_id: str, attempt: int) -> None:
         try:
-            self._lease.count(-1)
+            self._lease.ended(task_id, attempt)
         finally:
-            self._free(task_id)
+            self._free(task_id, attempt)

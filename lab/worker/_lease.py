@@ -40,9 +40,13 @@ class Lease:
         patiently(lambda: self._workers.replace_one(mine, self._document, upsert=True))
         self._thread.start()
 
-    def count(self, change: int) -> None:
-        """Add to the number of running tasks."""
-        self._update({"$inc": {"running": change}})
+    def begun(self) -> None:
+        """Count a task that runs."""
+        self._update({"$inc": {"running": 1}})
+
+    def ended(self, task: str, attempt: int) -> None:
+        """Count a task that runs no more, and has not got stuck."""
+        self._update({"$inc": {"running": -1}, "$pull": {"stuck": {"task": task, "attempt": attempt}}})
 
     def close(self) -> None:
         """Take no more tasks."""

@@ -15,6 +15,7 @@ from lab.drivers.client import DeviceProxy, Line, Route
 from lab.errors import ResourceError, ResourceTimeout
 from lab.patience import patiently
 from lab.records import Grant, Request, RequestStatus, TaskStatus, Want, new_id, now
+from lab.worker._cancellation import cleaning_up
 from lab.worker._scope import Scope
 
 _REREAD_SECONDS: Final = 5.0
@@ -84,10 +85,13 @@ class ResourceRequest:
         def call(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if self._closed:
                 raise ResourceError(f"{device}.{method} was called after the `with` block that requested {device}.")
-            result = line.call(method, args, kwargs)
-            # Not before the call: it may be the one that switches a heater off.
-            self._scope.cancellation.check_after_call()
-            return result
+            in_clean_up = cleaning_up()
+            try:
+                with self._scope.cancellation.cutting(line.cut):
+                    return line.call(method, args, kwargs)
+            finally:
+                # Not before the call: it may be the one that switches a heater off.
+                self._scope.cancellation.check_after_call(cleaning_up=in_clean_up)
 
         return call
 
@@ -144,7 +148,7 @@ class ResourceRequest:
         return request
 
     def _move(self, before: RequestStatus, after: RequestStatus) -> None:
-        mine = {"_id": self._id, "status": before}
+        mine = {"_id": self._id, "status": before, "kept": {"$ne": True}}
         patiently(lambda: self._scope.records.requests.update_one(mine, {"$set": {"status": after}}))
 
     def _renew(self, route: Route, unreachable: bool) -> Route | None:

@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable
 
 from bson.errors import BSONError
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from lab.patience import patiently
-from lab.records import Document, Task
+from lab.records import Document, Task, TaskStatus
+from lab.worker._interruption import Interrupter
 from lab.worker._scope import Scope
 from lab.worker._view import TaskView, failure, task_class
 
@@ -27,6 +28,8 @@ class TaskRun:
         self._label = f"[{scope.pin['snapshot'][:8]} {task['_id']}]"
         # Not a daemon: a worker that was told to end lets its tasks end.
         self._thread = threading.Thread(target=self._run, name=f"task-{task['_id']}", daemon=False)
+        self._over = threading.Event()
+        self._interrupter = Interrupter(self._thread, scope.tree, scope.cancellation, self._over)
 
     def start(self) -> None:
         self._thread.start()
@@ -34,17 +37,28 @@ class TaskRun:
     def join(self) -> None:
         self._thread.join()
 
+    @property
+    def taken(self) -> bool:
+        """Whether it was abandoned, and its thread has not ended yet."""
+        return self._scope.cancellation.taken
+
     def _run(self) -> None:
         try:
             with self._scope.watcher.ringing("tasks", self._scope.root, self._look_for_cancellation):
-                self._end(self._outcome())
+                self._end(self._heard(self._outcome()))
         finally:
+            self._over.set()
             self._on_end()
 
     def _look_for_cancellation(self) -> None:
-        document = self._scope.records.tasks.find_one({"_id": self._scope.root}, {"cancel_requested": 1})
-        if document is None or document["cancel_requested"]:
-            self._scope.cancellation.request("It was cancelled.")
+        """What the document says; once it names another claim, or none, nothing is this attempt's to do any more."""
+        fields = {"cancel_requested": 1, "claim": 1}
+        document = self._scope.records.tasks.find_one({"_id": self._scope.root}, fields)
+        claim = document["claim"] if document else None
+        if document is None or claim is None or claim["token"] != self._scope.claim["token"]:
+            self._scope.cancellation.take_away(f"Task {self._scope.root} was taken from this worker.")
+        elif document["cancel_requested"] and self._scope.cancellation.request("It was cancelled."):
+            self._interrupter.start()
 
     def _outcome(self) -> Document:
         log.info("%s %s starts, attempt %d.", self._label, self.task["type"], self._scope.attempt)
@@ -58,6 +72,16 @@ class TaskRun:
         log.info("%s %s ends as %s.", self._label, self.task["type"], outcome["status"])
         return outcome
 
+    def _heard(self, outcome: Document) -> Document:
+        """The outcome, unless the task ended before it heard of its cancellation, as when its device was stopped."""
+        try:
+            patiently(self._look_for_cancellation)
+        except PyMongoError:
+            log.exception("%s ends without a last look at whether it was cancelled.", self._label)
+        if not self._scope.cancellation.due:
+            return outcome
+        return {**outcome, "status": TaskStatus.CANCELLED, "reason": "It was cancelled."}
+
     def _view(self) -> TaskView:
         return TaskView(self._scope, self.task)
 
@@ -69,7 +93,12 @@ class TaskRun:
             log.exception("%s ended as %s, which the database refuses.", self._label, outcome["status"])
             ours = self._write(failure(error, self._scope))
         if not ours:
-            log.warning("%s was not ours any more when it ended as %s.", self._label, outcome["status"])
+            self._note_late_end(outcome["status"])
+
+    def _note_late_end(self, status: str) -> None:
+        log.warning("%s was not ours any more when it ended as %s.", self._label, status)
+        if self._scope.note_late_end(status):
+            self._scope.records.log("task.ended_late", self._scope.root, attempt=self._scope.attempt, outcome=status)
 
     def _write(self, outcome: Document) -> bool:
         return self._scope.end(self._scope.root, outcome, [self._scope.provenance(outcome["status"])])

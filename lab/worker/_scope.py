@@ -57,8 +57,15 @@ class Scope:
     def release_everything(self) -> None:
         """Give back what this attempt requested and still holds or waits for."""
         for before, after in _GIVING_BACK.items():
-            mine = {"task": self.root, "attempt": self.attempt, "status": before}
+            mine = {"task": self.root, "attempt": self.attempt, "status": before, "kept": {"$ne": True}}
             self._settle(mine, after)
+
+    def note_late_end(self, outcome: str) -> bool:
+        """Tell who has to decide on an abandoned task that its code has ended; whether it was this attempt."""
+        ours = {"_id": self.root, "status": TaskStatus.ABANDONED, "attempt": self.attempt}
+        message = f"It was abandoned, and its code ended since then ({outcome}); retry or cancel it."
+        change = {"$set": {"message": message}}
+        return bool(patiently(lambda: self.records.tasks.update_one(ours, change)).matched_count)
 
     def _settle(self, mine: dict[str, Any], status: RequestStatus) -> None:
         patiently(lambda: self.records.requests.update_many(mine, {"$set": {"status": status}}))

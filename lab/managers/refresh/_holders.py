@@ -8,7 +8,7 @@ from typing import Final
 
 from pymongo import DESCENDING
 
-from lab.records import DeviceState, Document, Records, Task, TaskStatus
+from lab.records import UNDECIDED, DeviceState, Document, Records, Task, TaskStatus
 
 _LOOKED_AT: Final = 100
 
@@ -42,7 +42,7 @@ def _samples(records: Records, device: str) -> list[Document]:
 
 
 def _expectation(records: Records, task: Task | None) -> Document:
-    began = task["started_at"] if task and task["status"] != TaskStatus.LOST else None
+    began = task["started_at"] if task and task["status"] not in UNDECIDED else None
     if task is None or began is None:
         return {"expected_until": None, "estimated_from": 0}
     durations = _durations(records, task["type"])

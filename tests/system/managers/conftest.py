@@ -109,7 +109,7 @@ class FakeDevices:
         for wanted in drivers.items():
             self.rebinds.put(wanted)
 
-    def revoke(self, device: str) -> None:
+    def revoke(self, device: str, request: str | None = None) -> None:
         self.revoked.append(device)
         self._ground.records.devices.update_one({"_id": device}, {"$inc": {"fence": 1}})
 

@@ -95,7 +95,7 @@ def test_what_a_retry_needs_again_is_retired_again(
 ) -> None:
     task = pin(records, TaskStatus.ERROR)
     retirement.reconcile()
-    Commands(records, revoke=lambda _: None, wake=lambda: None).retry(task, "ann")
+    Commands(records, revoke=lambda _: None, stop=lambda _: None, wake=lambda: None).retry(task, "ann")
     assert generations.states.state(OLD) is SnapshotState.DRAINING
     retirement.reconcile()
     assert generations.states.state(OLD) is SnapshotState.DRAINING
@@ -129,7 +129,7 @@ def test_a_retry_that_comes_while_references_are_counted_keeps_the_snapshot(
         if state is SnapshotState.DRAINED:
             generations.states.move(OLD, {SnapshotState.CLOSING}, SnapshotState.DRAINED)
         assert generations.states.state(OLD) is state
-        Commands(records, revoke=lambda _: None, wake=lambda: None).retry(task, "ann")
+        Commands(records, revoke=lambda _: None, stop=lambda _: None, wake=lambda: None).retry(task, "ann")
 
     fleet.while_ending = retry
     retirement.reconcile()

@@ -1,0 +1,33 @@
+"""What a person has to look at: work that waits for a decision, and code that is stuck."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from lab.display._tables import Document
+
+_UNDECIDED: Final = ("LOST", "ABANDONED")
+
+
+def show_attention(console: Console, status: Document) -> None:
+    """A line for each, nothing if there is nothing."""
+    for mark, line in [*_decisions(status), *_stuck(status)]:
+        console.print(f"[red]{mark}:[/] {escape(line)}", soft_wrap=True)
+
+
+def _decisions(status: Document) -> Iterator[tuple[str, str]]:
+    for task in (task for each in status["versions"] for task in each["tasks"]):
+        if task["status"] in _UNDECIDED:
+            yield "to be decided", f"{task['type']} {task['id']} is {task['status']}; `lab retry` or `lab cancel` it"
+
+
+def _stuck(status: Document) -> Iterator[tuple[str, str]]:
+    for worker in status.get("workers", ()):
+        if stuck := worker.get("stuck"):
+            tasks = ", ".join(each["task"] for each in stuck)
+            version = worker["snapshot"][:12]
+            yield "stuck", f"code of {tasks}, which was abandoned, still runs in the worker of code version {version}"
