@@ -7,7 +7,7 @@ from typing import Any, Final
 from hotswap.process import DeathWatch, Identity
 from lab.managers.bus import Bus, Manager
 from lab.prompts import PROMPTS, Prompt, PromptCategory, Prompts, PromptStatus
-from lab.records import CLAIMED, ENDED, Records, Task, TaskStatus
+from lab.records import CLAIMED, ENDED, UNDECIDED, Records, Task, TaskStatus
 
 _WAITING: Final[dict[str, tuple[TaskStatus, ...]]] = {
     PromptCategory.QUESTION: CLAIMED,
@@ -26,7 +26,7 @@ class PromptManager(Manager):
         self._prompts = Prompts(records)
         self._watch = watch
         self._watched: set[Identity] = set()
-        left = {TaskStatus.READY, TaskStatus.INITIATED, TaskStatus.LOST, TaskStatus.FINISHING, *ENDED}
+        left = {TaskStatus.READY, TaskStatus.INITIATED, *UNDECIDED, TaskStatus.FINISHING, *ENDED}
         bus.subscribe("tasks", self.wake, {"status": left})
         bus.subscribe(PROMPTS, self.wake, {"status": {PromptStatus.PENDING}})
 

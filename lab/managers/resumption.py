@@ -8,10 +8,10 @@ from typing import Final
 
 from lab.managers.commands import Commands, reopen
 from lab.managers.downstream import skipped_by
-from lab.records import Document, Records, Task, TaskStatus, now
+from lab.records import UNDECIDED, Document, Records, Task, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError
 
-_AT_ONCE: Final = (TaskStatus.READY, TaskStatus.ERROR, TaskStatus.LOST, TaskStatus.CANCELLED)
+_AT_ONCE: Final = (TaskStatus.READY, TaskStatus.ERROR, *UNDECIDED, TaskStatus.CANCELLED)
 
 
 class Resumption:
@@ -26,13 +26,13 @@ class Resumption:
         self._wake = wake
 
     def skip(self, task_id: str, actor: str) -> Task:
-        """Have a task that failed, is LOST, was cancelled by a person or has not started count as COMPLETED.
+        """Have a task that failed, is undecided, was cancelled by a person or has not started count as COMPLETED.
 
         One that waits for others does so when its turn comes. What it holds is given back, and the tasks after it go
         on. Raises NotFoundError, and ConflictError while it is at work.
         """
         task = self._skippable(task_id)
-        if task["status"] == TaskStatus.LOST:
+        if task["status"] in UNDECIDED:
             for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
                 self._revoke(device["_id"])
         unchanged = {"_id": task_id, "status": task["status"], "attempt": task["attempt"]}
@@ -47,7 +47,7 @@ class Resumption:
     def resume(self, experiment_id: str, actor: str) -> Document:
         """Retry all failed tasks of an experiment: ``{retried}`` with their ids. Those after them wait again.
 
-        Raises NotFoundError, and ConflictError when nothing failed. LOST tasks are left to a decision about each.
+        Raises NotFoundError, and ConflictError when nothing failed. Each undecided task is left to a decision.
         """
         if self._records.experiments.find_one({"_id": experiment_id}, {"_id": 1}) is None:
             raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
