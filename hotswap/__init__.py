@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hotswap.archive import ArchiveSource, export, load
     from hotswap.compare import Difference
     from hotswap.compare import compare as diff
+    from hotswap.depot import Depot
     from hotswap.errors import HotswapError
     from hotswap.generations import FileGenerations, Generation, Generations
     from hotswap.routing import versioned_broker
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArchiveSource": "archive.ArchiveSource",
+    "Depot": "depot.Depot",
     "Difference": "compare.Difference",
     "FileGenerations": "generations.FileGenerations",
     "Generation": "generations.Generation",
@@ -47,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "ArchiveSource",
+    "Depot",
     "Difference",
     "FileGenerations",
     "Generation",

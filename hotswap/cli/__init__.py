@@ -10,6 +10,7 @@ import click
 from hotswap.cli._checking import verify
 from hotswap.cli._common import Group
 from hotswap.cli._completion import completion
+from hotswap.cli._depot import fetch, push
 from hotswap.cli._env import env
 from hotswap.cli._freezing import freeze
 from hotswap.cli._keeping import collect, hold, release
@@ -44,6 +45,8 @@ for command in (
     release,
     export_snapshot,
     import_archive,
+    push,
+    fetch,
     checkout,
     worker,
     stop,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hotswap.cli._common import (
+    DATABASE_VARIABLE,
     JSON,
     STORE,
     complete_snapshot,
@@ -28,17 +31,19 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Read everything again and tell what is damaged.")
 @click.argument("snapshot", required=False, shell_complete=complete_snapshot)
-@click.option("--repair", is_flag=True, help="Mend what can be mended from what the store has.")
+@click.option(
+    "--repair", is_flag=True, help=f"Mend what can be mended, from the store itself and from ${DATABASE_VARIABLE}."
+)
 @click.option(
     "--repair-from",
-    "archives",
+    "places",
     multiple=True,
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Mend with the contents of an exported archive, too; repeatable.",
+    metavar="ARCHIVE|URL",
+    help="Mend from an exported archive, or from a database, mongodb://..., too; repeatable.",
 )
 @STORE
 @JSON
-def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folder: Path, as_json: bool) -> None:
+def verify(snapshot: str | None, repair: bool, places: tuple[str, ...], folder: Path, as_json: bool) -> None:
     """Read everything again and tell what is not as it was frozen: all snapshots, or the one with the id SNAPSHOT.
 
     The exit code is 1 if anything is damaged, and was not repaired. Files that do not belong to the store are left
@@ -49,12 +54,12 @@ def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folde
     hotswap verify 3f9a
     hotswap verify --repair-from furnace-paper.tar
     """
-    from hotswap.archive import ArchiveSource
-
     store = open_store(folder)
-    copies = [ArchiveSource(path) for path in archives]
-    damages = _verify(store, snapshot)
-    left = _repair(store, damages, copies) if damages and (repair or copies) else damages
+    known = os.environ.get(DATABASE_VARIABLE)
+    with ExitStack() as open_ones:
+        copies = [_copy(place, open_ones) for place in (*places, *([known] if repair and known else []))]
+        damages = _verify(store, snapshot)
+        left = _repair(store, damages, copies) if damages and (repair or copies) else damages
     if as_json:
         print_json([{"snapshot": one.snapshot, "path": one.path, "what": one.what} for one in left])
     elif left:
@@ -65,6 +70,17 @@ def verify(snapshot: str | None, repair: bool, archives: tuple[Path, ...], folde
         click.echo("All content is as it was frozen.")
     if left:
         raise SystemExit(1)
+
+
+def _copy(place: str, open_ones: ExitStack) -> Copy:
+    """A database that is closed with ``open_ones``, or an archive."""
+    if "://" in place:
+        from hotswap.depot import opened
+
+        return open_ones.enter_context(opened(place))
+    from hotswap.archive import ArchiveSource
+
+    return ArchiveSource(Path(place))
 
 
 def _verify(store: Store, snapshot: str | None) -> Sequence[Damage]:

@@ -69,6 +69,10 @@ STORE = click.option(
 )
 
 
+DATABASE_VARIABLE = "HOTSWAP_DATABASE"
+"""Has the URL of the database that snapshots are pushed to: it may tell a password."""
+
+
 JSON = click.option("--json", "as_json", is_flag=True, help="Print facts as JSON, for programs.")
 
 

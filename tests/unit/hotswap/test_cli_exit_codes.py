@@ -39,6 +39,9 @@ CASES = [
     ("export OLD nowhere/out.tar", 2),
     ("import old.tar", 0),
     ("import nothing.tar", 2),
+    ("push zz --database mongodb://127.0.0.1:1/db", 2),
+    ("push OLD", 2),
+    ("fetch OLD", 2),
     ("checkout OLD there", 0),
     ("checkout OLD my_lab", 2),
     ("verify", 1),
@@ -71,6 +74,7 @@ CASES = [
 def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """Snapshots in the default place, by what the cases call them: NEW is held and current, one was tampered with."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HOTSWAP_DATABASE", raising=False)
     (tmp_path / "my_lab").mkdir()
     (tmp_path / "my_lab" / "__init__.py").touch()
     with unhurried():
