@@ -202,6 +202,7 @@ class Device(TypedDict):
     ``failed_digest`` the driver that did not connect while ``failed_generation`` was current, which is not tried
     again before somebody releases the device or a new generation is live. ``stops`` counts emergency stops.
     ``paused_by_driver``: the driver began the pause, and may end it. ``simulated``: it was connected to pretend.
+    ``typical_hold`` is how many seconds a task holds the device as a rule, None until one has given it back.
     """
 
     _id: str
@@ -226,6 +227,8 @@ class Device(TypedDict):
     stops: NotRequired[int]
     paused_by_driver: NotRequired[bool]
     simulated: NotRequired[bool]
+    granted_at: NotRequired[datetime]
+    typical_hold: NotRequired[float | None]
 
 
 class Want(TypedDict):
@@ -257,7 +260,10 @@ class Grant(TypedDict):
 
 
 class Request(TypedDict):
-    """``waits_for`` says in words what a pending request lacks. What is ``kept`` its task cannot give back any more."""
+    """``waits_for`` says what a pending request lacks, ``deadlock`` which tasks wait for each other for ever.
+
+    What is ``kept`` its task cannot give back any more.
+    """
 
     _id: str
     task: str
@@ -270,6 +276,7 @@ class Request(TypedDict):
     grant: Grant | None
     waits_for: str | None
     error: str | None
+    deadlock: NotRequired[list[str] | None]
     kept: NotRequired[bool]
 
 

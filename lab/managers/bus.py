@@ -16,6 +16,7 @@ from typing import Any, Final
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from lab.managers.changes import Changes
 from lab.records import Document, new_id
 
 Wake = Callable[[], None]
@@ -86,6 +87,17 @@ class _Subscription:
 
     wake: Wake
     fields: Mapping[str, Collection[Any] | None] | None
+    changes: Changes | None = None
+
+    def tell(self, event: Document) -> None:
+        if self.changes is not None:
+            self.changes.note(event["ns"]["coll"], event["documentKey"]["_id"])
+        self.wake()
+
+    def tell_all(self) -> None:
+        if self.changes is not None:
+            self.changes.note_everything()
+        self.wake()
 
     def concerns(self, event: Document) -> bool:
         """Whether the change touches a field of interest; a new or a deleted document touches all."""
@@ -124,14 +136,16 @@ class Bus:
         collection: str,
         wake: Wake,
         fields: Collection[str] | Mapping[str, Collection[Any]] | None = None,
+        changes: Changes | None = None,
     ) -> None:
         """Call ``wake`` after a change in ``collection``, of an update only when it touches one of ``fields``.
 
         A mapping also names the values to wake for; what a task goes through concerns everybody, but each step of it
-        only a few. Subscribe before ``start``. After an interruption everybody is woken once.
+        only a few. ``changes`` is told the ids of the documents. Subscribe before ``start``. After an interruption
+        everybody is woken once, and everything counts as changed.
         """
         wanted = fields if fields is None or isinstance(fields, Mapping) else dict.fromkeys(fields)
-        subscription = _Subscription(wake, wanted)
+        subscription = _Subscription(wake, wanted, changes)
         self._subscriptions.setdefault(collection, []).append(subscription)
 
     def start(self) -> None:
@@ -180,9 +194,9 @@ class Bus:
     def _tell(self, event: Any) -> None:
         for subscription in self._subscriptions.get(event.get("ns", {}).get("coll", ""), ()):
             if subscription.concerns(event):
-                subscription.wake()
+                subscription.tell(event)
 
     def _wake_all(self) -> None:
         for subscriptions in self._subscriptions.values():
             for subscription in subscriptions:
-                subscription.wake()
+                subscription.tell_all()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from lab.catalog import Definitions
 from lab.records import Device, DeviceState, Position, Request, Sample, Want
 
 Places = dict[str, list[str]]
+
+_TOLD: Final = 6
 
 
 @dataclass(frozen=True)
@@ -22,16 +27,16 @@ class Choice:
 
     def places(self) -> list[str]:
         """All position names."""
-        return [name for places in self.positions.values() for names in places.values() for name in names]
+        return _names(self.positions)
 
 
 @dataclass(frozen=True)
 class Lack:
     """Why a request has to wait. ``rebind`` names the devices it will get once they have the driver of its snapshot.
 
-    ``keep`` names those that no later request may take meanwhile, or it might wait for ever: also what shares a
-    handle with one of them, and so has to be free when that gets its driver. ``hopeless``: no release will ever help,
-    because the snapshot does not define what is asked for.
+    ``keep`` names the devices and places that no later request may take meanwhile, or it might wait for ever: what it
+    gets once a driver is connected or once working tasks give back the rest of it. ``hopeless``: no release will ever
+    help, because the snapshot does not define what is asked for.
     """
 
     reason: str
@@ -42,12 +47,18 @@ class Lack:
 
 @dataclass(frozen=True)
 class Situation:
-    """The laboratory at one moment; ``reserved`` devices are being prepared for a request that comes first."""
+    """The laboratory at one moment.
+
+    ``occupants``: place -> sample in it; ``crowd``: how many samples stand on each device. ``reserved``: device or
+    place -> the task it is kept for. ``working``: the tasks that will give back what they hold.
+    """
 
     devices: Mapping[str, Device]
     positions: Mapping[str, Position]
     occupants: Mapping[str, str]
-    reserved: frozenset[str] = frozenset()
+    crowd: Mapping[str, int]
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    working: Collection[str] = ()
 
     @classmethod
     def of(
@@ -55,35 +66,14 @@ class Situation:
         devices: Sequence[Device],
         positions: Sequence[Position],
         samples: Sequence[Sample],
-        reserved: frozenset[str] = frozenset(),
+        reserved: Mapping[str, str] | None = None,
+        working: Collection[str] = (),
     ) -> Situation:
         """``samples`` are those that stand in a position."""
-        return cls(
-            {device["_id"]: device for device in devices},
-            {position["_id"]: position for position in positions},
-            {sample["position"]: sample["_id"] for sample in samples if sample["position"] is not None},
-            reserved,
-        )
-
-    def keeping(self, kept: Collection[frozenset[str]], task: str) -> Situation:
-        """As a later request of ``task`` finds it, with what each earlier request keeps.
-
-        An earlier request that itself waits for a holder keeps nothing from tasks that hold something: the holder may
-        need one of them to come to its end, and both would wait for ever.
-        """
-        holds = task in self._holders(self.devices) or task in self._holders(self.positions)
-        barring = [each for each in kept if not (holds and self._holders(each))]
-        return replace(self, reserved=self.reserved.union(*barring))
-
-    def _holders(self, names: Collection[str]) -> set[str]:
-        found = (self.devices.get(name) or self.positions.get(name) for name in names)
-        return {each["holder"] for each in found if each is not None and each["holder"] is not None}
-
-    @cached_property
-    def crowd(self) -> Mapping[str, int]:
-        """How many samples stand on each device."""
-        devices = [self.positions[name]["device"] for name in self.occupants if name in self.positions]
-        return {device: devices.count(device) for device in devices if device is not None}
+        places = {position["_id"]: position for position in positions}
+        occupants = {sample["position"]: sample["_id"] for sample in samples if sample["position"] is not None}
+        crowd = Counter(places[name]["device"] or "" for name in occupants if name in places)
+        return cls({device["_id"]: device for device in devices}, places, occupants, crowd, reserved or {}, working)
 
 
 def choose(
@@ -94,6 +84,9 @@ def choose(
     A device or place that the task holds already counts as granted. Otherwise a device must be free, not paused and
     bound to the driver that ``definitions`` (of the task's snapshot) gives it; a place must be unheld, and empty or
     occupied by one of ``own_samples``. The emptiest device is preferred.
+
+    What is lacking is waited for in an order, so that every request has its turn and nothing lies idle for long: of
+    devices that are held for different times as a rule, those held for longer are kept first.
     """
     return _Chooser(request, frozenset(own_samples), situation, definitions).choose()
 
@@ -110,36 +103,94 @@ class _Chooser:
         hopeless = next(self._hopeless(), None)
         if hopeless is not None:
             return Lack(hopeless, hopeless=True)
-        standalone: dict[str, Places] = {}
-        for want in self.request["wants"]:
-            if want["kind"] == "none":
-                places = self._places(want, None)
-                if places is None:
-                    return Lack(f"The places {_words(want)} are not all free.")
-                self.taken.update(*places.values())
-                standalone[want["key"]] = places
+        standalone = self._standalone(self._is_free)
+        if standalone is None:
+            want = next(want for want in self.request["wants"] if want["kind"] == "none")
+            coming = self._standalone(self._is_coming)
+            keep = frozenset() if coming is None else self._kept_while_coming(coming, math.inf)
+            return Lack(f"The places {_words(want)} are not all free{self._who_has(want, None)}.", keep=keep)
+        self.taken.update(_names(standalone))
         return self._with_devices(standalone)
 
+    def _standalone(self, fits: Callable[[str], bool]) -> dict[str, Places] | None:
+        chosen: dict[str, Places] = {}
+        for want in self.request["wants"]:
+            if want["kind"] == "none":
+                places = self._places(want, None, fits)
+                if places is None:
+                    return None
+                chosen[want["key"]] = places
+        return chosen
+
     def _with_devices(self, standalone: dict[str, Places]) -> Choice | Lack:
-        ready = self._match(rebindable=False)
+        ready = self._match(self._serves_now)
         if len(ready) == len(self._device_wants):
-            places = {want["key"]: self._places(want, ready[want["key"]]) or {} for want in self._device_wants}
-            return Choice(ready, standalone | places)
-        with_rebinds = self._match(rebindable=True)
+            return Choice(ready, standalone | self._places_on(ready))
+        with_rebinds = self._match(self._serves)
         if len(with_rebinds) == len(self._device_wants):
             rebind = tuple(sorted(with_rebinds.values()))
             names = ", ".join(name for name in rebind if not self._is_ready(name))
             reason = f"{names}: the driver of this code version is connected first."
-            return Lack(reason, rebind=rebind, keep=self._with_partners(rebind))
-        return Lack(self._shortage(with_rebinds))
+            places = _names(standalone | self._places_on(with_rebinds))
+            return Lack(reason, rebind=rebind, keep=self._with_partners(rebind).union(places))
+        return Lack(self._shortage(with_rebinds), keep=self._kept_while_coming(standalone, 0.0))
+
+    def _places_on(self, devices: Mapping[str, str]) -> dict[str, Places]:
+        """Those that are free come first."""
+        return {
+            want["key"]: self._places(want, devices[want["key"]], self._is_coming) or {} for want in self._device_wants
+        }
+
+    def _kept_while_coming(self, standalone: dict[str, Places], slowest: float) -> frozenset[str]:
+        """What the request keeps, and what it waits for; nothing while a part of it is not bound to come.
+
+        ``slowest`` is how long something else that it lacks is held as a rule.
+        """
+        options = self._match(self._will_serve)
+        if len(options) < len(self._device_wants):
+            return frozenset()
+        wants = {want["key"]: want for want in self._device_wants}
+        lacking = {key for key, name in options.items() if not self._serves(wants[key], name)}
+        slowest = max([slowest, *(self._slowness(wants[key]) for key in lacking)])
+        kept = {key: name for key, name in options.items() if key in lacking or self._slowness(wants[key]) >= slowest}
+        places = self._places_on(options)
+        names = {*kept.values(), *_names({key: places[key] for key in kept}), *_names(standalone)}
+        return frozenset(names) if any(self._is_at_hand(name) for name in names) else frozenset()
+
+    def _is_at_hand(self, name: str) -> bool:
+        """Whether there is anything to be kept: nobody holds it, nor does the task itself."""
+        found = self.situation.devices.get(name) or self.situation.positions.get(name)
+        return found is not None and found["holder"] is None
+
+    def _serves_now(self, want: Want, name: str) -> bool:
+        return self._is_ready(name) and self._places(want, name, self._is_free) is not None
+
+    def _serves(self, want: Want, name: str) -> bool:
+        """Whether the device can be had, perhaps with another driver than it has now."""
+        return self._is_usable(name) and self._places(want, name, self._is_free) is not None
+
+    def _will_serve(self, want: Want, name: str) -> bool:
+        """Whether the device can be had when tasks at work have done with it and its places."""
+        coming = self._is_usable(name) or self._is_on_its_way(name)
+        return coming and self._places(want, name, self._is_coming) is not None
+
+    def _is_defined(self, want: Want, name: str) -> bool:
+        places = want["positions"].items()
+        return name in self.definitions.devices and all(self._room(prefix, name) >= count for prefix, count in places)
+
+    def _slowness(self, want: Want) -> float:
+        """Seconds that such a device is held as a rule; not known counts as long."""
+        devices = [self.situation.devices[name] for name in self._named(want) if name in self.situation.devices]
+        typical = [device.get("typical_hold") for device in devices]
+        return max((math.inf if each is None else each for each in typical), default=math.inf)
 
     @cached_property
     def _device_wants(self) -> list[Want]:
         return [want for want in self.request["wants"] if want["kind"] != "none"]
 
-    def _match(self, *, rebindable: bool) -> dict[str, str]:
-        """As many wants as possible with a device of their own each, by augmenting paths."""
-        options = {want["key"]: self._options(want, rebindable=rebindable) for want in self._device_wants}
+    def _match(self, suits: Callable[[Want, str], bool]) -> dict[str, str]:
+        """As many wants as possible with a suitable device of their own each, by augmenting paths."""
+        options = {want["key"]: self._options(want, suits) for want in self._device_wants}
         owner: dict[str, str] = {}
 
         def place(key: str, tried: set[str]) -> bool:
@@ -156,14 +207,12 @@ class _Chooser:
             place(key, set())
         return {key: device for device, key in owner.items()}
 
-    def _options(self, want: Want, *, rebindable: bool) -> list[str]:
-        usable = [
-            name
-            for name in self._named(want)
-            if (self._is_ready(name) or (rebindable and self._is_rebindable(name)))
-            and self._places(want, name) is not None
-        ]
-        return sorted(usable, key=lambda name: (not self._holds(name), self.situation.crowd.get(name, 0), _order(name)))
+    def _options(self, want: Want, suits: Callable[[Want, str], bool]) -> list[str]:
+        crowd = self.situation.crowd
+        return sorted(
+            (name for name in self._named(want) if suits(want, name)),
+            key=lambda name: (not self._holds(name), not self._is_usable(name), crowd.get(name, 0), _order(name)),
+        )
 
     def _named(self, want: Want) -> list[str]:
         name = want["name"] or ""
@@ -175,6 +224,22 @@ class _Chooser:
 
     def _is_ready(self, name: str) -> bool:
         return self._obstacle(name) is None
+
+    def _is_usable(self, name: str) -> bool:
+        return self._is_ready(name) or self._is_rebindable(name)
+
+    def _is_on_its_way(self, name: str) -> bool:
+        """Whether it is free for this request when a task that is at work has done with it."""
+        device = self.situation.devices.get(name)
+        return (
+            device is not None
+            and device["state"] == DeviceState.GRANTED
+            and device["holder"] in self.situation.working
+            and device["holder"] != self.request["task"]
+            and not device["paused"]
+            and name not in self.situation.reserved
+            and not self._fails(device)
+        )
 
     def _is_rebindable(self, name: str) -> bool:
         device = self.situation.devices.get(name)
@@ -220,16 +285,20 @@ class _Chooser:
             return f"is held by task {device['holder']}"
         if device["paused"]:
             return "is paused"
-        return "is kept for a request that comes first" if device["_id"] in self.situation.reserved else None
+        return self._kept(device["_id"])
 
-    def _places(self, want: Want, device: str | None) -> Places | None:
-        """Free places on the device (None: standalone or named in full) for each prefix, or None when short."""
+    def _kept(self, name: str) -> str | None:
+        keeper = self.situation.reserved.get(name)
+        return None if keeper is None else f"is kept for task {keeper}, whose request comes first"
+
+    def _places(self, want: Want, device: str | None, fits: Callable[[str], bool]) -> Places | None:
+        """Places on the device (None: standalone or named in full) that fit for each prefix, or None when short."""
         chosen: Places = {}
         taken = set(self.taken)
         # Names in full first: they have no alternative.
         for prefix in sorted(want["positions"], key=lambda prefix: prefix not in self.situation.positions):
             count = want["positions"][prefix]
-            free = [name for name in self._candidates(prefix, device) if name not in taken and self._is_free(name)]
+            free = [name for name in self._candidates(prefix, device) if name not in taken and fits(name)]
             if len(free) < count:
                 return None
             chosen[prefix] = sorted(free, key=self._preference)[:count]
@@ -247,17 +316,30 @@ class _Chooser:
         return self.definitions.device_positions(device) if device in self.definitions.devices else []
 
     def _is_free(self, name: str) -> bool:
+        return self._lack_of(name) is None
+
+    def _is_coming(self, name: str) -> bool:
+        """Whether the place is free, or will be when a task that is at work has done with it."""
+        if self._is_free(name):
+            return True
+        position = self.situation.positions.get(name)
+        return position is not None and position["holder"] in self.situation.working and self._kept(name) is None
+
+    def _lack_of(self, name: str) -> str | None:
+        """Why the place cannot be granted now, or None."""
         position = self.situation.positions.get(name)
         occupant = self.situation.occupants.get(name)
-        return (
-            position is not None
-            and position["holder"] in (None, self.request["task"])
-            and (occupant is None or occupant in self.own_samples)
-        )
+        if position is None:
+            return "is not there yet"
+        if position["holder"] not in (None, self.request["task"]):
+            return f"is held by task {position['holder']}"
+        if occupant is not None and occupant not in self.own_samples:
+            return f"is taken by sample {occupant}"
+        return None if position["holder"] is not None else self._kept(name)
 
-    def _preference(self, name: str) -> tuple[bool, bool, list[str | int]]:
-        held = self.situation.positions[name]["holder"] is not None
-        return not held, name not in self.situation.occupants, _order(name)
+    def _preference(self, name: str) -> tuple[bool, bool, bool, list[str | int]]:
+        held = self.situation.positions[name]["holder"] == self.request["task"]
+        return not held, not self._is_free(name), name not in self.situation.occupants, _order(name)
 
     def _hopeless(self) -> Iterator[str]:
         version = self.definitions.snapshot[:12]
@@ -270,6 +352,16 @@ class _Chooser:
                     where = "standalone" if want["kind"] == "none" else _short(want["name"])
                     yield f"There are not {count} places {prefix!r} ({where}) in code version {version}."
 
+        if (few := self._too_few()) is not None:
+            yield f"Code version {version} has not that many devices {_short(few['name'])!r}; correct the request."
+
+    def _too_few(self) -> Want | None:
+        """A want that would get no device of its own even in an idle laboratory."""
+        if len(self._device_wants) < 2:
+            return None
+        matched = self._match(self._is_defined)
+        return next((want for want in self._device_wants if want["key"] not in matched), None)
+
     def _known(self, want: Want) -> list[str]:
         return [name for name in self._named(want) if name in self.definitions.devices]
 
@@ -281,12 +373,26 @@ class _Chooser:
     def _shortage(self, matched: Mapping[str, str]) -> str:
         unmet = next(want for want in self._device_wants if want["key"] not in matched)
         told = [f"{name} {self._obstacle(name) or self._crowded(unmet, name)}" for name in self._named(unmet)]
-        return f"No {_short(unmet['name'])} can be granted: {'; '.join(told)}."
+        return f"No {_short(unmet['name'])} can be granted: {_few(told)}."
 
     def _crowded(self, want: Want, name: str) -> str:
-        if self._places(want, name) is None:
-            return f"has not enough free places ({_words(want)})"
+        if self._places(want, name, self._is_free) is None:
+            return f"has not enough free places ({_words(want)}{self._who_has(want, name)})"
         return "is needed for another part of the request"
+
+    def _who_has(self, want: Want, device: str | None) -> str:
+        names = [name for prefix in want["positions"] for name in self._candidates(prefix, device)]
+        told = [f"{name} {lack}" for name in names if (lack := self._lack_of(name)) is not None]
+        return f": {_few(told)}" if told else ""
+
+
+def _few(told: Sequence[str]) -> str:
+    more = f"; and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    return "; ".join(told[:_TOLD]) + more
+
+
+def _names(places: Mapping[str, Places]) -> list[str]:
+    return [name for each in places.values() for names in each.values() for name in names]
 
 
 def _words(want: Want) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pymongo.errors import PyMongoError
 
@@ -21,7 +21,10 @@ from lab.records import (
     Records,
     Request,
     RequestStatus,
+    now,
 )
+
+_WEIGHT_OF_LAST: Final = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +127,7 @@ class Granter:
             "holder": request["task"],
             "request": request["_id"],
             "fence": fence,
+            "granted_at": now(),
         }
         if not self._records.devices.update_one(query, {"$set": mine}).modified_count:
             raise TakenError(f"Device {device['_id']} is not free any more.")
@@ -168,7 +172,7 @@ class Granter:
 
     def _free(self, device: Device) -> None:
         mine = {"_id": device["_id"], "request": device["request"]}
-        nobody = {"holder": None, "request": None}
+        nobody = {"holder": None, "request": None, "typical_hold": _typical_hold(device)}
         granted = {**mine, "state": DeviceState.GRANTED}
         if not self._records.devices.update_one(
             granted, {"$set": {"state": DeviceState.FREE, **nobody}}
@@ -177,3 +181,12 @@ class Granter:
 
     def _free_places(self, request_id: str) -> None:
         self._records.positions.update_many({"request": request_id}, {"$set": {"holder": None, "request": None}})
+
+
+def _typical_hold(device: Device) -> float | None:
+    """In seconds, with the hold that ends now."""
+    typical, granted_at = device.get("typical_hold"), device.get("granted_at")
+    if granted_at is None:
+        return typical
+    last = (now() - granted_at).total_seconds()
+    return last if typical is None else (1 - _WEIGHT_OF_LAST) * typical + _WEIGHT_OF_LAST * last

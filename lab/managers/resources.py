@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final, Literal
 
-from pymongo import UpdateOne
+from pymongo import UpdateMany
 
-from lab.catalog import Catalog
-from lab.managers.barrier_gate import OPEN, gate_of
+from lab.catalog import Catalog, Definitions
+from lab.managers._readings import Readings
+from lab.managers.barrier_gate import OPEN as OPEN_GATE
+from lab.managers.barrier_gate import gate_of
 from lab.managers.bus import Bus, Manager
-from lab.managers.choice import Choice, Lack, Situation, choose
+from lab.managers.changes import Changed, Changes
+from lab.managers.choice import Choice, Lack
+from lab.managers.deadlocks import Deadlock, DeadlockFinder
 from lab.managers.grants import Granter, Links
-from lab.records import ENDED, UNDECIDED, Records, Request, RequestStatus, Task
+from lab.managers.ledger import Ledger
+from lab.managers.turns import Turns
+from lab.records import CLAIMED, ENDED, UNDECIDED, Document, Records, Request, RequestStatus, TaskStatus
 
-_OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
+DeadlockPolicy = Literal["tell", "fail_youngest"]
+
 _RETRY_SECONDS: Final = 1.0
+_RESYNC_SECONDS: Final = 600.0
+_AT_A_TIME: Final = 100
 _BARRED: Final = "A barrier is under way: only tasks that ran before it are granted anything until it has ended."
+_TASK_NEWS: Final = (TaskStatus.INITIATED, *UNDECIDED, *ENDED)
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +37,8 @@ class ResourceManager(Manager):
     """``links`` reaches the driver processes.
 
     ``want`` is told which devices should have the driver of which snapshot, for the requests that come next; the most
-    urgent first, and all that were told before are void.
+    urgent first, and all that were told before are void. ``deadlock`` says what follows when tasks wait for each other:
+    it is told, or the youngest of their requests fails, too.
     """
 
     def __init__(
@@ -36,119 +48,217 @@ class ResourceManager(Manager):
         bus: Bus,
         links: Links,
         want: Callable[[Mapping[str, str]], object],
+        deadlock: DeadlockPolicy = "tell",
     ) -> None:
         super().__init__("resource manager")
         self._records = records
         self._catalog = catalog
         self._granter = Granter(records, links)
         self._want = want
-        bus.subscribe("requests", self.wake, {"status"})
-        bus.subscribe("devices", self.wake, {"state", "paused", "holder", "binding"})
-        bus.subscribe("positions", self.wake, {"holder"})
-        bus.subscribe("samples", self.wake, {"position"})
-        bus.subscribe("tasks", self.wake, {"status": {*UNDECIDED, *ENDED}})
+        self._policy = deadlock
+        self._gate = OPEN_GATE
+        self._changes = Changes()
+        self._ledger = Ledger()
+        self._turns = Turns(self._ledger, self._definitions, self._is_admitted)
+        self._readings = Readings(records, self._ledger, self._turns)
+        self._deadlocks = DeadlockFinder(self._ledger, self._definitions, self._movable)
+        self._deadlocked: dict[tuple[str, ...], Deadlock] = {}
+        self._words: dict[str, str] = {}
+        self._unreleased: set[str] = set()
+        self._ungranted: set[str] = set()
+        self._read_all_at = 0.0
+        self._explained_at = 0.0
+        for collection, fields in _INTERESTS.items():
+            bus.subscribe(collection, self.wake, fields, self._changes)
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
-        requests = list(self._records.requests.find({"status": {"$in": list(_OPEN)}}))
-        swept = self._sweep(sorted(request["_id"] for request in requests))
-        tasks = self._tasks_of(requests)
-        released = [self._settle(request, tasks.get(request["task"])) for request in requests]
-        pending = [request for request in requests if request["status"] == RequestStatus.PENDING]
-        granted = self._grant_all(self._admitted(pending), tasks)
-        return None if swept and all(released) and granted else _RETRY_SECONDS
+        try:
+            self._reconcile()
+        except BaseException:
+            self._changes.note_everything()  # what was taken from it may not have been taken in
+            raise
+        if self._unreleased or self._ungranted or self._turns.stale:
+            return _RETRY_SECONDS
+        return _RESYNC_SECONDS
 
-    def _admitted(self, pending: list[Request]) -> list[Request]:
-        """Those that no barrier bars; the others are told."""
-        gate = gate_of(self._records.database) if pending else OPEN
-        self._explain([(request, _BARRED) for request in pending if not gate.may_have(request["task"])])
-        return [request for request in pending if gate.may_have(request["task"])]
+    def _reconcile(self) -> None:
+        self._settle(self._readings.read(self._news()) | self._unreleased)
+        self._look_at_gate()
+        if self._grant_all() or self._deadlocked:
+            self._look_for_deadlocks()
+        self._want(self._turns.wanted())
+        self._explain_stale()
 
-    def _tasks_of(self, requests: list[Request]) -> dict[str, Task]:
-        names = sorted({request["task"] for request in requests})
-        if not names:
-            return {}
-        fields = {"status": 1, "attempt": 1, "samples": 1}
-        return {task["_id"]: task for task in self._records.tasks.find({"_id": {"$in": names}}, fields)}
+    def _news(self) -> Changed:
+        changed = self._changes.take()
+        if changed.everything or time.monotonic() - self._read_all_at > _RESYNC_SECONDS:
+            self._read_all_at = time.monotonic()
+            return Changed(everything=True)
+        return changed
 
-    def _settle(self, request: Request, task: Task | None) -> bool:
-        """Release what is not needed any more, and withdraw what nobody waits for; False to try again later."""
+    def _look_at_gate(self) -> None:
+        gate = gate_of(self._records.database) if self._ledger.requests else OPEN_GATE
+        if gate != self._gate:
+            self._gate = gate
+            self._turns.look_at_all()
+
+    def _settle(self, names: Iterable[str]) -> None:
+        """Release what is not needed any more, and withdraw what nobody waits for."""
+        self._unreleased = {name for name in names if not self._settle_one(name)}
+
+    def _settle_one(self, name: str) -> bool:
+        """False to try again later."""
+        request = self._ledger.requests.get(name)
+        if request is None:
+            return name not in self._ledger.held_for or self._sweep(name)
+        task = self._ledger.tasks.get(request["task"])
         over = task is None or task["status"] in ENDED
         if request["status"] == RequestStatus.PENDING:
-            lost = task is not None and (task["status"] in UNDECIDED or task["attempt"] != request["attempt"])
-            if over or lost:
+            if over or task is None or task["status"] in UNDECIDED or task["attempt"] != request["attempt"]:
                 self._move(request, RequestStatus.CANCELLED)
-                return self._granter.release(request["_id"])
+                return self._release(name)
             return True
         if request["status"] == RequestStatus.FULFILLED and over:
             self._move(request, RequestStatus.NEED_RELEASE)
         if request["status"] == RequestStatus.NEED_RELEASE:
-            if not self._granter.release(request["_id"]):
+            if not self._release(name):
                 return False
             self._move(request, RequestStatus.RELEASED)
         return True
+
+    def _sweep(self, name: str) -> bool:
+        """Free what an ended request still holds, because a crash or an interruption cut its grant or release short.
+
+        What is granted here is granted on this thread, so nothing is freed that is being granted.
+        """
+        request = self._records.requests.find_one({"_id": name})
+        if request is not None and request["status"] in (RequestStatus.PENDING, *_HOLDING):
+            self._changes.note("requests", name)
+            self.wake()
+            return True
+        log.info("Releasing what is still held for the ended request %s", name)
+        return self._release(name)
+
+    def _release(self, name: str) -> bool:
+        held = set(self._ledger.held_for.get(name, ()))
+        released = self._granter.release(name)
+        self._readings.reread(held & self._ledger.devices.keys(), held & self._ledger.positions.keys())
+        return released
 
     def _move(self, request: Request, status: RequestStatus, **fields: object) -> None:
         query = {"_id": request["_id"], "status": request["status"]}
         if self._records.requests.update_one(query, {"$set": {"status": status, **fields}}).modified_count:
             request["status"] = status
+            self._readings.learn_request(request)
 
-    def _grant_all(self, pending: list[Request], tasks: dict[str, Task]) -> bool:
-        """Grant what can be granted, in order; False when a grant failed half-way and should be tried again."""
-        complete = True
-        kept: list[frozenset[str]] = []
-        situation: Situation | None = None
-        wanted: dict[str, str] = {}
+    def _grant_all(self) -> bool:
+        """Grant what can be granted, in order; whether anything was decided."""
+        for name in self._ungranted & self._ledger.requests.keys():
+            self._turns.look_at(self._ledger.requests[name])
+        self._ungranted = set()
         reasons: list[tuple[Request, str]] = []
-        for request in sorted(pending, key=lambda each: (-each["priority"], each["created_at"], each["_id"])):
-            situation = situation or self._situation()
-            decision = self._decide(request, tasks[request["task"]], situation.keeping(kept, request["task"]))
+        decided = False
+        while (turn := self._turns.next()) is not None:
+            request, decision = turn
+            decided = True
             if isinstance(decision, Choice):
-                complete &= self._granter.grant(request, decision, self._catalog.get(request["snapshot"]))
-                situation = None
+                self._grant(request, decision)
             elif decision.hopeless:
                 self._move(request, RequestStatus.ERROR, error=decision.reason)
             else:
-                kept += [decision.keep] if decision.keep else []
-                reasons.append((request, decision.reason))
-                for name in decision.rebind:
-                    wanted.setdefault(name, request["snapshot"])
-        self._want(wanted)
+                reasons.append((request, decision.reason or _BARRED))
         self._explain(reasons)
-        return complete
+        return decided
 
-    def _decide(self, request: Request, task: Task, situation: Situation) -> Choice | Lack:
+    def _grant(self, request: Request, choice: Choice) -> None:
+        granted = self._granter.grant(request, choice, self._catalog.get(request["snapshot"]))
+        self._readings.reread(choice.devices.values(), choice.places())
+        if granted:
+            request["status"] = RequestStatus.FULFILLED
+            self._readings.learn_request(request)
+        else:
+            self._ungranted.add(request["_id"])
+
+    def _is_admitted(self, task: str) -> bool:
+        return self._gate.may_have(task)
+
+    def _definitions(self, snapshot: str) -> Definitions | None:
         try:
-            definitions = self._catalog.get(request["snapshot"])
+            return self._catalog.get(snapshot)
         except KeyError:
-            return Lack(f"Code version {request['snapshot'][:12]} was never described.", hopeless=True)
-        return choose(request, task["samples"], situation, definitions)
+            return None
 
-    def _situation(self) -> Situation:
-        return Situation.of(
-            list(self._records.devices.find({})),
-            list(self._records.positions.find({})),
-            list(self._records.samples.find({"position": {"$type": "string"}}, {"position": 1})),
-        )
+    def _look_for_deadlocks(self) -> None:
+        before = self._deadlocked
+        self._deadlocked = found = {deadlock.tasks: deadlock for deadlock in self._deadlocks.find()}
+        self._words = {name: words for each in found.values() for name, words in each.words.items()}
+        for tasks in before.keys() - found.keys():
+            self._mark(before[tasks].requests, None)
+        for tasks in found.keys() - before.keys():
+            self._tell_deadlock(found[tasks])
+
+    def _tell_deadlock(self, deadlock: Deadlock) -> None:
+        told = deadlock.words[deadlock.youngest["_id"]]
+        self._records.log("deadlock.found", deadlock.tasks[0], tasks=list(deadlock.tasks), reason=told)
+        log.warning("Tasks %s wait for each other. %s", ", ".join(deadlock.tasks), told)
+        self._mark(deadlock.requests, deadlock.tasks)
+        if self._policy == "fail_youngest":
+            self._move(deadlock.youngest, RequestStatus.ERROR, error=f"{told} It was refused as the youngest of them.")
+
+    def _mark(self, requests: Iterable[Request], tasks: Collection[str] | None) -> None:
+        """Write down that these requests are in a deadlock, or are not any more."""
+        names = [request["_id"] for request in requests]
+        told = None if tasks is None else list(tasks)
+        self._records.requests.update_many({"_id": {"$in": names}}, {"$set": {"deadlock": told}})
+        pending = [self._ledger.requests[name] for name in names if name in self._ledger.requests]
+        decisions = [(request, self._turns.decide(request)) for request in pending]
+        self._explain([(request, decision.reason) for request, decision in decisions if isinstance(decision, Lack)])
+
+    def _movable(self, samples: Collection[str]) -> set[str]:
+        """Those that a task has to do with which is at work, or about to be, and does not ask for anything."""
+        status = {"$in": [TaskStatus.READY, TaskStatus.INITIATED, *CLAIMED]}
+        waiting = {request["task"] for request in self._ledger.requests.values()}
+        query: Document = {"samples": {"$in": list(samples)}, "status": status, "parent": None}
+        tasks = [task for task in self._records.tasks.find(query, {"samples": 1}) if task["_id"] not in waiting]
+        return {sample for task in tasks for sample in task["samples"]}.intersection(samples)
+
+    def _explain_stale(self) -> None:
+        """Tell those behind in their lines, too, when there is time: a bounded number per second."""
+        now = time.monotonic()
+        if not self._turns.stale or now - self._explained_at < _RETRY_SECONDS:
+            return
+        self._explained_at = now
+        room = _AT_A_TIME
+        while self._turns.stale and room > 0:
+            key = next(iter(self._turns.stale))
+            reason, requests = self._turns.behind(key, room)
+            self._explain([(request, reason) for request in requests])
+            room -= len(requests) + 1
+            if room > 0:
+                self._turns.stale.pop(key, None)
 
     def _explain(self, reasons: list[tuple[Request, str]]) -> None:
         """Tell each waiting request what it lacks, in one round trip and only where that changed."""
-        changes: list[UpdateOne] = [
-            UpdateOne({"_id": request["_id"], "status": RequestStatus.PENDING}, {"$set": {"waits_for": reason}})
-            for request, reason in reasons
-            if request["waits_for"] != reason
+        alike: dict[str, list[str]] = {}
+        for request, reason in reasons:
+            told = self._words.get(request["_id"], reason)
+            if request["status"] == RequestStatus.PENDING and request["waits_for"] != told:
+                request["waits_for"] = told
+                alike.setdefault(told, []).append(request["_id"])
+        changes = [
+            UpdateMany({"_id": {"$in": names}, "status": RequestStatus.PENDING}, {"$set": {"waits_for": reason}})
+            for reason, names in alike.items()
         ]
         if changes:
             self._records.requests.bulk_write(changes, ordered=False)
 
-    def _sweep(self, open_requests: list[str]) -> bool:
-        """Free what an ended request still holds, because a crash or an interruption cut its grant or release short.
 
-        What is granted here is granted on this thread, so nothing is freed that is being granted. False to try again.
-        """
-        held: dict[str, Any] = {"request": {"$nin": [None, *open_requests]}}
-        ended = {*self._records.devices.distinct("request", held), *self._records.positions.distinct("request", held)}
-        for request_id in ended:
-            log.info("Releasing what is still held for the ended request %s", request_id)
-        released = [self._granter.release(request_id) for request_id in ended]
-        return all(released)
+_HOLDING: Final = (RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
+_INTERESTS: Final[dict[str, Collection[str] | Mapping[str, Collection[str]]]] = {
+    "requests": {"status"},
+    "devices": {"state", "paused", "holder", "binding", "failed_digest", "group"},
+    "positions": {"holder", "request", "device"},
+    "samples": {"position"},
+    "tasks": {"status": set(_TASK_NEWS)},
+}

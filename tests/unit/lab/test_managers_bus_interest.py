@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lab.managers.bus import Bus
+from lab.managers.changes import Changes
 
 
 class Database:
@@ -67,3 +68,15 @@ def test_a_field_without_values_wakes_for_all_of_them(event: dict[str, Any], exp
 
 def test_part_of_a_field_counts_as_the_field() -> None:
     assert woken(update(**{"pin.snapshot": "a"}), {"pin"})
+
+
+def test_who_wants_to_know_is_told_which_documents_changed() -> None:
+    changes = Changes()
+    events = [{**update(status=status), "documentKey": {"_id": status}} for status in ("READY", "RUNNING")]
+    bus = Bus(Database(events))  # type: ignore[arg-type]
+    bus.subscribe("tasks", lambda: None, {"status": {"READY"}}, changes)
+    changes.take()
+    bus._listen()
+    taken = changes.take()
+    assert taken.everything, "what changed before it listened is not known"
+    assert taken.of("tasks") == {"READY"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -88,10 +89,12 @@ def situation(
     holders: dict[str, str] | None = None,
     occupants: dict[str, str] | None = None,
     reserved: frozenset[str] = frozenset(),
+    working: frozenset[str] = frozenset(),
 ) -> Situation:
     devices = {name: device(name) for name in CLASSES} | {each["_id"]: each for each in changed}
-    places = {place["_id"]: place for place in all_positions(holders)}
-    return Situation(devices, places, occupants or {}, reserved)
+    samples: list[Any] = [{"_id": sample, "position": place} for place, sample in (occupants or {}).items()]
+    kept = dict.fromkeys(reserved, "keeper")
+    return Situation.of(list(devices.values()), all_positions(holders), samples, kept, working)
 
 
 def decide(asked: Request, world: Situation) -> Choice | Lack:
@@ -185,20 +188,67 @@ def test_a_device_with_the_right_driver_is_preferred_to_a_rebind() -> None:
 
 def test_a_device_kept_for_an_earlier_request_is_not_granted() -> None:
     lack = lacking(request(want("arm")), situation(reserved=frozenset({"arm"})))
-    assert "kept for a request that comes first" in lack.reason
+    assert "arm is kept for task keeper, whose request comes first" in lack.reason
 
 
-def test_what_is_kept_for_a_request_that_waits_for_a_holder_is_not_kept_from_holders() -> None:
-    """The holder of one half of a pair asks for the other half, which an older request waits for with both halves."""
-    pair = frozenset({"furnace_1", "furnace_2"})
-    world = situation(device("furnace_1", holder="holder"))
-    assert world.keeping([pair], "holder").reserved == frozenset()
-    assert world.keeping([pair], "newcomer").reserved == pair
+def waiting_for(*busy: Device, **times: float | None) -> Situation:
+    """``busy`` are held by a task that is at work; ``times`` tells how long a device is held as a rule."""
+    known = [device(name, typical_hold=seconds) for name, seconds in times.items()]
+    held = [{**each, "typical_hold": times.get(each["_id"])} for each in busy]
+    return situation(*known, *held, working=frozenset({"busy"}))  # type: ignore[arg-type]
 
 
-def test_what_is_kept_for_a_request_that_waits_for_nobody_is_kept_from_holders_too() -> None:
-    world = situation(device("furnace_1", holder="holder"))
-    assert world.keeping([frozenset({"arm"})], "holder").reserved == frozenset({"arm"})
+def test_what_is_held_for_long_is_kept_while_something_quick_is_waited_for() -> None:
+    world = waiting_for(device("arm", holder="busy"), arm=60.0, furnace_1=3600.0)
+    assert lacking(request(want("arm"), want("furnace_1")), world).keep == {"arm", "furnace_1"}
+
+
+def test_what_is_quick_is_not_kept_while_something_is_waited_for_that_takes_long() -> None:
+    world = waiting_for(device("furnace_1", holder="busy"), arm=60.0, furnace_1=3600.0)
+    assert lacking(request(want("arm"), want("furnace_1")), world).keep == frozenset()
+
+
+def test_what_was_never_given_back_counts_as_held_for_long() -> None:
+    world = waiting_for(device("furnace_1", holder="busy"), arm=60.0)
+    assert lacking(request(want("arm"), want("furnace_1")), world).keep == frozenset()
+
+
+def test_nothing_is_kept_while_a_part_does_not_come_by_itself() -> None:
+    for lost in (device("arm", holder="lost"), device("arm", paused=True), device("arm", state="error")):
+        assert lacking(request(want("arm"), want("furnace_1")), waiting_for(lost)).keep == frozenset()
+
+
+def test_free_places_are_kept_while_others_of_them_are_given_back() -> None:
+    world = situation(holders={"table/1": "busy"}, working=frozenset({"busy"}))
+    assert lacking(request(want(None, table=2)), world).keep == {"table/1", "table/2"}
+
+
+def test_a_place_where_a_sample_stands_is_not_waited_for_with_others_kept() -> None:
+    assert lacking(request(want(None, table=2)), situation(occupants={"table/1": "theirs"})).keep == frozenset()
+
+
+def test_a_lack_of_places_names_who_has_them() -> None:
+    world = situation(holders={"furnace_1/slot/1": "other"}, occupants={"furnace_1/slot/2": "theirs"})
+    reason = lacking(request(want("furnace_1", slot=1)), world).reason
+    assert "furnace_1/slot/1 is held by task other; furnace_1/slot/2 is taken by sample theirs" in reason
+
+
+def test_of_very_many_devices_only_some_are_named() -> None:
+    lack = lacking(request(want("arm")), situation(device("arm", holder="other")))
+    assert "more" not in lack.reason
+    many = definitions()
+    many.devices.update({f"arm_{n}": {**many.devices["arm"]} for n in range(10)})
+    decision = choose(request(want(ARM)), (), situation(device("arm", holder="other")), many)
+    assert isinstance(decision, Lack)
+    assert decision.reason.count("is not connected yet") == 5
+    assert "and 5 more" in decision.reason
+
+
+def test_more_devices_of_a_class_than_there_are_is_hopeless() -> None:
+    asked = [{**want(ARM), "key": key} for key in ("1", "2")]
+    lack = lacking(request(*asked), situation())  # type: ignore[arg-type]
+    assert lack.hopeless
+    assert "has not that many devices 'Arm'" in lack.reason
 
 
 def test_places_with_samples_of_others_are_not_granted() -> None:
@@ -232,7 +282,7 @@ def test_what_the_code_does_not_define_is_hopeless() -> None:
 
 def test_a_device_that_is_defined_but_not_there_yet_is_waited_for() -> None:
     world = situation()
-    without = Situation({k: v for k, v in world.devices.items() if k != "arm"}, world.positions, {})
+    without = replace(world, devices={name: each for name, each in world.devices.items() if name != "arm"})
     lack = lacking(request(want("arm")), without)
     assert not lack.hopeless
     assert "arm is not connected yet" in lack.reason

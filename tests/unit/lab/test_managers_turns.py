@@ -1,0 +1,273 @@
+"""Deciding only what something changed for comes to the same as deciding everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from resource_world import DEFINITIONS, DEVICES, FURNACE, NEW, OLD, PLACES, Mirror, World, want
+
+from lab.managers.choice import Choice, Lack, choose
+from lab.managers.ledger import rank
+from lab.records import Request, Want
+
+Event = tuple[str, int, int]
+PLACE_NAMES = [name for _, _, name in PLACES]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def mirror(world: World) -> Mirror:
+    return Mirror(world)
+
+
+def served(mirror: Mirror) -> list[str]:
+    mirror.follow()
+    return mirror.serve()
+
+
+def test_the_urgent_come_first_then_the_old(world: World, mirror: Mirror) -> None:
+    first, second = world.ask(world.task(), want("arm")), world.ask(world.task(), want("arm"))
+    urgent = world.ask(world.task(), want("arm"), priority=30)
+    for expected in (urgent, first, second):
+        assert served(mirror) == [expected]
+        world.release(expected)
+
+
+def test_nothing_is_decided_when_nothing_changed(world: World, mirror: Mirror) -> None:
+    for name in ("arm", "arm", "balance"):
+        world.ask(world.task(), want(name))
+    served(mirror)
+    mirror.follow()
+    assert mirror.decided() == 0
+
+
+def test_a_change_concerns_only_those_who_want_the_thing(world: World, mirror: Mirror) -> None:
+    holder = world.ask(world.task(), want("arm"))
+    world.ask(world.task(), want("balance"))
+    served(mirror)
+    for _ in range(5):
+        world.ask(world.task(), want("balance"))
+    waiting = world.ask(world.task(), want("arm"))
+    served(mirror)
+    world.release(holder)
+    assert served(mirror) == [waiting]
+    world.release(waiting)
+    mirror.follow()
+    assert mirror.decided() == 0
+
+
+def test_of_those_who_ask_for_the_same_only_the_first_to_wait_is_decided(world: World, mirror: Mirror) -> None:
+    requests = [world.ask(world.task(), want(FURNACE)) for _ in range(50)]
+    assert served(mirror) == requests[:3]
+    world.release(requests[0])
+    mirror.follow()
+    turn = mirror.turns.next()
+    assert turn is not None
+    assert turn[0]["_id"] == requests[3]
+    mirror.world.grant(requests[3], turn[1])  # type: ignore[arg-type]
+    mirror.follow()
+    assert mirror.decided() == 1
+
+
+def test_a_request_for_two_devices_is_not_passed_over_for_ever(world: World, mirror: Mirror) -> None:
+    """There is always somebody who has one of them, and somebody who would take the other."""
+    holders = [world.ask(world.task(), want(name)) for name in ("arm", "balance")]
+    served(mirror)
+    both = world.ask(world.task(), want("arm"), want("balance"))
+    for _ in range(4):
+        small = [world.ask(world.task(), want(name)) for name in ("arm", "balance")]
+        granted = served(mirror)
+        for before, after in zip(holders, small, strict=True):
+            world.release(before, hold=10.0)
+            granted += served(mirror)
+            if both in granted:
+                return
+            if after in granted:
+                holders[holders.index(before)] = after
+    pytest.fail("it was passed over again and again")
+
+
+def test_nor_by_tasks_that_hold_something_else(world: World, mirror: Mirror) -> None:
+    """Tasks that hold a furnace ask for the arm, one after the other; the balance is free for a while."""
+    holder = world.ask(world.task(), want("balance"))
+    nested = world.task()
+    world.ask(nested, want("furnace_1"))
+    arm = world.ask(nested, want("arm"))
+    served(mirror)
+    both = world.ask(world.task(), want("arm"), want("balance"))
+    other = world.task()
+    world.ask(other, want("furnace_2"))
+    late = world.ask(other, want("arm"))
+    served(mirror)
+    world.release(holder, hold=100.0)
+    served(mirror)
+    world.release(arm, hold=1.0)
+    assert served(mirror) == [both]
+    world.release(both)
+    assert served(mirror) == [late]
+
+
+def test_nothing_is_kept_from_a_task_that_the_keeper_waits_for(world: World, mirror: Mirror) -> None:
+    holder = world.task()
+    world.ask(holder, want("arm"))
+    served(mirror)
+    world.ask(world.task(), want("arm"), want("balance"))
+    served(mirror)
+    assert mirror.turns.kept()
+    needed = world.ask(holder, want("balance"))
+    assert served(mirror) == [needed]
+
+
+def test_a_new_driver_is_wanted_for_those_that_come_first(world: World, mirror: Mirror) -> None:
+    first = world.ask(world.task(), want("arm"), snapshot=OLD)
+    world.ask(world.task(), want("arm"), snapshot=NEW)
+    served(mirror)
+    assert mirror.turns.wanted() == {"arm": OLD}
+    world.touch("requests", first, status="CANCELLED")
+    served(mirror)
+    assert mirror.turns.wanted() == {}
+
+
+# -- the property -----------------------------------------------------------------------------------------------------
+
+_WANTS: list[list[Want]] = [
+    [want("arm")],
+    [want("balance")],
+    [want(FURNACE)],
+    [want(FURNACE, slot=1)],
+    [want("furnace_1", slot=2)],
+    [want(FURNACE, slot=1), want("arm")],
+    [want("arm"), want("balance")],
+    [want(FURNACE, "a"), want(FURNACE, "b")],
+    [want("furnace_2"), want("furnace_3"), want("arm")],
+    [want(None, table=1)],
+    [want(None, table=3)],
+    [want(None, table=2), want("arm")],
+    [want(None, **{"furnace_1/slot/1": 1})],
+    [want("my_lab:Thing", "x"), want("my_lab:Thing", "y"), want(FURNACE)],
+]
+_KINDS = [*["ask"] * 6, *["nest"] * 3, *["release"] * 5, *["move"] * 2, "cancel", "pause", "bind", "fail", "lose"]
+_numbers = st.integers(0, 1_000)
+_events = st.lists(
+    st.tuples(
+        st.sampled_from(_KINDS),
+        _numbers,
+        _numbers,
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def happen(world: World, kind: str, first: int, second: int) -> None:
+    """One event; numbers choose among what there is."""
+    fulfilled, pending = world.with_status("FULFILLED"), world.with_status("PENDING")
+    snapshot, priority = (OLD if second % 5 == 0 else NEW), (30 if second % 7 == 0 else 20)
+    if kind == "ask":
+        task = world.task(*([f"s{second % 6}"] if second % 3 == 0 else []))
+        world.ask(task, *_WANTS[first % len(_WANTS)], priority=priority, snapshot=snapshot)
+    elif kind == "nest" and fulfilled:
+        outer = world.requests[fulfilled[second % len(fulfilled)]]
+        world.ask(outer["task"], *_WANTS[first % len(_WANTS)], priority=priority, snapshot=outer["snapshot"])
+    elif kind == "release" and fulfilled:
+        world.release(fulfilled[first % len(fulfilled)], hold=float(second % 4))
+    elif kind == "cancel" and pending:
+        world.touch("requests", pending[first % len(pending)], status="CANCELLED")
+    elif kind in ("pause", "bind", "fail"):
+        _alter(world, kind, DEVICES[first % len(DEVICES)], second)
+    elif kind == "lose" and world.tasks:
+        task = sorted(world.tasks)[first % len(world.tasks)]
+        lost = world.tasks[task]["status"] == "LOST"
+        world.touch("tasks", task, status="RUNNING" if lost else "LOST")
+    elif kind == "move":
+        place = None if second % 4 == 0 else PLACE_NAMES[second % len(PLACE_NAMES)]
+        world.move(f"s{first % 6}", place)
+
+
+def _alter(world: World, kind: str, name: str, number: int) -> None:
+    device: Any = world.devices[name]
+    if kind == "pause":
+        world.touch("devices", name, paused=not device["paused"])
+    elif kind == "fail" and device["holder"] is None:
+        world.touch("devices", name, state="error" if device["state"] == "free" else "free")
+    elif kind == "bind" and device["holder"] is None:
+        digest = str(number % 2) if name in ("arm", "furnace_1") else "both"
+        world.touch("devices", name, binding={"digest": digest}, state=["free", "rebinding"][number // 2 % 2])
+
+
+def everything(world: World) -> tuple[list[str], dict[str, frozenset[str]]]:
+    """Decide all pending requests, from the first, after each grant; what was granted, and what is kept in the end."""
+    granted: list[str] = []
+    while True:
+        mirror = Mirror(world)
+        kept: dict[str, frozenset[str]] = {}
+        choice = _first_choice(mirror, kept)
+        if choice is None:
+            return granted, kept
+        world.grant(*choice)
+        granted.append(choice[0])
+
+
+def _first_choice(mirror: Mirror, kept: dict[str, frozenset[str]]) -> tuple[str, Choice] | None:
+    pending = [each for each in mirror.ledger.requests.values() if each["status"] == "PENDING"]
+    keepers: list[Request] = []
+    for request in sorted(pending, key=rank):
+        decision = _decide(mirror, request, keepers, kept)
+        if isinstance(decision, Choice):
+            return request["_id"], decision
+        if decision.keep:
+            kept[request["_id"]] = decision.keep
+            keepers.append(request)
+    return None
+
+
+def _decide(mirror: Mirror, request: Request, keepers: list[Request], kept: dict[str, frozenset[str]]) -> Choice | Lack:
+    def kept_from(other: Request) -> Iterator[frozenset[str]]:
+        return (kept[each["_id"]] for each in keepers if rank(each) < rank(other))
+
+    reserved = {
+        name: keeper["task"]
+        for keeper in keepers
+        if request["task"] not in mirror.turns.waits.needed_by(kept[keeper["_id"]], kept_from)
+        for name in kept[keeper["_id"]]
+    }
+    samples = mirror.ledger.samples_of(request["task"])
+    return choose(request, samples, mirror.ledger.situation(reserved), DEFINITIONS[request["snapshot"]])
+
+
+@settings(max_examples=50)
+@given(_events)
+def test_it_comes_to_the_same_as_deciding_everything(events: list[Event]) -> None:
+    check_history(events)
+
+
+@pytest.mark.long
+@given(_events)
+def test_it_comes_to_the_same_in_long_histories(events: list[Event]) -> None:
+    check_history(events)
+
+
+def check_history(events: list[Event]) -> None:
+    world = World()
+    mirror = Mirror(world)
+    for event in events:
+        happen(world, *event)
+        expected, kept = everything(deepcopy(world))
+        assert served(mirror) == expected
+        assert mirror.turns.kept() == kept
+        assert mirror.turns.wanted() == wanted_of(world)
+
+
+def wanted_of(world: World) -> dict[str, str]:
+    fresh = Mirror(deepcopy(world))
+    fresh.decided()
+    return fresh.turns.wanted()
