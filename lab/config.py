@@ -136,6 +136,7 @@ class Policy(Section):
     ``queued`` is for tasks that wait and that new code does not take: the code is refused, or they are held, or kept on
     the code before. ``removals`` is for devices and positions in use: "retire" takes them away once they are free.
     ``results`` that are not as a task's ``result_specification`` promises are kept with a warning, or are an error.
+    ``deadlock``: tasks that wait for each other are told of, or the youngest of their requests fails.
     ``allow_dirty`` None means in simulation only. ``allowed_signers`` is a file as git's gpg.ssh.allowedSignersFile.
     """
 
@@ -146,6 +147,7 @@ class Policy(Section):
     removals: Literal["retire", "refuse"] = "retire"
     queued: Literal["refuse", "hold", "keep"] = "hold"
     results: Literal["warn", "refuse"] = "warn"
+    deadlock: Literal["tell", "fail_youngest"] = "tell"
 
 
 class Snapshots(Section):

@@ -7,7 +7,9 @@ from typing import Any, Protocol, TypeAlias
 
 from ._device import BaseDevice
 
-ResourceKey: TypeAlias = type[BaseDevice] | str | None
+ResourceKey: TypeAlias = type[BaseDevice] | tuple[type[BaseDevice], int] | str | None
+"""What is asked for: any device of a class, so many of them, a device by its name, or standalone positions."""
+
 Resources: TypeAlias = tuple[Mapping[ResourceKey, Any], Mapping[ResourceKey, Mapping[str, list[str]]]]
 
 

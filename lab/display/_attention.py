@@ -1,4 +1,4 @@
-"""What a person has to look at: work that waits for a decision, and code that is stuck."""
+"""What a person has to look at: work that waits for a decision or for each other, and code that is stuck."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNDECIDED: Final = ("LOST", "ABANDONED")
 
 def show_attention(console: Console, status: Document) -> None:
     """A line for each, nothing if there is nothing."""
-    for mark, line in [*_decisions(status), *_stuck(status)]:
+    for mark, line in [*_decisions(status), *_deadlocks(status), *_stuck(status)]:
         console.print(f"[red]{mark}:[/] {escape(line)}", soft_wrap=True)
 
 
@@ -23,6 +23,12 @@ def _decisions(status: Document) -> Iterator[tuple[str, str]]:
     for task in (task for each in status["versions"] for task in each["tasks"]):
         if task["status"] in _UNDECIDED:
             yield "to be decided", f"{task['type']} {task['id']} is {task['status']}; `lab retry` or `lab cancel` it"
+
+
+def _deadlocks(status: Document) -> Iterator[tuple[str, str]]:
+    for each in status.get("deadlocks", ()):
+        told = "; ".join(f"task {request['task']}: {request['waits_for']}" for request in each["requests"])
+        yield "deadlock", f"{told} Cancel one of the tasks to let the others go on."
 
 
 def _stuck(status: Document) -> Iterator[tuple[str, str]]:

@@ -122,7 +122,8 @@ def _where(position: str | None) -> str:
 
 
 def _said(task: Document) -> str:
-    return first_line(asked(task) or task.get("note") or task["error"] or task["reason"] or _doing(task))
+    waits = asked(task) or task.get("waits_for")
+    return first_line(waits or task.get("note") or task["error"] or task["reason"] or _doing(task))
 
 
 def _doing(task: Document) -> str:

@@ -196,6 +196,7 @@ class Assembly:
             examiner=Examiner(self._ground.records, self._fleet.ask),
             pin_experiments=self._settings.config.general.pin == "experiment",
             cancel_grace=self._settings.config.worker.cancel_grace,
+            deadlock=self._settings.config.policy.deadlock,
         )
 
     def _end_workers(self) -> None:

@@ -24,7 +24,7 @@ from lab.managers.examination import Examiner
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.prompts import PromptManager
-from lab.managers.resources import ResourceManager
+from lab.managers.resources import DeadlockPolicy, ResourceManager
 from lab.managers.resumption import Resumption
 from lab.managers.tasks import Send, TaskManager
 from lab.managers.unstarted import Unstarted
@@ -99,6 +99,7 @@ class Surroundings:
     examiner: Examiner | None = None
     pin_experiments: bool = False
     cancel_grace: float = 30.0
+    deadlock: DeadlockPolicy = "tell"
 
 
 class Backend:
@@ -140,7 +141,7 @@ class Backend:
             self._tasks,
             ExperimentManager(records, bus, self._tasks.wake),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
-            ResourceManager(records, catalog, bus, surroundings.links, devices.want),
+            ResourceManager(records, catalog, bus, surroundings.links, devices.want, surroundings.deadlock),
             AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke),
             PromptManager(records, bus, surroundings.watch),
         ]

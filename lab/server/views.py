@@ -17,7 +17,7 @@ from hotswap.generations import SnapshotRecord, SnapshotState
 from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
 from lab.prompts import Prompt, Prompts
-from lab.records import NEEDING, DeviceState, Document, Records, Task, TaskStatus
+from lab.records import NEEDING, DeviceState, Document, Records, RequestStatus, Task, TaskStatus
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
 from lab.simulation import Simulation
@@ -61,6 +61,7 @@ def status(backend: Backend, lab: str, simulation: Simulation, *, auto_refresh: 
         "environment": told(backend.environment()),
         "stranded": stranded(backend),
         "alarms": backend.alarms.health() if backend.alarms else None,
+        "deadlocks": deadlocks(backend.records),
         "tasks": _counts(backend.records),
         "prompts": len(backend.prompts.pending()),
         "versions": unfinished(backend.records, current.number if current else None),
@@ -81,6 +82,17 @@ def stranded(backend: Backend) -> list[Document]:
         }
         for record in backend.generations.states.all(SnapshotState.STRANDED)
     ]
+
+
+def deadlocks(records: Records) -> list[Document]:
+    """The tasks that wait for each other, and what each of their requests waits for."""
+    found: dict[tuple[str, ...], Document] = {}
+    for request in records.requests.find({"status": RequestStatus.PENDING, "deadlock": {"$type": "array"}}):
+        tasks = request.get("deadlock") or []
+        deadlock = found.setdefault(tuple(tasks), {"tasks": tasks, "requests": []})
+        told = {"id": request["_id"], "task": request["task"], "waits_for": request["waits_for"]}
+        deadlock["requests"].append(told)
+    return list(found.values())
 
 
 def needed_by(records: Records, snapshot: str) -> Document:
@@ -146,7 +158,7 @@ def experiment(records: Records, experiment_id: str) -> Document:
         raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
     tasks = {each["_id"]: each for each in records.tasks.find({"experiment": experiment_id})}
     samples = list(records.samples.find({"experiment": experiment_id}))
-    ordered = _with_prompts(records, [tasks[name] for name in document["tasks"] if name in tasks])
+    ordered = _with_waits(records, [tasks[name] for name in document["tasks"] if name in tasks])
     ended = sum(each["status"] == TaskStatus.COMPLETED for each in ordered)
     return {**document, "tasks": ordered, "samples": samples, "progress": ended / len(ordered) if ordered else 0.0}
 
@@ -156,15 +168,18 @@ def tasks(records: Records, query: Mapping[str, str]) -> list[Document]:
     selection = {"parent": None, **{key: query[key] for key in ("status", "experiment") if key in query}}
     fields = dict.fromkeys((*_BRIEF, *_TIMES, "created_at", "error", "samples", "claim"), 1)
     found = records.database["tasks"].find(selection, fields, sort=[("created_at", DESCENDING)])
-    return _with_prompts(records, list(found.limit(_LIMIT)))
+    return _with_waits(records, list(found.limit(_LIMIT)))
 
 
-def _with_prompts(records: Records, tasks: Sequence[Mapping[str, Any]]) -> list[Document]:
-    """The tasks, each with the prompts for whose answers it waits."""
+def _with_waits(records: Records, tasks: Sequence[Mapping[str, Any]]) -> list[Document]:
+    """The tasks, each with the prompts for whose answers it waits, and what else it waits for and who has that."""
     asked = defaultdict(list)
     for prompt in Prompts(records).pending():
         asked[prompt["task"]].append({key: prompt[key] for key in ("_id", "text", "options")})
-    return [{**task, "prompts": asked[task["_id"]]} for task in tasks]
+    names = [task["_id"] for task in tasks if task["status"] == TaskStatus.REQUESTING_RESOURCES]
+    pending = {"task": {"$in": names}, "status": RequestStatus.PENDING}
+    waits = {each["task"]: each["waits_for"] for each in records.requests.find(pending)} if names else {}
+    return [{**task, "prompts": asked[task["_id"]], "waits_for": waits.get(task["_id"])} for task in tasks]
 
 
 def task(records: Records, task_id: str) -> Document:
@@ -173,7 +188,7 @@ def task(records: Records, task_id: str) -> Document:
     if found is None:
         raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
     return {
-        **_with_prompts(records, [found])[0],
+        **_with_waits(records, [found])[0],
         "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys((*_BRIEF, *_TIMES), 1))),
         "requests": list(records.requests.find({"task": task_id})),
     }

@@ -14,7 +14,7 @@ from lab.definitions import BaseDevice, ResourceKey
 from lab.drivers.client import DeviceProxy, Line, Route
 from lab.errors import ResourceError, ResourceTimeout
 from lab.patience import patiently
-from lab.records import Grant, Request, RequestStatus, TaskStatus, Want, new_id, now
+from lab.records import Grant, GrantedDevice, Request, RequestStatus, TaskStatus, Want, new_id, now
 from lab.worker._cancellation import cleaning_up
 from lab.worker._scope import Scope
 
@@ -31,7 +31,7 @@ class ResourceRequest:
         self._scope = scope
         self._task = task
         self._resources = resources
-        self._wants = {key: _want(key, places) for key, places in resources.items()}
+        self._wants = {key: _wants(key, places) for key, places in resources.items()}
         self._id = new_id()
         self._priority = priority
         self._closed = False
@@ -60,24 +60,32 @@ class ResourceRequest:
         self._move(RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 
     def devices(self, grant: Grant) -> dict[ResourceKey, Any]:
-        """A proxy for each device, by what the author wrote."""
+        """A proxy for each device, by what the author wrote; a list of them for a class and a count."""
         by_key = {granted["key"]: granted for granted in grant["devices"]}
         proxies: dict[ResourceKey, Any] = {}
-        for key, want in self._wants.items():
-            if want["key"] in by_key:
-                granted = by_key[want["key"]]
-                self._lines[granted["device"]] = Line(self._scope.caller, _route(granted), self._renew)
-                proxies[key] = DeviceProxy(granted["device"], self._calling(granted["device"]))
+        for key, wants in self._wants.items():
+            found = [self._proxy(by_key[want["key"]]) for want in wants if want["key"] in by_key]
+            if isinstance(key, tuple):
+                proxies[key] = found
+            elif found:
+                proxies[key] = found[0]
         return proxies
 
+    def _proxy(self, granted: GrantedDevice) -> DeviceProxy:
+        self._lines[granted["device"]] = Line(self._scope.caller, _route(granted), self._renew)
+        return DeviceProxy(granted["device"], self._calling(granted["device"]))
+
     def places(self, grant: Grant) -> dict[ResourceKey, Mapping[str, list[str]]]:
-        """The granted positions, by what the author wrote, then by prefix."""
+        """The granted positions, by what the author wrote, then by prefix; in the order of the devices."""
         return {key: self._places_of(key, grant) for key in self._wants}
 
     def _places_of(self, key: ResourceKey, grant: Grant) -> dict[str, list[str]]:
         """With an empty list for each prefix of which none was wanted."""
-        none: dict[str, list[str]] = {prefix: [] for prefix in self._resources[key]}
-        return none | grant["positions"].get(self._wants[key]["key"], {})
+        found: dict[str, list[str]] = {prefix: [] for prefix in self._resources[key]}
+        for want in self._wants[key]:
+            for prefix, names in grant["positions"].get(want["key"], {}).items():
+                found[prefix] += names
+        return found
 
     def _calling(self, device: str) -> Any:
         line = self._lines[device]
@@ -107,7 +115,7 @@ class ResourceRequest:
             task=self._scope.root,
             attempt=self._scope.attempt,
             snapshot=self._scope.pin["snapshot"],
-            wants=list(self._wants.values()),
+            wants=[want for wants in self._wants.values() for want in wants],
             priority=self._priority,
             status=RequestStatus.PENDING,
             created_at=now(),
@@ -137,7 +145,7 @@ class ResourceRequest:
             return _REREAD_SECONDS
         remaining = deadline - time.monotonic()
         if remaining <= 0:
-            lacks = request["waits_for"] or ", ".join(want["key"] for want in self._wants.values())
+            lacks = request["waits_for"] or ", ".join(want["key"] for wants in self._wants.values() for want in wants)
             raise ResourceTimeout(f"Not all requested resources were free within {timeout:g} s; it waited for {lacks}.")
         return min(remaining, _REREAD_SECONDS)
 
@@ -175,9 +183,27 @@ def _route(granted: Mapping[str, Any]) -> Route:
     return Route(granted["device"], (host, port), granted["fence"])
 
 
-def _want(key: object, places: Mapping[str, int]) -> Want:
-    kind, text, name = _named(key)
-    return Want(key=text, kind=kind, name=name, positions=_counts(text, places))
+def _wants(key: object, places: Mapping[str, int]) -> list[Want]:
+    """One for each device; of several, each is to have all the places."""
+    if isinstance(key, tuple):
+        cls, count = _class_and_count(key)
+        kind, text, name = _named(cls)
+        texts = [f"{text} ({number} of {count})" for number in range(1, count + 1)]
+    else:
+        kind, text, name = _named(key)
+        texts = [text]
+    counts = _counts(text, places)
+    return [Want(key=each, kind=kind, name=name, positions=counts) for each in texts]
+
+
+def _class_and_count(key: tuple[object, ...]) -> tuple[type[BaseDevice], int]:
+    if len(key) == 2:
+        cls, count = key
+        if isinstance(cls, type) and issubclass(cls, BaseDevice) and type(count) is int and count > 0:
+            return cls, count
+    raise TypeError(
+        f"request_resources was given the key {key!r}; several devices are (class, count), count 1 or more."
+    )
 
 
 def _named(key: object) -> tuple[str, str, str | None]:
@@ -188,7 +214,9 @@ def _named(key: object) -> tuple[str, str, str | None]:
     if isinstance(key, type) and issubclass(key, BaseDevice):
         name = f"{key.__module__}:{key.__qualname__}"
         return "class", name, name
-    raise TypeError(f"request_resources was given the key {key!r}; use a device class, the name of a device, or None.")
+    raise TypeError(
+        f"request_resources was given the key {key!r}; use a device class, (class, count), a device name, or None."
+    )
 
 
 def _counts(key: str, places: Mapping[str, int]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from hotswap.process import DeathWatch, Identity
 from hotswap.store import Store
 from lab.catalog import Definitions
 from lab.managers.links import DriverLinks
+from lab.managers.resources import DeadlockPolicy
 from lab.records import (
     Binding,
     Device,
@@ -151,9 +152,10 @@ class FakeCollection:
 class Lab:
     """The managers of one laboratory, and helpers that play everybody else."""
 
-    def __init__(self, database: Database[Document], folder: Path) -> None:
+    def __init__(self, database: Database[Document], folder: Path, deadlock: DeadlockPolicy = "tell") -> None:
         self.database = database
         self._folder = folder
+        self._deadlock = deadlock
         self.driver = FakeDriver()
         self.sent: queue.Queue[tuple[str, str, int]] = queue.Queue()
         self.ensured: queue.Queue[str] = queue.Queue()
@@ -179,6 +181,7 @@ class Lab:
             ensure_worker=self.ensured.put,
             processes=lambda: self.processes,
             shutdown=self.stopped.set,
+            deadlock=self._deadlock,
         )
         for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers", "prompts"):
             self.ground.bus.subscribe(collection, self._changed.set)
@@ -400,11 +403,11 @@ def want(name: str, **positions: int) -> Want:
 
 
 @pytest.fixture
-def lab(mongo_uri: str, tmp_path: Path) -> Iterator[Lab]:
-    """Managers that are built but not started, on an empty database."""
+def lab(request: pytest.FixtureRequest, mongo_uri: str, tmp_path: Path) -> Iterator[Lab]:
+    """Managers that are built but not started, on an empty database; a parameter is the policy for deadlocks."""
     name = f"managers_{os.getpid()}_{new_id()[-6:]}"
     with MongoClient[Document](mongo_uri, tz_aware=True) as client:
-        made = Lab(client[name], tmp_path / "store")
+        made = Lab(client[name], tmp_path / "store", getattr(request, "param", "tell"))
         yield made
         made.close()
         client.drop_database(name)

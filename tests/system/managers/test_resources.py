@@ -10,6 +10,7 @@ from pymongo.errors import AutoReconnect
 
 from lab.managers.grants import Granter
 from lab.records import DeviceState, Grant, GrantedDevice, Request, RequestStatus, TaskStatus, Want
+from lab.server.views import deadlocks
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -87,6 +88,65 @@ def test_a_waiting_request_says_what_it_lacks(started: Lab) -> None:
     waiting = started.request(started.running_task(), want("arm"))
     reason = started.until(lambda: started.asked(waiting)["waits_for"])
     assert f"arm is held by task {holder}" in reason
+
+
+def crossed(lab: Lab) -> tuple[str, str, str, str]:
+    """Two tasks that hold what the other asks for, and their requests for it."""
+    one, two = lab.running_task(), lab.running_task()
+    granted(lab, lab.request(one, want("furnace_1")))
+    granted(lab, lab.request(two, want("arm")))
+    return one, two, lab.request(one, want("arm")), lab.request(two, want("furnace_1"))
+
+
+def test_tasks_that_wait_for_each_other_are_told_of(started: Lab) -> None:
+    one, two, first, second = crossed(started)
+    started.until(lambda: started.asked(first).get("deadlock") and started.asked(second).get("deadlock"))
+    told = started.until(lambda: (words := started.asked(first)["waits_for"] or "").startswith("This is") and words)
+    assert told == (
+        f"This is a deadlock: it waits for arm, held by task {two}, which waits for furnace_1, held by this task."
+    )
+    (event,) = started.records.events.find({"kind": "deadlock.found"})
+    assert set(event["facts"]["tasks"]) == {one, two}
+    (shown,) = deadlocks(started.records)
+    assert {request["task"] for request in shown["requests"]} == {one, two}
+
+
+def test_a_deadlock_is_over_when_one_of_its_tasks_ends(started: Lab) -> None:
+    _, two, first, _ = crossed(started)
+    started.until(lambda: started.asked(first).get("deadlock"))
+    started.end(two, TaskStatus.CANCELLED)
+    granted(started, first)
+    started.until(lambda: deadlocks(started.records) == [])
+
+
+@pytest.mark.parametrize("lab", ["fail_youngest"], indirect=True)
+def test_the_youngest_request_of_a_deadlock_fails_where_that_is_wanted(started: Lab) -> None:
+    _, two, first, second = crossed(started)
+    error = started.reaches(second, RequestStatus.ERROR)["error"] or ""
+    assert error.startswith("This is a deadlock: it waits for furnace_1, held by task")
+    assert error.endswith("It was refused as the youngest of them.")
+    started.end(two, TaskStatus.ERROR)
+    granted(started, first)
+
+
+def test_those_behind_are_told_who_has_it_now(started: Lab) -> None:
+    first = started.request(started.running_task(), want("arm"))
+    granted(started, first)
+    next_task = started.running_task()
+    second = started.request(next_task, want("arm"))
+    behind = [started.request(started.running_task(), want("arm")) for _ in range(3)]
+    started.give_back(first)
+    granted(started, second)
+    for request in behind:
+        started.until(lambda request=request: f"by task {next_task}" in (started.asked(request)["waits_for"] or ""))
+
+
+def test_a_device_knows_how_long_it_is_held_as_a_rule(started: Lab) -> None:
+    request = started.request(started.running_task(), want("arm"))
+    granted(started, request)
+    started.give_back(request)
+    started.reaches(request, RequestStatus.RELEASED)
+    assert 0 <= started.device("arm")["typical_hold"] < 60
 
 
 def test_a_nested_request_shares_what_the_task_holds(started: Lab) -> None:

@@ -338,3 +338,15 @@ def test_how_far_a_task_is_stands_before_what_it_does() -> None:
 def test_a_note_on_a_task_is_shown_first() -> None:
     noted = task(status="COMPLETED", note="Skipped by ann.", error="ValueError: too hot")
     assert shown(display.show_tasks, [noted], 160)[-1].endswith("Skipped by ann.")
+
+
+def test_a_task_says_what_it_waits_for_and_who_has_it() -> None:
+    lines = shown(display.show_tasks, [task(prompts=[], waits_for="arm is held by task t2.", message="loading")], 200)
+    assert lines[-1].endswith("arm is held by task t2.")
+
+
+def test_the_status_tells_of_tasks_that_wait_for_each_other() -> None:
+    requests = [{"id": "r1", "task": "t1", "waits_for": "This is a deadlock: it waits for arm, held by task t2."}]
+    status = {**QUIET, "deadlocks": [{"tasks": ["t1", "t2"], "requests": requests}]}
+    lines = shown(display.show_status, status, 200)
+    assert lines[1].startswith("deadlock: task t1: This is a deadlock: it waits for arm, held by task t2.")
