@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from lab.records import Document, Records
+from lab.definitions import POLICIES
+from lab.records import Document, Records, Task
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,14 @@ class Catalog:
                 raise KeyError(snapshot)
             self._known[snapshot] = Definitions(**json.loads(document["text"]))
         return self._known[snapshot]
+
+    def policy(self, task: Task, name: str) -> str:
+        """What the class of a task says by ``clean_up`` or ``on_crash``; the default where that is not known."""
+        try:
+            known = self.get(task["pin"]["snapshot"] if task["pin"] is not None else "").tasks
+        except KeyError:
+            known = {}
+        return str(known.get(task["type"], {}).get(name, POLICIES[name][0]))
 
     def put(self, definitions: Definitions) -> None:
         """Keep what a snapshot defines; again is harmless."""

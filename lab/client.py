@@ -112,6 +112,10 @@ class LabClient:
         """Change parameters of a task that has not started; ``remove`` names those that take their defaults."""
         return self._act(f"tasks/{quote(task_id, safe='')}/edit", parameters=parameters, remove=list(remove))
 
+    def move_sample(self, sample: str, position: str | None) -> Document:
+        """Record that a person put a sample into another place, or with None took it out of the laboratory."""
+        return self._act(f"samples/{quote(sample, safe='')}/move", position=position)
+
     def prompts(self, status: str | None = None) -> list[Document]:
         """What people are asked, those that wait for an answer first."""
         return list(self.get("prompts", {"status": status}))

@@ -9,12 +9,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NoReturn, TypedDict
 
+from blake3 import blake3
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from hotswap.errors import HotswapError
 from lab.patience import patiently
-from lab.records import Document, Records, now
+from lab.records import Document, Records, Task, now
 from lab.refusals import AnswerError, ConflictError, NotFoundError
 
 OK: Final = ("OK",)
@@ -98,6 +99,11 @@ def new_prompt(category: PromptCategory, text: str, options: Sequence[str], **ab
         actor=None,
     )
     return Prompt(**{**prompt, **about})  # type: ignore[typeddict-item]  # each is a field with its own type
+
+
+def settled_id(category: PromptCategory, task: Task) -> str:
+    """The id of the one prompt of that category that an attempt at a task has, so that nobody is asked twice."""
+    return blake3(f"{category} {task['_id']} {task['attempt']}".encode()).hexdigest(6)
 
 
 class Prompts:

@@ -95,6 +95,7 @@ class Task(TypedDict):
 
     ``label`` is what the submitter calls it. ``planned`` are the samples it was to have, where a failure before it cost
     it some. ``skip`` names who wants it skipped, ``note`` says what else a person should know.
+    ``ends_as`` is the status that a FINISHING task will end in.
     """
 
     _id: str
@@ -128,6 +129,7 @@ class Task(TypedDict):
     planned: NotRequired[list[str] | None]
     skip: NotRequired[str | None]
     note: NotRequired[str | None]
+    ends_as: NotRequired[str]
 
 
 class Experiment(TypedDict):
@@ -153,6 +155,16 @@ class Step(Pin):
     attempt: int
 
 
+class HandStep(TypedDict):
+    """A sample moved to ``position`` by a person, on behalf of a task or not."""
+
+    position: str | None
+    at: datetime
+    actor: str
+    task: str | None
+    attempt: int | None
+
+
 class Sample(TypedDict):
     """Where a sample is now stands only in ``position``; a unique index keeps two samples out of one place."""
 
@@ -162,8 +174,8 @@ class Sample(TypedDict):
     position: str | None
     tags: list[str]
     metadata: Document
-    history: list[Step]
     label: NotRequired[str]
+    history: list[Step | HandStep]
 
 
 class Position(TypedDict):

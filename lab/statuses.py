@@ -7,7 +7,10 @@ from typing import Final
 
 
 class TaskStatus(StrEnum):
-    """WAITING for earlier tasks, READY to be dispatched, INITIATED (pinned and sent), then at work, then ended."""
+    """WAITING for earlier tasks, READY to be dispatched, INITIATED (pinned and sent), then at work, then ended.
+
+    FINISHING is one whose code has ended and whose samples a person has to take out.
+    """
 
     WAITING = "WAITING"
     READY = "READY"
@@ -35,7 +38,7 @@ PINNED: Final = (
 NEEDING: Final = (*PINNED, TaskStatus.WAITING, TaskStatus.READY)
 """As PINNED, for tasks that have a pin: what is retried, or kept on older code, has one before it is dispatched."""
 
-CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING, TaskStatus.FINISHING)
+CLAIMED: Final = (TaskStatus.REQUESTING_RESOURCES, TaskStatus.RUNNING)
 """A task in one of these is in the hands of a worker."""
 
 UNDECIDED: Final = (TaskStatus.LOST, TaskStatus.ABANDONED)

@@ -12,7 +12,7 @@ from lab.cli._prompts import answer, prompts
 from lab.cli._results import result
 from lab.cli._resumption import resume, skip
 from lab.cli._running import init, launch, stop
-from lab.cli._samples import blame, samples
+from lab.cli._samples import blame, move_sample, samples
 from lab.cli._unstarted import edit, move
 from lab.cli._work import cancel, experiments, retry, status, submit, tasks
 
@@ -53,6 +53,7 @@ for _command in (
     cancel,
     move,
     edit,
+    move_sample,
     pause,
     release,
     emergency_stop,

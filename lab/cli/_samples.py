@@ -1,4 +1,4 @@
-"""``lab samples | blame``: what was made, and by which code."""
+"""``lab samples | blame | move-sample``: what was made, by which code, and where people put it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts
+from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts, tell
 
 
 @click.command()
@@ -47,3 +47,24 @@ def blame(folder: Path | None, sample: str, since: bool, as_json: bool) -> None:
     from lab import display
 
     print_facts(as_json, client_of(config_of(folder)).blame(sample, since=since), display.show_blame)
+
+
+@click.command("move-sample")
+@click.argument("sample")
+@click.argument("position")
+@as_json
+@in_lab
+def move_sample(folder: Path | None, sample: str, position: str, as_json: bool) -> None:
+    """Record that you moved a sample by hand.
+
+    SAMPLE is a name or an id, POSITION a place such as storage/3, or `out`. No device moves. Places that a task holds
+    are refused.
+
+    \b
+    Examples:
+      lab move-sample quartz-7 storage/3
+      lab move-sample quartz-7 out
+    """
+    facts = client_of(config_of(folder)).move_sample(sample, None if position == "out" else position)
+    where = f"in {facts['position']}" if facts["position"] else "outside the lab"
+    tell(as_json, facts, f"Sample {facts['name']} is {where}.")

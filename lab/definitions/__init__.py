@@ -26,10 +26,11 @@ from ._resources import ResourceKey, Resources, SampleView
 from ._results import result_complaint, result_model
 from ._simulation import mock
 from ._switch import in_simulation, set_simulation
-from ._task import BaseTask, LabView, TaskResult
+from ._task import POLICIES, BaseTask, LabView, TaskResult
 from ._values import DictInDatabase, ListInDatabase, ValueInDatabase, value_in_database
 
 __all__ = [
+    "POLICIES",
     "BaseDevice",
     "BaseTask",
     "DeviceRecord",

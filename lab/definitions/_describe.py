@@ -15,6 +15,7 @@ from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
 from ._registry import DeviceRecord, TaskRecord, registry
 from ._results import result_schema
+from ._task import POLICIES
 
 # What drivers usually call the thing only one of them can hold open.
 _SERIAL_PARAMETERS = frozenset({"com_port", "device_path", "port", "resource", "resource_name", "serial_port"})
@@ -88,7 +89,21 @@ def _describe_task(record: TaskRecord) -> dict[str, Any]:
         result = result_schema(record.cls)
     except DescribeError as error:
         raise _blame(record.where, str(error)) from error
-    return {"class": _reference(record.cls), "schema": schema, "result": result, "where": str(record.where)}
+    return {
+        "class": _reference(record.cls),
+        "schema": schema,
+        "result": result,
+        "where": str(record.where),
+        **{name: _policy(record, name) for name in POLICIES},
+    }
+
+
+def _policy(record: TaskRecord, name: str) -> str:
+    chosen: object = getattr(record.cls, name)
+    if chosen not in POLICIES[name]:
+        known = " or ".join(f'"{value}"' for value in POLICIES[name])
+        raise _blame(record.where, f"task {record.cls.__name__} has {name} = {chosen!r}: make it {known}")
+    return str(chosen)
 
 
 def _describe_position(position: SamplePosition) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
 from ._resources import ResourceKey, Resources, SampleView
+
+POLICIES: Final = {"clean_up": ("release", "ask"), "on_crash": ("ask", "retry", "abort")}
+"""The class attributes of a task that say what becomes of it, with the values they may have; the default first."""
 
 TaskResult: TypeAlias = dict[str, Any] | BaseModel | str | int | float | bool | None
 
@@ -19,6 +22,16 @@ class BaseTask(ABC):
 
     A subclass writes an ``__init__`` with only its own parameters, annotated: they are what an experiment may
     give. The runtime sets ``samples`` (names), ``lab_view`` and ``task_id`` before ``__init__`` runs.
+    """
+
+    clean_up: ClassVar[Literal["release", "ask"]] = "release"
+    """When the task fails or is cancelled while its samples stand in places it holds: release what it holds and leave
+    the samples where they are, or keep it until a person has taken them out. Of subtasks the outermost task's counts.
+    """
+
+    on_crash: ClassVar[Literal["ask", "retry", "abort"]] = "ask"
+    """When the process that runs the task dies: ask a person, run it again from its start with the same code, three
+    times at most, or cancel it.
     """
 
     samples: list[str]
@@ -116,3 +129,15 @@ class LabView(Protocol):
 
     def request_user_input_with_note(self, prompt: str, options: Sequence[str] = ("OK",)) -> tuple[str, str]:
         """As `request_user_input`; returns what the person wrote beside the answer, too, empty if nothing."""
+
+    def request_cleanup(self) -> None:
+        """Ask a person to take out the samples that stand in places of this task, wait, and record them as gone."""
+
+    def update_sample_metadata(self, sample: str, metadata: Mapping[str, Any]) -> None:
+        """Add to what is known of a sample; entries of the same name are replaced."""
+
+    def get_locked_sample_positions(self) -> list[str]:
+        """The places that this task holds now."""
+
+    def get_sample_position_parent_device(self, position: str) -> str | None:
+        """The name of the device that a place is on, or None where it stands alone."""

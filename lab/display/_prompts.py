@@ -14,6 +14,7 @@ def show_prompts(console: Console, prompts: list[Document]) -> None:
         ("prompt", lambda prompt: prompt["id"]),
         ("status", lambda prompt: prompt["status"]),
         ("asked", lambda prompt: time(prompt["asked_at"])),
+        ("what", lambda prompt: prompt["category"]),
         ("by", lambda prompt: prompt["device"] or prompt["task"]),
         ("options", lambda prompt: ", ".join(prompt["options"])),
         ("answer", _answer),

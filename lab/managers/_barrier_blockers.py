@@ -20,8 +20,8 @@ from lab.records import (
     TaskStatus,
 )
 
-AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
-"""Sent to a worker or in its hands; what waits mid-run, for resources or for a person, is among them."""
+AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED, TaskStatus.FINISHING)
+"""Sent to a worker or in its hands; what waits, for resources or for a person, is among them."""
 
 _OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 

@@ -8,11 +8,14 @@ from typing import Any, Final
 
 from hotswap.errors import HotswapError
 from hotswap.generations import Generations
+from lab.catalog import Catalog
 from lab.records import CLAIMED, ENDED, UNDECIDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError
+from lab.samples import samples_left
 
 _RETRIABLE: Final = (*UNDECIDED, TaskStatus.ERROR)
 _IDLE: Final = (TaskStatus.WAITING, TaskStatus.READY, TaskStatus.INITIATED, *UNDECIDED)
+_OVER: Final = (TaskStatus.FINISHING, *ENDED)
 
 
 class EndedError(ConflictError):
@@ -28,6 +31,7 @@ class Commands:
         self, records: Records, revoke: Callable[[str], object], stop: Callable[[str], object], wake: Callable[[], None]
     ) -> None:
         self._records = records
+        self._catalog = Catalog(records)
         self._states = Generations(records.database).states
         self._revoke = revoke
         self._stop = stop
@@ -42,7 +46,7 @@ class Commands:
         task = self._top_level(task_id, "cancel")
         # Who is paused is granted to nobody else, so that no device of another task is stopped.
         devices = self._pause_all(task_id) if stop_devices and task["status"] not in ENDED else []
-        while task["status"] not in ENDED:
+        while task["status"] not in _OVER:
             if self._end(task, actor) or self._ask(task):
                 self._records.log("task.cancelled", task_id, actor=actor)
                 self._wake()
@@ -50,6 +54,9 @@ class Commands:
                 return self._task(task_id)
             task = self._task(task_id)
         self._stop_all(task_id, devices)
+        if task["status"] == TaskStatus.FINISHING:
+            taken_out = "ends when its samples were taken out; see `lab prompts`"
+            raise EndedError(f"Task {task_id} has stopped already, and {taken_out}.")
         raise EndedError(f"Task {task_id} has ended already: {task['status']}.")
 
     def _pause_all(self, task_id: str) -> list[str]:
@@ -107,13 +114,16 @@ class Commands:
 
     def _end(self, task: Task, actor: str) -> bool:
         query = {"_id": task["_id"], "status": {"$in": list(_IDLE)}, "claim": None}
-        fields = {
-            "status": TaskStatus.CANCELLED,
-            "reason": f"Cancelled by {actor}.",
-            "cancel_requested": True,
-            "ended_at": now(),
-        }
+        fields = {"reason": f"Cancelled by {actor}.", "cancel_requested": True}
+        if self._leaves_samples(task):
+            fields |= {"status": TaskStatus.FINISHING, "ends_as": TaskStatus.CANCELLED}
+        else:
+            fields |= {"status": TaskStatus.CANCELLED, "ended_at": now()}
         return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
+
+    def _leaves_samples(self, task: Task) -> bool:
+        """Whether a person has to take out samples that an earlier attempt left in places it holds."""
+        return self._catalog.policy(task, "clean_up") == "ask" and bool(samples_left(self._records, task["_id"]))
 
     def _ask(self, task: Task) -> bool:
         query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}}

@@ -52,6 +52,7 @@ class Granter:
             try:
                 for name in choice.places():
                     self._hold_place(request, name, undo)
+                self._check_empty(request, choice.places())
                 devices = [
                     self._hold_device(request, key, name, definitions, undo) for key, name in choice.devices.items()
                 ]
@@ -88,6 +89,14 @@ class Granter:
         if not self._records.positions.update_one({"_id": name, **before}, {"$set": mine}).matched_count:
             raise TakenError(f"Position {name} is not free any more.")
         undo.callback(self._records.positions.update_one, {"_id": name, **mine}, {"$set": before})
+
+    def _check_empty(self, request: Request, places: list[str]) -> None:
+        """People move samples, too: one that was put there since the choice was made is seen once the place is held."""
+        standing = list(self._records.samples.find({"position": {"$in": places}}, {"name": 1, "position": 1}))
+        task = self._records.tasks.find_one({"_id": request["task"]}, {"samples": 1}) if standing else None
+        for sample in standing:
+            if task is not None and sample["_id"] not in task["samples"]:
+                raise TakenError(f"Sample {sample['name']} was put into {sample['position']}.")
 
     def _hold_device(
         self, request: Request, key: str, name: str, definitions: Definitions, undo: ExitStack

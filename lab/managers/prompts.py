@@ -11,7 +11,7 @@ from lab.records import CLAIMED, ENDED, UNDECIDED, Records, Task, TaskStatus
 
 _WAITING: Final[dict[str, tuple[TaskStatus, ...]]] = {
     PromptCategory.QUESTION: CLAIMED,
-    PromptCategory.CLEAN_UP: CLAIMED,
+    PromptCategory.CLEAN_UP: (*CLAIMED, TaskStatus.FINISHING),
     PromptCategory.CRASH: (TaskStatus.LOST,),
 }
 """In which status a task waits for the answer to a prompt."""
@@ -42,12 +42,10 @@ class PromptManager(Manager):
     def _tasks_of(self, prompts: list[Prompt]) -> dict[str, Task]:
         # After the prompts: who asked was at work when the prompt was written, and is found as it is now.
         names = sorted({prompt["task"] for prompt in prompts if prompt["task"] is not None})
+        if not names:
+            return {}
         query: dict[str, Any] = {"_id": {"$in": names}}
-        return (
-            {task["_id"]: task for task in self._records.tasks.find(query, {"status": 1, "attempt": 1})}
-            if names
-            else {}
-        )
+        return {task["_id"]: task for task in self._records.tasks.find(query, {"status": 1, "attempt": 1})}
 
     def _lives(self, prompt: Prompt) -> bool:
         """Whether the process of a device that asked lives; it is watched from then on."""

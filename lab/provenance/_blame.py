@@ -14,8 +14,9 @@ from hotswap.store import Store
 from lab.catalog import Catalog
 from lab.provenance._attempts import CODE, FIELDS, attempts_of, picked
 from lab.provenance._since import Since
-from lab.records import Document, Records, Sample
+from lab.records import Document, Records
 from lab.refusals import ConflictError, NotFoundError
+from lab.samples import find_sample
 
 _LIMIT: Final = 1000
 _ORIGIN: Final = ("author", "message")
@@ -36,7 +37,7 @@ class Provenance:
         ``name`` is the name of the sample or its id. With ``since``, that entry tells what of the code has changed up
         to the current version. Raises NotFoundError, or ConflictError when several samples have the name.
         """
-        sample = self._sample(name)
+        sample = find_sample(self._records, name)
         attempts = self._attempts({"samples": sample["_id"]})
         versions = self._versions(attempts)
         told: Document = {
@@ -80,15 +81,6 @@ class Provenance:
         for attempt in found:
             attempt.update(origins.get((attempt["snapshot"], attempt["commit"]), dict.fromkeys(_ORIGIN)))
         return sorted(found, key=lambda attempt: (str(attempt["started_at"]), attempt["task"]))
-
-    def _sample(self, name: str) -> Sample:
-        found = list(self._records.samples.find({"$or": [{"_id": name}, {"name": name}]}, sort=[("_id", 1)]))
-        if not found:
-            raise NotFoundError(f"There is no sample {name!r}; `lab samples` lists them.")
-        if len(found) > 1:
-            ids = ", ".join(sample["_id"] for sample in found)
-            raise ConflictError(f"{len(found)} samples are called {name!r}; name one by its id: {ids}.")
-        return found[0]
 
     def _resolve(self, version: str) -> str:
         used = [name for key in ("pin.snapshot", "attempts.snapshot") for name in self._records.tasks.distinct(key)]

@@ -107,6 +107,7 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "devices/{id}/pause": lambda request, _: _device(backend, request, devices.pause),
         "devices/{id}/release": lambda request, _: _device(backend, request, devices.release),
         "devices/{id}/emergency_stop": lambda request, _: _device(backend, request, devices.emergency_stop),
+        "samples/{id}/move": lambda request, body: backend.hand_moves.move(_id(request), _position(body), _actor(body)),
         "prompts/{id}/answer": lambda request, body: backend.prompts.answer(
             _id(request), _text(body, "answer"), _text(body, "note"), _actor(body)
         ),
@@ -207,6 +208,13 @@ def _actor(body: Document) -> str:
 
 def _to(body: Document) -> str:
     return _text(body, "to") or "current"
+
+
+def _position(body: Document) -> str | None:
+    """Where a sample is put; leaving it out must not take the sample out."""
+    if "position" not in body:
+        raise BodyError("'position' must be the name of a place, or null for outside the laboratory.")
+    return _text(body, "position")
 
 
 def _changes(body: Document) -> tuple[Document, list[str]]:

@@ -18,11 +18,14 @@ from lab.managers.admission import Admission
 from lab.managers.alarms import AlarmManager
 from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
+from lab.managers.clean_up import CleanUpManager
 from lab.managers.commands import Commands
+from lab.managers.crashes import CrashManager
 from lab.managers.environment import Changes
 from lab.managers.examination import Examiner
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
+from lab.managers.hand_moves import HandMoves
 from lab.managers.prompts import PromptManager
 from lab.managers.resources import DeadlockPolicy, ResourceManager
 from lab.managers.resumption import Resumption
@@ -137,16 +140,17 @@ class Backend:
         self._tasks = TaskManager(
             records, catalog, bus, ground.current_pin, surroundings.send, surroundings.examiner, pins
         )
+        self.commands = Commands(records, devices.revoke, devices.emergency_stop, self._wake)
         self._managers: list[Manager] = [
             self._tasks,
             ExperimentManager(records, bus, self._tasks.wake),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.want, surroundings.deadlock),
             AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke),
-            PromptManager(records, bus, surroundings.watch),
+            *_for_people(ground, surroundings.watch, self.commands),
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
-        self.commands = Commands(records, devices.revoke, devices.emergency_stop, self._wake)
+        self.hand_moves = HandMoves(records, self._wake)
         self.prompts = Prompts(records)
         self._admission = Admission(surroundings.examiner)
         self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)
@@ -207,3 +211,10 @@ class Backend:
     def _wake(self) -> None:
         for manager in self._managers:
             manager.wake()
+
+
+def _for_people(ground: Ground, watch: DeathWatch, commands: Commands) -> list[Manager]:
+    """The managers of what people are asked."""
+    records, bus = ground.records, ground.bus
+    crashes = CrashManager(records, ground.catalog, bus, commands)
+    return [crashes, CleanUpManager(records, bus), PromptManager(records, bus, watch)]

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 from hotswap.process import Context
+from lab.definitions import registry
 from lab.drivers.client import Caller
 from lab.patience import patiently
 from lab.records import Claim, Records, Task, TaskStatus, new_id, now
@@ -158,6 +159,7 @@ class Intake:
             tree=self._context.tree,
             files=self._files,
             refuse_results=self._context.arguments.get("results") == "refuse",
+            clean_up=_clean_up_of(task["type"]),
         )
 
     def _ended(self, task_id: str, attempt: int) -> None:
@@ -165,3 +167,8 @@ class Intake:
             self._lease.ended(task_id, attempt)
         finally:
             self._free(task_id, attempt)
+
+
+def _clean_up_of(task_type: str) -> str:
+    known = registry.tasks.get(task_type)
+    return "release" if known is None else known.cls.clean_up

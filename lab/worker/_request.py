@@ -51,11 +51,15 @@ class ResourceRequest:
             raise
         return grant
 
-    def release(self) -> None:
-        """Give everything back, or withdraw what was not granted yet; the proxies work no more."""
+    def close(self) -> None:
+        """Keep everything; the proxies work no more."""
         self._closed = True
         for line in self._lines.values():
             line.close()
+
+    def release(self) -> None:
+        """Give everything back, or withdraw what was not granted yet; the proxies work no more."""
+        self.close()
         self._move(RequestStatus.PENDING, RequestStatus.CANCELLED)
         self._move(RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 

@@ -86,12 +86,14 @@ class TaskRun:
         return TaskView(self._scope, self.task)
 
     def _end(self, outcome: Document) -> None:
-        self._scope.release_everything()
+        finishing = outcome["status"] != TaskStatus.COMPLETED and self._scope.leaves_samples()
+        if not finishing:
+            self._scope.release_everything()
         try:
-            ours = self._write(outcome)
+            ours = self._write(outcome, finishing)
         except (BSONError, OperationFailure) as error:
             log.exception("%s ended as %s, which the database refuses.", self._label, outcome["status"])
-            ours = self._write(failure(error, self._scope))
+            ours = self._write(failure(error, self._scope), finishing)
         if not ours:
             self._note_late_end(outcome["status"])
 
@@ -100,5 +102,11 @@ class TaskRun:
         if self._scope.note_late_end(status):
             self._scope.records.log("task.ended_late", self._scope.root, attempt=self._scope.attempt, outcome=status)
 
-    def _write(self, outcome: Document) -> bool:
-        return self._scope.end(self._scope.root, outcome, [self._scope.provenance(outcome["status"])])
+    def _write(self, outcome: Document, finishing: bool) -> bool:
+        fields = _finishing(outcome) if finishing else outcome
+        return self._scope.end(self._scope.root, fields, [self._scope.provenance(outcome["status"])])
+
+
+def _finishing(outcome: Document) -> Document:
+    """The attempt has ended; the task does when a person has taken its samples out, without a worker."""
+    return {**outcome, "status": TaskStatus.FINISHING, "ends_as": outcome["status"], "claim": None, "ended_at": None}

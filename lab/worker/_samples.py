@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,9 @@ from pymongo.errors import DuplicateKeyError
 
 from lab.errors import SampleError
 from lab.patience import patiently
+from lab.plain import to_record
 from lab.records import Pin, Records, Sample, Step, now
+from lab.samples import samples_left, take_out
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,37 @@ class Samples:
             self._check_destination(sample, position)
         if not patiently(lambda: self._write(document, position)):
             raise SampleError(f"Sample {sample} was moved by somebody else meanwhile; look where it is now.")
+
+    def annotate(self, sample: str, metadata: Mapping[str, Any]) -> None:
+        """Add to the metadata of a sample. Raises SampleError for a name that cannot be one there."""
+        wanted, plain = self._id(sample), to_record(dict(metadata), f"The metadata of sample {sample}")
+        for name in plain:
+            if not name or "." in name or name.startswith("$"):
+                raise SampleError(f"{name!r} cannot name metadata of sample {sample}; leave out '.' and a leading '$'.")
+        if plain:
+            change = {"$set": {f"metadata.{name}": value for name, value in plain.items()}}
+            patiently(lambda: self._records.samples.update_one({"_id": wanted}, change))
+
+    def held(self) -> list[str]:
+        """The places that the task holds."""
+        mine = {"holder": self._holder}
+        return sorted(place["_id"] for place in patiently(lambda: list(self._records.positions.find(mine, {"_id": 1}))))
+
+    def left(self) -> list[Sample]:
+        """The samples that stand in those places."""
+        return patiently(lambda: samples_left(self._records, self._holder))
+
+    def take_out(self, samples: list[Sample], actor: str) -> None:
+        """Record that a person took samples out of the laboratory."""
+        patiently(lambda: take_out(self._records, samples, self._holder, self._attempt, actor))
+
+    def device_of(self, position: str) -> str | None:
+        """Raises SampleError when there is no such place."""
+        place = self._place(position)
+        if place is None:
+            raise SampleError(f"There is no place {position}; it is written like furnace_1/slot/2 or table/3.")
+        device: str | None = place["device"]
+        return device
 
     def _write(self, document: Sample, position: str | None) -> bool:
         step = Step(**self._pin, position=position, at=now(), task=self._holder, attempt=self._attempt)

@@ -13,6 +13,7 @@ from lab.errors import TaskCancelled
 from lab.patience import patiently
 from lab.records import CLAIMED, Attempt, Claim, Pin, Records, RequestStatus, TaskStatus, ended_attempt, now
 from lab.result_files import ResultFiles
+from lab.samples import samples_left
 from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
 
@@ -24,6 +25,7 @@ class Scope:
     """One attempt at a task. ``root`` is its id: it holds the devices and places for its subtasks, too.
 
     ``refuse_results``: one that is not as the task promises is an error.
+    ``clean_up`` is what its class says.
     """
 
     records: Records
@@ -37,6 +39,7 @@ class Scope:
     tree: Path
     files: ResultFiles
     refuse_results: bool
+    clean_up: str = "release"
 
     @property
     def attempt(self) -> int:
@@ -51,8 +54,12 @@ class Scope:
     def end(self, task: str, outcome: Mapping[str, Any], attempts: list[Attempt] | None = None) -> bool:
         """Write how the task or a subtask ended; whether it was still ours to end."""
         ours = {"_id": task, "claim.token": self.claim["token"], "status": {"$in": CLAIMED}}
-        change = {"$set": {**outcome, "ended_at": now()}, "$push": {"attempts": {"$each": attempts or []}}}
+        change = {"$set": {"ended_at": now(), **outcome}, "$push": {"attempts": {"$each": attempts or []}}}
         return bool(patiently(lambda: self.records.tasks.update_one(ours, change)).matched_count)
+
+    def leaves_samples(self) -> bool:
+        """Whether a person has to take samples out before what the task holds is released."""
+        return self.clean_up == "ask" and bool(patiently(lambda: samples_left(self.records, self.root)))
 
     def release_everything(self) -> None:
         """Give back what this attempt requested and still holds or waits for."""

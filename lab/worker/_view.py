@@ -11,8 +11,9 @@ from lab.errors import ResourceError, TaskCancelled
 from lab.large_result import is_reference
 from lab.patience import patiently
 from lab.plain import to_record
-from lab.prompts import OK
+from lab.prompts import OK, PromptCategory
 from lab.records import PRIORITIES, Document, Task, TaskStatus, new_task, now
+from lab.samples import told
 from lab.tracebacks import relative_traceback, sentence
 from lab.worker._asking import ask
 from lab.worker._request import ResourceRequest, Wanted
@@ -62,8 +63,12 @@ class TaskView:
         grant = request.obtain(timeout)
         try:
             yield request.devices(grant), request.places(grant)
-        finally:
-            request.release()
+        except BaseException:  # whatever it is: who takes samples out must find everything as it is
+            request.close()
+            if not self._scope.leaves_samples():
+                request.release()
+            raise
+        request.release()
 
     def move_sample(self, sample: str, position: str | None) -> None:
         self._scope.cancellation.check()
@@ -97,6 +102,22 @@ class TaskView:
         if ended["status"] == TaskStatus.ERROR:
             raise ResultRefusedError(ended["error"])
         return ended["result"]
+
+    def update_sample_metadata(self, sample: str, metadata: Mapping[str, Any]) -> None:
+        self._samples.annotate(sample, metadata)
+
+    def get_locked_sample_positions(self) -> list[str]:
+        return self._samples.held()
+
+    def get_sample_position_parent_device(self, position: str) -> str | None:
+        return self._samples.device_of(position)
+
+    def request_cleanup(self) -> None:
+        left = self._samples.left()
+        if left:
+            who = f"{self._task['type']} {self._scope.root}"
+            asked = f"{who} asks you to take out {told(left)}; answer when that is done."
+            self._samples.take_out(left, str(ask(self._scope, asked, OK, PromptCategory.CLEAN_UP)["actor"]))
 
     def update_result(self, name: str, value: Any) -> None:
         stored = {**self._stored, **self._uploads.record({name: value}, "The result")}

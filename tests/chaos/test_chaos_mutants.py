@@ -73,7 +73,7 @@ MUTANTS = [
         (
             Edit(
                 "lab/managers/_barrier_blockers.py",
-                "AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)",
+                "AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED, TaskStatus.FINISHING)",
                 "AT_WORK: Final = (TaskStatus.RUNNING,)",
             ),
             Edit("lab/managers/_barrier_blockers.py", "return holding | {", "return frozenset() | {"),

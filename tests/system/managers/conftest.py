@@ -242,6 +242,12 @@ class Lab:
             reason="test",
         )
 
+    def describe(self, **policies: str) -> None:
+        """Have the class of the tasks say what becomes of them, such as ``on_crash="retry"``."""
+        described = definitions(NEW, HEATING, "new")
+        described.tasks["Heating"].update(policies)
+        self.ground.catalog.put(described)
+
     def add_worker(self, snapshot: str = NEW, capacity: int = 10) -> subprocess.Popen[bytes]:
         """A worker's document, standing for a real process that can be killed."""
         process = subprocess.Popen(["sleep", "600"])

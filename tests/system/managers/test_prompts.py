@@ -13,6 +13,7 @@ from lab.prompts import Prompt, PromptCategory, Prompts, PromptStatus, new_promp
 from lab.records import TaskStatus
 from lab.refusals import AnswerError, ConflictError, NotFoundError
 from lab.server import views
+from lab.simulation import Simulation
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -111,10 +112,12 @@ def test_a_task_is_listed_with_what_it_asks(lab: Lab, prompts: Prompts) -> None:
     [listed] = views.tasks(lab.records, {})
     assert (listed["status"], [each["_id"] for each in listed["prompts"]]) == (TaskStatus.RUNNING, [asked])
     assert views.task(lab.records, task)["prompts"][0]["text"] == "Is it whole?"
-    assert views.status(lab.new_backend, "test", auto_refresh=False)["prompts"] == 1
+    assert views.status(lab.new_backend, "test", Simulation(), auto_refresh=False)["prompts"] == 1
 
 
-@pytest.mark.parametrize("status", [TaskStatus.LOST, TaskStatus.ERROR, TaskStatus.CANCELLED, TaskStatus.READY])
+@pytest.mark.parametrize(
+    "status", [TaskStatus.LOST, TaskStatus.ABANDONED, TaskStatus.ERROR, TaskStatus.CANCELLED, TaskStatus.READY]
+)
 def test_the_prompt_of_a_task_that_waits_no_more_is_withdrawn(lab: Lab, prompts: Prompts, status: TaskStatus) -> None:
     task = lab.running_task()
     asked = ask(prompts, task=task, attempt=1)

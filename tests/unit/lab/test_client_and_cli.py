@@ -464,3 +464,10 @@ def test_skipping_says_whether_it_is_done(running: Path, fake: FakeLab, status: 
 def test_resuming_says_how_many_tasks_run_again(running: Path, fake: FakeLab) -> None:
     fake.answers["POST /api/experiments/e1/resume"] = (200, {"id": "e1", "retried": ["t1", "t2"]})
     assert lab(running, "resume", "e1").output == "2 failed tasks run again.\n"
+
+
+@pytest.mark.parametrize(("typed", "sent"), [("storage/3", "storage/3"), ("out", None)])
+def test_a_sample_that_was_moved_by_hand_is_recorded(running: Path, fake: FakeLab, typed: str, sent: Any) -> None:
+    fake.answers["POST /api/samples/quartz-7/move"] = (200, {"name": "quartz-7", "position": sent})
+    assert lab(running, "move-sample", "quartz-7", typed).output.startswith("Sample quartz-7 is ")
+    assert fake.seen[0][1]["position"] == sent

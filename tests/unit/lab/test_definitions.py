@@ -236,6 +236,21 @@ def test_the_schema_names_required_and_optional_parameters(write: Write) -> None
     assert schema["additionalProperties"] is False
 
 
+@pytest.mark.parametrize(("written", "told"), [("", "release"), ('clean_up = "ask"', "ask")])
+def test_a_task_tells_what_becomes_of_it(write: Write, written: str, told: str) -> None:
+    task = TASK.replace("class Heating(BaseTask):", f"class Heating(BaseTask):\n    {written}")
+    described = describe(write("add_task(Heating)", task=task))["tasks"]["Heating"]
+    assert (described["clean_up"], described["on_crash"]) == (told, "ask")
+
+
+@pytest.mark.parametrize("written", ['clean_up = "keep"', "on_crash = True"])
+def test_what_cannot_become_of_a_task_is_refused(write: Write, written: str) -> None:
+    task = TASK.replace("class Heating(BaseTask):", f"class Heating(BaseTask):\n    {written}")
+    error = refusal(write("add_task(Heating)", task=task), describe)
+    assert f"task Heating has {written.replace(chr(34), chr(39))}: make it " in str(error)
+    assert error.path == "written_lab/__init__.py"
+
+
 def test_a_device_without_a_share_is_its_own_group(write: Write) -> None:
     assert describe(write('add_device(Furnace, name="f1")'))["devices"]["f1"]["group"] == "f1"
 

@@ -322,10 +322,19 @@ def test_a_task_says_for_what_it_waits_that_a_person_has_to_do() -> None:
 
 
 def test_a_prompt_is_shown_with_who_asks_and_what_may_be_answered() -> None:
-    asked = {"id": "3f9a81cc02d7", "status": "PENDING", "asked_at": STARTED, "device": "arm", "task": None}
-    prompt = {**asked, "options": ["yes", "no"], "answer": None, "actor": None, "note": "", "text": "Is it whole?"}
+    asked = {"id": "3f9a81cc02d7", "status": "PENDING", "asked_at": STARTED, "category": "maintenance"}
+    prompt = {
+        **asked,
+        "device": "arm",
+        "task": None,
+        "options": ["yes", "no"],
+        "answer": None,
+        "actor": None,
+        "note": "",
+        "text": "Is it whole?",
+    }
     told = " ".join(shown(display.show_prompts, [prompt], 160))
-    for expected in ("3f9a81cc02d7", "arm", "yes, no", "Is it whole?"):
+    for expected in ("3f9a81cc02d7", "maintenance", "arm", "yes, no", "Is it whole?"):
         assert expected in told
 
 

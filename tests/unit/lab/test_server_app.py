@@ -48,6 +48,7 @@ class Api:
             commands=self.commands,
             unstarted=self.commands,
             prompts=self.commands,
+            hand_moves=self.commands,
             devices=self.devices,
             processes=Memory([{"name": "worker"}]).processes,
             submit=self.commands.submit,
@@ -98,6 +99,7 @@ CHANGING = [
     "tasks/1/edit",
     "experiments/1/move",
     "prompts/1/answer",
+    "samples/1/move",
     "devices/arm/pause",
     "devices/arm/release",
     "devices/arm/emergency_stop",
@@ -233,3 +235,11 @@ def test_facts_become_json() -> None:
         "values": [1, 2.5, "nan", None, True],
         "deep": [{"id": "x"}],
     }
+
+
+@pytest.mark.parametrize("body", [{}, {"position": 3}, {"place": "table/1"}])
+def test_a_sample_is_not_taken_out_by_a_body_that_does_not_say_so(body: Any) -> None:
+    api = Api()
+    status, answer = api.post("/api/samples/quartz/move", body)
+    assert (status, api.commands.calls) == (400, [])
+    assert "position" in answer["error"]
