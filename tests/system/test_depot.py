@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,14 @@ def test_the_command_fetches_into_a_new_store_and_prints_the_id(store: Store, ot
     fetched = run("fetch", snapshot[:12], "--hold", "here", "--database", url, "--store", str(other.root))
     assert fetched.stdout == f"{snapshot}\n"
     assert other.holds(snapshot) == ("here",)
+
+
+def test_facts_of_both_commands_are_json_too(store: Store, other: Store, url: str) -> None:
+    snapshot, options = freeze(store), ("--json", "--database", url)
+    pushed = json.loads(run("push", snapshot, *options, "--store", str(store.root)).stdout)
+    assert (pushed["id"], pushed["files"], pushed["new"]) == (snapshot, 4, 3)
+    fetched = json.loads(run("fetch", snapshot, *options, "--store", str(other.root)).stdout)
+    assert (fetched["id"], fetched["new"]) == (snapshot, True)
 
 
 def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(

@@ -43,7 +43,7 @@ def test_a_version_without_room_waits_until_another_is_drained_and_nothing_is_en
 @pytest.mark.parametrize(
     ("options", "text", "limit"),
     [
-        (("--import-timeout", "2"), "import threading\nthreading.Event().wait()\n", "2 s of time"),
+        (("--import-timeout", "4"), "import threading\nthreading.Event().wait()\n", "4 s of time"),
         (("--import-memory", "900"), "y = bytearray(2 << 30)\n", "900 MB of memory"),
     ],
     ids=["time", "memory"],
