@@ -124,6 +124,10 @@ class LabClient:
         """Answer a prompt, by its id or the beginning of it; the only option there is may be left out."""
         return self._act(f"prompts/{quote(prompt, safe='')}/answer", answer=answer, note=note)
 
+    def signals(self, device: str, name: str | None = None, within: str | None = None) -> list[Document]:
+        """The last value of a device's signals, or of the one called ``name``; with ``within`` ("2h"), all since."""
+        return list(self.get(f"devices/{quote(device, safe='')}/signals", {"name": name, "within": within}))
+
     def pause(self, device: str) -> Document:
         return self._act(f"devices/{quote(device, safe='')}/pause")
 

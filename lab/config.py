@@ -157,6 +157,12 @@ class Snapshots(Section):
     keep_days: int | None = Field(default=None, ge=1)
 
 
+class Signals(Section):
+    """``[signals]``: for how long what devices measured is kept."""
+
+    keep_days: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+
+
 class LabConfig(Section):
     """All settings of one laboratory; see `load`."""
 
@@ -169,6 +175,7 @@ class LabConfig(Section):
     refresh: Refresh = Field(default_factory=Refresh)
     code: Code = Field(default_factory=Code)
     snapshots: Snapshots = Field(default_factory=Snapshots)
+    signals: Signals = Field(default_factory=Signals)
     policy: Policy = Field(default_factory=Policy)
     alarms: Alarms = Field(default_factory=Alarms)
 

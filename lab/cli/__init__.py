@@ -13,6 +13,7 @@ from lab.cli._results import result
 from lab.cli._resumption import resume, skip
 from lab.cli._running import init, launch, stop
 from lab.cli._samples import blame, move_sample, samples
+from lab.cli._signals import signals
 from lab.cli._unstarted import edit, move
 from lab.cli._work import cancel, experiments, retry, status, submit, tasks
 
@@ -45,6 +46,7 @@ for _command in (
     prompts,
     answer,
     devices,
+    signals,
     versions,
     plan,
     refresh,

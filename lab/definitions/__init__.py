@@ -10,6 +10,7 @@ from ._device import BaseDevice
 from ._examine import examine
 from ._home import Home, MemoryHome
 from ._location import Location
+from ._logger import LogBook, LogEntry, NoLogBook, TaskLogger
 from ._parameters import ParameterError, check_parameters, make_task, parameter_model
 from ._position import SamplePosition, position_names
 from ._priority import TaskPriority
@@ -24,6 +25,7 @@ from ._registry import (
 )
 from ._resources import ResourceKey, Resources, SampleView
 from ._results import result_complaint, result_model
+from ._signals import LoggedSignal, Reading, log_signal, logged_signals
 from ._simulation import mock
 from ._switch import in_simulation, set_simulation
 from ._task import POLICIES, BaseTask, LabView, TaskResult
@@ -39,13 +41,19 @@ __all__ = [
     "LabView",
     "ListInDatabase",
     "Location",
+    "LogBook",
+    "LogEntry",
+    "LoggedSignal",
     "MemoryHome",
+    "NoLogBook",
     "ParameterError",
+    "Reading",
     "Registry",
     "ResourceKey",
     "Resources",
     "SamplePosition",
     "SampleView",
+    "TaskLogger",
     "TaskPriority",
     "TaskRecord",
     "TaskResult",
@@ -59,6 +67,8 @@ __all__ = [
     "examine",
     "in_simulation",
     "load",
+    "log_signal",
+    "logged_signals",
     "make_task",
     "mock",
     "parameter_model",

@@ -15,6 +15,7 @@ from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
 from ._registry import DeviceRecord, TaskRecord, registry
 from ._results import result_schema
+from ._signals import logged_signals
 from ._task import POLICIES
 
 # What drivers usually call the thing only one of them can hold open.
@@ -137,6 +138,9 @@ def _check_device(record: DeviceRecord, device: BaseDevice, positions: list[Samp
         raise _blame(
             record.where, f"device {record.name!r} has two sample positions called {min(repeated)!r}: rename one"
         )
+    signals = [each.name for each in logged_signals(record.cls)]
+    if repeated := {name for name in signals if signals.count(name) > 1}:
+        raise _blame(record.where, f"device {record.name!r} logs two signals called {min(repeated)!r}: rename one")
 
 
 def _check_addresses(records: list[DeviceRecord]) -> None:

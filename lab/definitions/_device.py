@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Self, TypeVar, cast
 
 from ._home import Home, MemoryHome
 from ._position import SamplePosition
 from ._recording import Construction, is_recording
+from ._signals import Reading
 from ._values import DictInDatabase, ListInDatabase
 
 _Value = TypeVar("_Value")
@@ -128,6 +130,13 @@ class BaseDevice(ABC):
     def dict_in_database(self, name: str, default_value: Mapping[str, _Value] | None = None) -> DictInDatabase[_Value]:
         """As `list_in_database`, a dictionary with text as keys."""
         return DictInDatabase(self._home, name, default_value)
+
+    def retrieve_signal(self, name: str, within: timedelta | None = None) -> list[Reading]:
+        """What was recorded of a signal of this device within the time span before now, the oldest first.
+
+        None gives the last value alone; the list is empty when there is none, as in a test without a lab.
+        """
+        return self._home.readings(name, within)
 
     def pause(self) -> None:
         """Have this device granted to nobody after the task that holds it, until `unpause` or a person's release."""

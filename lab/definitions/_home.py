@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
+from ._signals import Reading
 from ._switch import in_simulation
 
 _Answer = TypeVar("_Answer")
@@ -27,6 +29,9 @@ class Home(Protocol):
 
     def change(self, name: str, default: Any, change: Callable[[Any], _Answer]) -> _Answer:
         """Have ``change`` alter the kept list or dictionary; nothing is kept when it raises."""
+
+    def readings(self, name: str, within: timedelta | None) -> list[Reading]:
+        """What was recorded of a signal within the time span before now; None: the last value alone."""
 
     def pause(self) -> None:
         """Grant the device to nobody from now on."""
@@ -59,6 +64,10 @@ class MemoryHome:
             answer = change(value)
             self.write(name, value)
         return answer
+
+    def readings(self, name: str, within: timedelta | None) -> list[Reading]:
+        del name, within
+        return []
 
     def pause(self) -> None:
         self.paused = True

@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, ClassVar, Final, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
+from ._logger import TaskLogger
 from ._resources import ResourceKey, Resources, SampleView
+from ._signals import Reading
 
 POLICIES: Final = {"clean_up": ("release", "ask"), "on_crash": ("ask", "retry", "abort")}
 """The class attributes of a task that say what becomes of it, with the values they may have; the default first."""
@@ -68,6 +71,11 @@ class BaseTask(ABC):
     def priority(self, priority: int) -> None:
         self.lab_view.priority = priority
 
+    @property
+    def logger(self) -> TaskLogger:
+        """Writes to the log of the worker, naming the task and its code version, and keeps data with the task."""
+        return self.lab_view.logger
+
 
 class LabView(Protocol):
     """The laboratory as one task may use it.
@@ -78,6 +86,19 @@ class LabView(Protocol):
     @property
     def task_id(self) -> str:
         """The id of the task this view belongs to."""
+
+    @property
+    def logger(self) -> TaskLogger:
+        """The logger of the task."""
+
+    def log_device_signal(self, device: str, name: str, value: Any) -> None:
+        """Record a value of a device's signal, as if its driver had read it now; raises `DeviceError` for no device."""
+
+    def get_latest_device_signal(self, device: str, name: str) -> Reading | None:
+        """The last value that was recorded of a device's signal; None if there is none."""
+
+    def device_signals(self, device: str, name: str, within: timedelta) -> list[Reading]:
+        """What was recorded of a device's signal within the time span before now, the oldest first."""
 
     def request_resources(
         self,

@@ -8,6 +8,7 @@ from lab.display._laboratory import show_devices, show_processes, show_status
 from lab.display._plan import show_plan
 from lab.display._prompts import show_prompts
 from lab.display._report import show_report
+from lab.display._signals import show_signals
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "show_report",
     "show_samples",
     "show_sent",
+    "show_signals",
     "show_status",
     "show_task",
     "show_tasks",

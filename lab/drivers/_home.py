@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypeVar
 
+from lab.definitions import Reading
 from lab.device_values import DeviceValues
 from lab.patience import patiently
 from lab.records import Records
+from lab.signals import Signals
 
 _Answer = TypeVar("_Answer")
 
@@ -39,6 +42,10 @@ class DeviceHome:
             answer = change(value)
             self.write(name, value)
         return answer
+
+    def readings(self, name: str, within: timedelta | None) -> list[Reading]:
+        signals = Signals(self._open())
+        return signals.latest(self._device, name) if within is None else signals.since(self._device, name, within)
 
     def pause(self) -> None:
         self._set_paused({"paused": False}, paused=True)

@@ -1,19 +1,23 @@
-"""What devices were told to do and what they say, written to the database in batches beside the calls themselves."""
+"""What devices were told to do, say and measure, written to the database in batches beside the calls themselves."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from bson.errors import BSONError
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from lab.records import Document, Records
+from lab.signals import Signal, Signals
 
 log = logging.getLogger(__name__)
+
+_Entry = TypeVar("_Entry")
 
 _GATHER: Final = 0.1
 _RETRY: Final = 1.0
@@ -35,6 +39,7 @@ class Journal:
         self._records: Records | None = None
         self._common: Document | None = None
         self._calls: list[Document] = []
+        self._signals: list[Signal] = []
         self._messages: dict[str, str] = {}
         self._arrived = threading.Event()
         self._closing = threading.Event()
@@ -46,6 +51,12 @@ class Journal:
         with self._lock:
             self._calls.append(entry)
             del self._calls[:-_MOST_KEPT]
+        self._arrived.set()
+
+    def signal(self, signal: Signal) -> None:
+        with self._lock:
+            self._signals.append(signal)
+            del self._signals[:-_MOST_KEPT]
         self._arrived.set()
 
     def message(self, device: str, text: str) -> None:
@@ -70,36 +81,42 @@ class Journal:
     def _flush(self) -> bool:
         with self._lock:
             calls, self._calls = self._calls, []
+            signals, self._signals = self._signals, []
             messages, self._messages = self._messages, {}
         try:
-            self._write(calls, messages)
-        except (BulkWriteError, BSONError, ValueError):
-            # Written by an earlier try whose answer was lost, or not writable at all: no use in trying again.
-            log.exception("Some device calls are not in the journal, or are there already.")
+            self._write(calls, signals, messages)
         except PyMongoError as error:
             log.warning("The journal of device calls waits for the database: %s", error)
             with self._lock:
                 self._calls[:0] = calls
+                self._signals[:0] = signals
                 self._messages = messages | self._messages
             return False
         return True
 
-    def _write(self, calls: list[Document], messages: dict[str, str]) -> None:
-        if not calls and not messages:
+    def _write(self, calls: list[Document], signals: list[Signal], messages: dict[str, str]) -> None:
+        """Last the calls, which alone cannot be written twice."""
+        if not (calls or signals or messages):
             return
         if self._records is None:
             self._records = self._open()
-        if calls:
-            self._note_common(calls)
-            self._records.calls.insert_many(calls, ordered=False)
-        if messages:
-            self._records.devices.bulk_write(
-                [UpdateOne({"_id": device}, {"$set": {"message": text}}) for device, text in messages.items()]
-            )
+        records = self._records
+        told = [UpdateOne({"_id": device}, {"$set": {"message": text}}) for device, text in messages.items()]
+        self._attempt(told, records.devices.bulk_write)
+        self._attempt(signals, lambda some: Signals(records).write(some))
+        self._attempt(calls, partial(self._write_calls, records))
 
-    def _note_common(self, calls: list[Document]) -> None:
-        assert self._records is not None
+    def _attempt(self, entries: list[_Entry], write: Callable[[list[_Entry]], object]) -> None:
+        try:
+            if entries:
+                write(entries)
+        except (BulkWriteError, BSONError, ValueError):
+            # Written by an earlier try whose answer was lost, or not writable at all: no use in trying again.
+            log.exception("Some entries are not in the journal, or are there already.")
+
+    def _write_calls(self, records: Records, calls: list[Document]) -> None:
         if self._common is None:
-            self._common = self._read_common(self._records)
+            self._common = self._read_common(records)
         for call in calls:
             call.update(self._common)  # in place: one that is written twice has to keep its id
+        records.calls.insert_many(calls, ordered=False)

@@ -11,6 +11,8 @@ from lab.definitions import Home
 from lab.drivers._faults import CallFailed
 from lab.drivers._journal import Journal
 from lab.drivers._maintenance import Maintenance
+from lab.drivers._periodic import Periodic
+from lab.drivers._signals import signal_jobs
 from lab.drivers._slot import Call, Slot
 from lab.errors import DeviceError
 from lab.records import Document
@@ -36,6 +38,7 @@ class DriverServer:
         self._facts = facts
         self._maintenance = maintenance
         self._homes = homes
+        self._periodic = Periodic()
         self._slots = {
             name: Slot(name, tree, self._record, journal.message, maintenance, home) for name, home in homes.items()
         }
@@ -44,7 +47,7 @@ class DriverServer:
         """What the wire offers; see ``Slot`` for the meaning and the errors of each."""
         return {
             "connect": self._connect,
-            "disconnect": lambda device: self._slot(device).disconnect(),
+            "disconnect": self._disconnect,
             "grant": self._grant,
             "revoke": lambda device, fence: self._slot(device).revoke(fence),
             "call": lambda device, **call: self._slot(device).call(Call(**call)),
@@ -61,6 +64,7 @@ class DriverServer:
 
     def close(self) -> None:
         """Disconnect everything and write the rest of the journal."""
+        self._periodic.close()
         for slot in self._slots.values():
             try:
                 slot.disconnect()
@@ -70,8 +74,15 @@ class DriverServer:
         self._journal.close()
 
     def _connect(self, device: str, stops: int | None = None) -> Document:
-        self._slot(device).connect(stops)
+        slot = self._slot(device)
+        if not slot.connected:
+            slot.connect(stops)
+            self._periodic.begin(device, signal_jobs(slot, self._journal.signal))
         return {"simulated": self._homes[device].simulated}
+
+    def _disconnect(self, device: str) -> None:
+        self._periodic.end(device)
+        self._slot(device).disconnect()
 
     def _grant(self, device: str, fence: int, task: str) -> None:
         self._slot(device).grant(fence)

@@ -16,6 +16,7 @@ from lab.definitions import BaseDevice, Home, build_device
 from lab.drivers._faults import CallFailed
 from lab.drivers._maintenance import Maintenance
 from lab.drivers._state import exported_state, imported_state, verified_state
+from lab.drivers._turn import Turn
 from lab.errors import DeviceError, FenceError
 from lab.plain import to_plain
 from lab.prompts import OK
@@ -31,6 +32,7 @@ _NOT_CALLABLE: Final = frozenset(
         "export_state",
         "import_state",
         "list_in_database",
+        "retrieve_signal",
         "request_maintenance",
         "set_message",
         "verify_state",
@@ -78,7 +80,7 @@ class Slot:
         self._open = False
         self._stopped = False
         self._stops = 0
-        self._turn = threading.Lock()
+        self._turn = Turn()
         self._state = threading.Lock()
         self._granted: int | None = None
         self._floor = 0
@@ -89,6 +91,32 @@ class Slot:
     def connected(self) -> bool:
         """Whether the device is there to be called; not yet while it is connecting."""
         return self._open
+
+    @property
+    def driver_class(self) -> type[BaseDevice] | None:
+        """The class of the device that is there to be called."""
+        device = self._device
+        return type(device) if device is not None and self._open else None
+
+    def look(
+        self, use: Callable[[BaseDevice], None], when_free: Callable[[], None], *, during_calls: bool = False
+    ) -> bool:
+        """Have ``use`` look at the device, if it is connected, between two calls; ``during_calls`` at once.
+
+        False when somebody else has or wants its turn: ``when_free`` is called when that is over.
+        """
+        if during_calls:
+            self._show(use)
+            return True
+        with self._turn.spare(when_free) as ours:
+            if ours:
+                self._show(use)
+            return ours
+
+    def _show(self, use: Callable[[BaseDevice], None]) -> None:
+        device = self._device
+        if device is not None and self._open:
+            use(device)
 
     def connect(self, stops: int | None = None) -> None:
         """Build the device and open its connection; nothing happens when it is open.

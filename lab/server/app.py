@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from hotswap.errors import GenerationMovedError, HotswapError
 from hotswap.generations import UnknownGenerationError
+from lab.durations import DurationError
 from lab.managers.alarms import AlarmManager
 from lab.records import Document, Records
 from lab.refusals import ConflictError, NotFoundError
@@ -26,6 +27,7 @@ from lab.result_files import ResultFiles, pieces
 from lab.server import views
 from lab.server.backend import Backend
 from lab.server.guard import LOOPBACK_NAMES, Guard
+from lab.server.signals import signals
 from lab.simulation import Simulation
 
 _MAX_BODY: Final = 16 * 1024 * 1024
@@ -34,6 +36,7 @@ _CODES: Final[dict[type[HotswapError], int]] = {
     UnknownGenerationError: 404,
     ConflictError: 409,
     GenerationMovedError: 409,
+    DurationError: 400,
 }
 
 Query = Callable[[Request], Any]
@@ -64,6 +67,7 @@ def create_app(
         "tasks": lambda request: views.tasks(records, request.query_params),
         "tasks/{id}": lambda request: views.task(records, request.path_params["id"]),
         "devices": lambda _: views.devices(records),
+        "devices/{id}/signals": lambda request: signals(records, _id(request), request.query_params),
         "positions": lambda _: views.positions(records),
         "samples": lambda request: backend.provenance.samples(request.query_params.get("version")),
         "samples/{id}/blame": lambda request: backend.provenance.blame(_id(request), since=_asked(request, "since")),

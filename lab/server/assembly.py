@@ -37,6 +37,7 @@ from lab.managers.refresh import (
     RefreshManager,
     RetirementManager,
 )
+from lab.managers.signals import SignalManager
 from lab.managers.worker_processes import ENTRY, WorkerProcesses, ask_to_retire
 from lab.records import Document
 from lab.server.app import create_app
@@ -72,7 +73,8 @@ class Assembly:
         refreshes = self._refreshes(store, barrier)
         environment = EnvironmentManager(self._ground.records, self._ground.bus, drift_in(store))
         alarms = self._alarms()
-        others = [barrier, retirement, environment, self._failures(refreshes), alarms]
+        signals = SignalManager(self._ground.records, settings.config.signals.keep_days)
+        others = [barrier, retirement, environment, self._failures(refreshes), alarms, signals]
         self.backend = Backend(
             self._ground,
             surroundings,

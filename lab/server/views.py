@@ -21,6 +21,7 @@ from lab.records import NEEDING, DeviceState, Document, Records, RequestStatus, 
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
 from lab.simulation import Simulation
+from lab.task_logs import TaskLogs
 
 _LIMIT: Final = 1000
 _GOING: Final = {SnapshotState.DRAINING, SnapshotState.CLOSING, SnapshotState.STRANDED}
@@ -191,6 +192,7 @@ def task(records: Records, task_id: str) -> Document:
         **_with_waits(records, [found])[0],
         "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys((*_BRIEF, *_TIMES), 1))),
         "requests": list(records.requests.find({"task": task_id})),
+        "logs": TaskLogs(records).of(task_id),
     }
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
-from lab.definitions import BaseTask, Resources, make_task, registry
+from lab.definitions import BaseTask, Reading, Resources, TaskLogger, make_task, registry
 from lab.errors import ResourceError, TaskCancelled
 from lab.large_result import is_reference
 from lab.patience import patiently
@@ -14,12 +16,15 @@ from lab.plain import to_record
 from lab.prompts import OK, PromptCategory
 from lab.records import PRIORITIES, Document, Task, TaskStatus, new_task, now
 from lab.samples import told
+from lab.signals import Signals
+from lab.task_logs import TaskLogBook
 from lab.tracebacks import relative_traceback, sentence
 from lab.worker._asking import ask
 from lab.worker._request import ResourceRequest, Wanted
 from lab.worker._result import ResultRefusedError, returned
 from lab.worker._samples import Samples, SeenSample
 from lab.worker._scope import Scope
+from lab.worker._signals import log_device_signal
 from lab.worker._uploads import Uploads
 
 
@@ -36,6 +41,12 @@ class TaskView:
     @property
     def task_id(self) -> str:
         return self._task["_id"]
+
+    @cached_property
+    def logger(self) -> TaskLogger:
+        scope = self._scope
+        book = TaskLogBook(scope.records, self.task_id, self._task["attempt"], scope.pin)
+        return TaskLogger(self.task_id, scope.pin["snapshot"], book)
 
     def perform(self, cls: type[BaseTask]) -> Document:
         """Build the task, validate it and run it; returns how it ended, as fields of its record."""
@@ -69,6 +80,15 @@ class TaskView:
                 request.release()
             raise
         request.release()
+
+    def log_device_signal(self, device: str, name: str, value: Any) -> None:
+        log_device_signal(self._scope.records, device, name, value)
+
+    def get_latest_device_signal(self, device: str, name: str) -> Reading | None:
+        return next(iter(Signals(self._scope.records).latest(device, name)), None)
+
+    def device_signals(self, device: str, name: str, within: timedelta) -> list[Reading]:
+        return Signals(self._scope.records).since(device, name, within)
 
     def move_sample(self, sample: str, position: str | None) -> None:
         self._scope.cancellation.check()

@@ -21,6 +21,7 @@ REGISTRATION: Final = frozenset(
         "add_task",
         "add_standalone_sample_position",
         "SamplePosition",
+        "log_signal",
         "mock",
         "value_in_database",
     )

@@ -4,6 +4,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from unittest.mock import Mock
 
+from lab import TaskLogger
+
 
 @dataclass
 class FakeSample:
@@ -23,6 +25,8 @@ class FakeLabView:
         self.while_sleeping = Mock()
         self.samples = {}
         self.log = []
+        self.logger = TaskLogger("task", "test")
+        self.signals = {}
 
     @contextmanager
     def request_resources(self, resources, priority=None, timeout=None):  # noqa: ARG002 - as in LabView
@@ -34,6 +38,10 @@ class FakeLabView:
             yield {key: self.devices.get(key) for key in resources}, places
         finally:
             self.log.append(("free", *names))
+
+    def log_device_signal(self, device, name, value):
+        """Keep the values of each signal."""
+        self.signals.setdefault((device, name), []).append(value)
 
     def get_sample(self, sample):
         """Return where a sample stands."""

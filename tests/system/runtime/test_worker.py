@@ -15,6 +15,7 @@ import pytest
 from hotswap.process import Identity
 from hotswap.routing import make_broker, queue_name, send
 from lab.records import Pin, Records, Sample, TaskStatus, new_id, new_task
+from lab.task_logs import TaskLogs
 
 pytestmark = pytest.mark.system
 OLD = "a" * 64
@@ -88,11 +89,32 @@ class Spawning(BaseTask):
         return seen
 
 
+class Measuring(BaseTask):
+    def run(self):
+        from datetime import timedelta
+
+        self.logger.info("measuring")
+        self.logger.log_amount({"zinc_mg": 5})
+        self.logger.log("ERROR", {"spilled": {1, 2}})
+        before = self.lab_view.get_latest_device_signal("scale", "mass")
+        self.lab_view.log_device_signal("scale", "mass", 3)
+        self.lab_view.log_device_signal("scale", "mass", 4)
+        latest = self.lab_view.get_latest_device_signal("scale", "mass")
+        readings = self.lab_view.device_signals("scale", "mass", timedelta(hours=1))
+        logged = [entry.data for entry in self.logger.filter_log("WARNING", timedelta(hours=1))]
+        return {"before": before, "latest": latest.value, "values": [each.value for each in readings], "logged": logged}
+
+
+class Mismeasuring(BaseTask):
+    def run(self):
+        self.lab_view.log_device_signal("skale", "mass", 3)
+
+
 def version():
     return Furnace.version
 
 
-for task in (Adding, Failing, Refusing, Strange, Waiting, Using, Outer, Spawning):
+for task in (Adding, Failing, Refusing, Strange, Waiting, Using, Outer, Spawning, Measuring, Mismeasuring):
     add_task(task)
 """
 
@@ -389,3 +411,20 @@ def test_told_to_stop_it_lets_its_tasks_end_and_goes(
     assert lab.records.workers.find_one(mine) is None
     assert lab.task(task_id)["status"] == "CANCELLED"
     assert worker.process.returncode == 0
+
+
+def test_a_task_records_and_reads_signals_and_keeps_what_it_logs(lab: Lab) -> None:
+    lab.records.database["devices"].insert_one({"_id": "scale"})
+    task = lab.end_of(lab.start("Measuring"))
+    assert task["result"] == {"before": None, "latest": 4, "values": [3, 4], "logged": [{"spilled": [1, 2]}]}
+    kept = TaskLogs(lab.records).of(task["_id"])
+    assert [(each["kind"], each["level"], each["data"]) for each in kept] == [
+        ("amount", 20, {"zinc_mg": 5}),
+        ("note", 40, {"spilled": [1, 2]}),
+    ]
+    assert [(each["attempt"], each["snapshot"], each["commit"]) for each in kept] == [(1, OLD, "c0ffee")] * 2
+
+
+def test_a_signal_of_no_device_is_refused(lab: Lab) -> None:
+    task = lab.end_of(lab.start("Mismeasuring"))
+    assert task["error"].startswith("DeviceError: There is no device 'skale', so its signal 'mass' is not recorded")

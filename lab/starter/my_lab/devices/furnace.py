@@ -3,7 +3,7 @@
 from threading import Lock
 from time import monotonic
 
-from lab import SamplePosition
+from lab import SamplePosition, log_signal
 
 from ..ramps import Ramp, Segment
 from ..thermal import AMBIENT_C, TICK_SECONDS, Chamber
@@ -65,6 +65,7 @@ class Furnace(SimulatedDevice):
             self._catch_up()
             return self._ramp is not None
 
+    @log_signal("temperature_c", interval_seconds=10.0)
     def temperature(self) -> float:
         """Return the temperature of the chamber in degrees Celsius."""
         with self._state:
