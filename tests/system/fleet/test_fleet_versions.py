@@ -42,9 +42,16 @@ def _footprint(fleet: Fleet, folder: Path) -> Footprint:
         zygote_descriptors=psutil.Process(zygote.pid).num_fds(),
         threads=threading.active_count(),
         processes=len(processes_below(folder)),
-        zombies=sum(1 for child in children if child.status() == psutil.STATUS_ZOMBIE),
+        zombies=sum(map(_is_zombie, children)),
         records=len(list((folder / "run").glob("*.run.json"))),
     )
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it has been waited for meanwhile
+        return False
 
 
 def _change(fleet: Fleet, number: int, snapshot: str, version: int) -> None:
