@@ -207,6 +207,13 @@ class HandOver(TypedDict):
     together: list[str]
 
 
+class Retry(TypedDict):
+    """A device in error is tried again ``at`` a time, after so many failures in a row."""
+
+    failures: int
+    at: datetime
+
+
 class Device(TypedDict):
     """``group`` names the share group: its devices share one driver process. ``fence`` counts grants and only grows.
 
@@ -214,6 +221,7 @@ class Device(TypedDict):
     ``failed_digest`` the driver that did not connect while ``failed_generation`` was current, which is not tried
     again before somebody releases the device or a new generation is live. ``stops`` counts emergency stops.
     ``paused_by_driver``: the driver began the pause, and may end it. ``simulated``: it was connected to pretend.
+    ``retry`` says when a device in error is connected again; ``ailing`` is what its driver finds wrong with it.
     ``typical_hold`` is how many seconds a task holds the device as a rule, None until one has given it back.
     """
 
@@ -239,6 +247,8 @@ class Device(TypedDict):
     stops: NotRequired[int]
     paused_by_driver: NotRequired[bool]
     simulated: NotRequired[bool]
+    retry: NotRequired[Retry | None]
+    ailing: NotRequired[str | None]
     granted_at: NotRequired[datetime]
     typical_hold: NotRequired[float | None]
 

@@ -6,7 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Self, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from ._home import Home, MemoryHome
 from ._position import SamplePosition
@@ -62,6 +62,15 @@ class BaseDevice(ABC):
     @abstractmethod
     def is_running(self) -> bool:
         """Tell whether the device is doing something that must not be interrupted."""
+
+    check_health_seconds: ClassVar[float] = 60.0
+
+    def check_health(self) -> None:  # noqa: B027 - a driver that cannot tell has nothing to do here
+        """Raise when the device does not answer or must not be used; asked from time to time while nobody holds it.
+
+        It is disconnected then, in error, and connected again by itself until that succeeds. Asked every
+        ``check_health_seconds``, between two calls; it must not move anything.
+        """
 
     def emergency_stop(self) -> None:
         """Bring the device to a safe state at once; called at any moment, from any thread.

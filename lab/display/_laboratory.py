@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from lab.display._alarms import show_failing
 from lab.display._attention import show_attention
-from lab.display._tables import Column, Document, brief, first_line, show, version
+from lab.display._tables import Column, Document, brief, first_line, show, time, version
 
 
 def show_status(console: Console, status: Document) -> None:
@@ -66,7 +66,16 @@ def show_devices(console: Console, devices: list[Document]) -> None:
         ("held by", lambda device: device["holder"] or ""),
         ("connects", lambda device: device["connects"]),
     ]
-    show(console, "devices", devices, columns, lambda device: first_line(device["error"] or device["message"]))
+    show(console, "devices", devices, columns, _remarked)
+
+
+def _remarked(device: Document) -> str:
+    """What is wrong with a device and when it is tried again, else what it says."""
+    said = first_line(device["error"] or device["message"])
+    retry = device.get("retry")
+    if device["state"] != "error" or not retry or device["paused"]:
+        return said
+    return f"{said}; tried again at {time(retry['at'])}"
 
 
 def _pretends(device: Document) -> str:

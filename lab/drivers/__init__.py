@@ -8,10 +8,14 @@ from hotswap.generations import Generations, UnknownGenerationError
 from hotswap.process import Context, serve
 from lab.definitions import set_simulation
 from lab.drivers._database import Database
+from lab.drivers._health import health_jobs
 from lab.drivers._home import DeviceHome
 from lab.drivers._journal import Journal
 from lab.drivers._maintenance import Maintenance
+from lab.drivers._periodic import Job
 from lab.drivers._server import DriverServer
+from lab.drivers._signals import signal_jobs
+from lab.drivers._slot import Slot
 from lab.records import Document, Records
 from lab.simulation import Simulation
 
@@ -34,7 +38,11 @@ def main(context: Context) -> None:
     homes = {device: DeviceHome(device, simulated[device], database.records) for device in arguments["devices"]}
     journal = Journal(database.records, lambda records: _origin(context, records))
     maintenance = Maintenance(database.records)
-    server = DriverServer(homes, context.tree, journal, _facts(context), maintenance)
+
+    def jobs(slot: Slot) -> list[Job]:
+        return signal_jobs(slot, journal.signal) + health_jobs(slot, context.name, database.records)
+
+    server = DriverServer(homes, context.tree, journal, _facts(context), maintenance, jobs)
     try:
         serve(context, server.handlers(), server.idle)
     finally:

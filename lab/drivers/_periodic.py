@@ -18,7 +18,7 @@ _ENDING_SECONDS: Final = 2.0
 
 @dataclass(eq=False)
 class Job:
-    """``action`` is done every ``interval`` seconds, from now on.
+    """``action`` is done every ``interval`` seconds, for the first time after ``delay``.
 
     It returns False when its device is busy, having seen to it that what it was given is called when that is over:
     it is done again then.
@@ -26,6 +26,7 @@ class Job:
 
     interval: float
     action: Callable[[Callable[[], None]], bool]
+    delay: float = 0.0
     resting: bool = False
     ended: bool = False
 
@@ -47,7 +48,7 @@ class Periodic:
         with self._news:
             self._jobs[device] = jobs
             for job in jobs:
-                self._plan(job, time.monotonic())
+                self._plan(job, time.monotonic() + job.delay)
             if jobs and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="periodic", daemon=True)
                 self._thread.start()

@@ -11,8 +11,7 @@ from lab.definitions import Home
 from lab.drivers._faults import CallFailed
 from lab.drivers._journal import Journal
 from lab.drivers._maintenance import Maintenance
-from lab.drivers._periodic import Periodic
-from lab.drivers._signals import signal_jobs
+from lab.drivers._periodic import Job, Periodic
 from lab.drivers._slot import Call, Slot
 from lab.errors import DeviceError
 from lab.records import Document
@@ -23,7 +22,8 @@ log = logging.getLogger(__name__)
 class DriverServer:
     """The devices of one share group, each with its home.
 
-    ``facts`` tells the snapshot and driver digest that each journal entry names.
+    ``facts`` tells the snapshot and driver digest that each journal entry names; ``jobs`` what is done again and again
+    for a device that has just been connected.
     """
 
     def __init__(
@@ -33,11 +33,13 @@ class DriverServer:
         journal: Journal,
         facts: Mapping[str, Document],
         maintenance: Maintenance,
+        jobs: Callable[[Slot], list[Job]],
     ) -> None:
         self._journal = journal
         self._facts = facts
         self._maintenance = maintenance
         self._homes = homes
+        self._jobs = jobs
         self._periodic = Periodic()
         self._slots = {
             name: Slot(name, tree, self._record, journal.message, maintenance, home) for name, home in homes.items()
@@ -77,7 +79,7 @@ class DriverServer:
         slot = self._slot(device)
         if not slot.connected:
             slot.connect(stops)
-            self._periodic.begin(device, signal_jobs(slot, self._journal.signal))
+            self._periodic.begin(device, self._jobs(slot))
         return {"simulated": self._homes[device].simulated}
 
     def _disconnect(self, device: str) -> None:

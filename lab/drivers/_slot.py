@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _NOT_CALLABLE: Final = frozenset(
     {
+        "check_health",
         "connect",
         "dict_in_database",
         "disconnect",
@@ -91,6 +92,11 @@ class Slot:
     def connected(self) -> bool:
         """Whether the device is there to be called; not yet while it is connecting."""
         return self._open
+
+    @property
+    def granted(self) -> bool:
+        """Whether a task holds it."""
+        return self._granted is not None
 
     @property
     def driver_class(self) -> type[BaseDevice] | None:

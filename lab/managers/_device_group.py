@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
-from lab.managers._device_plan import Restore, Retire, Situation, Step, next_step, share_groups
+from lab.managers._device_plan import GiveUp, Restore, Retire, Situation, Step, next_step, share_groups
 from lab.managers._device_steps import FAILURES, STATUS_SECONDS, Steps
 from lab.managers._drivers import Driver, Drivers
 from lab.managers._rebinding import Rebinding
@@ -104,6 +104,8 @@ class GroupManager(Manager):
         """Carry out a step; False when it has to wait for something that no event tells."""
         if isinstance(step, Retire):
             return self._retire(step.device)
+        if isinstance(step, GiveUp):
+            return self._give_up(step.device)
         if not isinstance(step, Restore):
             return self._rebinding.take(step)
         if step.device["state"] == DeviceState.REBINDING:
@@ -165,6 +167,15 @@ class GroupManager(Manager):
                 entry["fence"], entry["address"] = fence, driver.address
             unmoved = {"_id": request["_id"], "status": RequestStatus.FULFILLED}
             self._records.requests.update_one(unmoved, {"$set": {"grant": request["grant"]}})
+
+    # -- giving up -----------------------------------------------------------------------------------------------
+
+    def _give_up(self, device: Device) -> bool:
+        """Whatever ends half-way is undone as an interrupted rebinding is: the device is connected again."""
+        if self._steps.change(device, DeviceState.FREE, {"state": DeviceState.REBINDING, "rebind_to": None}):
+            self._steps.disconnect(device, self._steps.bound(device))
+            self._steps.could_not(device, str(device.get("ailing")))
+        return True
 
     # -- retiring ----------------------------------------------------------------------------------------------
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, TypeAlias, TypeVar
 
 from lab.catalog import Definitions
+from lab.managers._drivers import process_name
+from lab.managers._retrying import seconds_until
 from lab.managers.barrier_gate import Passage
-from lab.records import Device, DeviceState, HandOverStep
+from lab.records import Device, DeviceState, HandOverStep, now
 
 _IDLE: Final = (DeviceState.FREE, DeviceState.UNBOUND, DeviceState.ERROR)
 
@@ -22,6 +25,7 @@ class Situation:
     ``verified(process, device)`` tells whether that process is known to live, with that device connected.
     ``pinned`` are the definitions of unfinished tasks.
     ``passage`` is what a barrier has to be done, and ``coming`` the version that it disconnects devices for.
+    ``at`` is the time that it is.
     """
 
     current: Definitions
@@ -30,6 +34,7 @@ class Situation:
     pinned: Collection[Definitions]
     passage: Passage = Passage.OPEN
     coming: Definitions | None = None
+    at: datetime = field(default_factory=now)
 
     def target(self, device: Device) -> Definitions | None:
         """The definitions whose driver a free device should have; None when they have none for it.
@@ -80,6 +85,13 @@ class Drop:
 
 
 @dataclass(frozen=True)
+class GiveUp:
+    """Disconnect a device that is not well, as its driver says; it is connected again later."""
+
+    device: Device
+
+
+@dataclass(frozen=True)
 class Retire:
     """Take a device out of service that no code in use defines."""
 
@@ -88,14 +100,14 @@ class Retire:
 
 Handle = TypeVar("Handle")
 Move: TypeAlias = Bind | Leave | Arrive | Drop
-Step: TypeAlias = Restore | Move | Retire
+Step: TypeAlias = Restore | Move | GiveUp | Retire
 
 
 def next_step(devices: list[Device], situation: Situation) -> Step | None:
     """The most urgent step for the devices of one share group; None when all is as it should be, or must wait."""
     if situation.passage is Passage.AWAY:
         return None
-    first = _restore(devices, situation) or _arrive(devices, situation)
+    first = _restore(devices, situation) or _arrive(devices, situation) or _give_up(devices)
     if situation.passage is Passage.LEAVING:
         return first or _leave(devices, situation)
     rest = situation.passage is Passage.OPEN
@@ -151,6 +163,13 @@ def _leave(devices: list[Device], situation: Situation) -> Leave | None:
     return None
 
 
+def _give_up(devices: list[Device]) -> GiveUp | None:
+    for device in devices:
+        if device["state"] == DeviceState.FREE and not device["paused"] and device.get("ailing"):
+            return GiveUp(device)
+    return None
+
+
 def _arrive(devices: list[Device], situation: Situation) -> Arrive | Drop | None:
     for device in devices:
         gone = situation.coming is None and device["state"] == DeviceState.REBINDING and is_apart(device)
@@ -169,7 +188,7 @@ def _halted(device: Device, devices: list[Device]) -> bool:
 def _bind(devices: list[Device], situation: Situation) -> Bind | None:
     for device in devices:
         target = situation.target(device)
-        if target is None or not _needs(device, target):
+        if target is None or not _needs(device, target, situation):
             continue
         if situation.passage is Passage.PAUSED and device["binding"] and device["_id"] not in situation.wanted:
             continue  # nobody at work asks for it
@@ -177,8 +196,20 @@ def _bind(devices: list[Device], situation: Situation) -> Bind | None:
         if all(each["state"] in _IDLE and not each["paused"] for each in together) and _agreed(
             together, target, situation
         ):
-            return Bind([each for each in together if each["_id"] in target.devices], target)
+            moving = [each for each in together if each["_id"] in target.devices and not _is_there(each, target)]
+            return Bind(moving, target)
     return None
+
+
+def _is_there(device: Device, target: Definitions) -> bool:
+    """Whether it is connected already in the process that the others of its group come to."""
+    binding = device["binding"]
+    return (
+        device["state"] == DeviceState.FREE
+        and binding is not None
+        and binding["process"] == process_name(target.devices[device["_id"]]["group"], target.snapshot)
+        and binding["digest"] == target.drivers[device["_id"]]
+    )
 
 
 def _agreed(together: list[Device], target: Definitions, situation: Situation) -> bool:
@@ -188,10 +219,17 @@ def _agreed(together: list[Device], target: Definitions, situation: Situation) -
     return first.snapshot == target.snapshot
 
 
-def _needs(device: Device, target: Definitions) -> bool:
-    """Whether the device is idle and not connected with that driver, which has not failed it before."""
-    digest = target.drivers[device["_id"]]
-    if device["state"] not in _IDLE or device["paused"] or device.get("failed_digest") == digest:
+def _needs(device: Device, target: Definitions, situation: Situation) -> bool:
+    """Whether the device is idle and not connected with that driver, which has not failed it before.
+
+    One in error has no driver to fall back on: what failed it is tried again, when it is time.
+    """
+    digest, failed = target.drivers[device["_id"]], device.get("failed_digest")
+    if device["state"] not in _IDLE or device["paused"]:
+        return False
+    if device["state"] == DeviceState.ERROR and failed in (None, digest) and device.get("retry") is not None:
+        return seconds_until(device, situation.at) == 0.0
+    if failed == digest:
         return False
     return device["binding"] is None or device["binding"]["digest"] != digest
 

@@ -10,6 +10,7 @@ from hotswap.errors import HotswapError, RemoteError
 from hotswap.wire import WireError
 from lab.catalog import Catalog, Definitions
 from lab.managers._drivers import Driver, Drivers
+from lab.managers._retrying import next_retry
 from lab.records import Device, DeviceState, Document, Records
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,8 @@ class Steps:
 
     def connected(self, device: Device, driver: Driver) -> None:
         """Note that it is connected again with the driver it is bound to."""
-        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}, "$set": {"message": ""}})
+        well = {"message": "", "ailing": None, "retry": None}
+        self._records.devices.update_one({"_id": device["_id"]}, {"$inc": {"connects": 1}, "$set": well})
         self._records.log("device.connected", device["_id"], process=driver.name)
 
     def crashed(self, error: BaseException, driver: Driver) -> bool:
@@ -103,6 +105,7 @@ class Steps:
         fields: dict[str, Any] = {"error": reason}
         if device["state"] != DeviceState.GRANTED:
             fields |= {"state": DeviceState.ERROR, "binding": None, "rebind_to": None, "hand_over": None}
+            fields |= {"retry": next_retry(device), "ailing": None}
         at_it = {"_id": device["_id"], "state": {"$in": [device["state"], DeviceState.REBINDING]}}
         self._records.devices.update_one(at_it, {"$set": fields})
         if device["error"] != reason:

@@ -256,6 +256,8 @@ class Rebinding:
             "binding": binding,
             "rebind_to": None,
             "hand_over": None,
+            "retry": None,
+            "ailing": None,
             "group": defined["group"],
             "type": defined["class"],
             "description": defined["description"],

@@ -19,6 +19,7 @@ from lab.managers._drivers import Driver, Drivers, Fleet, process_name
 from lab.managers._emergency import Emergency
 from lab.managers._inventory import Inventory
 from lab.managers._rebinding import Rebinding
+from lab.managers._retrying import seconds_until
 from lab.managers.barrier_gate import Gate, Passage, gate_of
 from lab.managers.bus import Bus, Manager
 from lab.managers.tasks import Current
@@ -72,7 +73,7 @@ class DeviceManager(Manager):
         self._situation: Situation | None = None
         self._surplus = True
         self._unswept = True
-        bus.subscribe("devices", self.wake, {"state", "paused", "binding"})
+        bus.subscribe("devices", self.wake, {"state", "paused", "binding", "ailing"})
         bus.subscribe("current_generation", self.wake)
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
         bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,)})
@@ -94,7 +95,8 @@ class DeviceManager(Manager):
         elif self._unswept:
             self._sweep(devices)
             self._unswept = False
-        return _SURPLUS_SECONDS if self._surplus else None
+        waits = [_SURPLUS_SECONDS] if self._surplus else []
+        return min(waits + _until_retries(devices, self._situation), default=None)
 
     def stop(self) -> None:
         """Stop deciding; devices stay connected."""
@@ -173,7 +175,8 @@ class DeviceManager(Manager):
         fields = {"paused": False, "paused_by_driver": False, "stopped": False, "failed_digest": None}
         self._records.devices.update_one({"_id": device}, {"$set": fields})
         broken = {"_id": device, "state": DeviceState.ERROR}
-        self._records.devices.update_one(broken, {"$set": {"state": DeviceState.UNBOUND, "error": None}})
+        afresh = {"state": DeviceState.UNBOUND, "error": None, "retry": None}
+        self._records.devices.update_one(broken, {"$set": afresh})
 
     def emergency_stop(self, device: str) -> bool:
         """Pause a device and stop it at once; whether it has stopped already (else it is stopping).
@@ -267,7 +270,7 @@ class DeviceManager(Manager):
     def _forget_failures(self, generation: int) -> None:
         """A new generation is reason to try drivers again that did not connect."""
         query = {"failed_digest": {"$ne": None}, "failed_generation": {"$ne": generation}}
-        self._records.devices.update_many(query, {"$set": {"failed_digest": None}})
+        self._records.devices.update_many(query, {"$set": {"failed_digest": None, "retry": None}})
 
     def _current_generation(self) -> int:
         pin = self._current()
@@ -318,6 +321,13 @@ class DeviceManager(Manager):
         if device is None:
             raise NotFoundError(f"There is no device {name!r}; `lab devices` lists them.")
         return device
+
+
+def _until_retries(devices: list[Device], situation: Situation) -> list[float]:
+    """In how many seconds each device in error is to be tried again."""
+    broken = [each for each in devices if each["state"] == DeviceState.ERROR and not each["paused"]]
+    waits = [seconds_until(each, situation.at) for each in broken]
+    return [wait for wait in waits if wait]
 
 
 def _has_surplus(devices: list[Device], current: Definitions) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from lab.catalog import Definitions
-from lab.managers._device_plan import Bind, Restore, Retire, Situation, next_step, share_groups
+from lab.managers._device_plan import Bind, GiveUp, Restore, Retire, Situation, next_step, share_groups
 from lab.managers._drivers import process_name
-from lab.records import Device
+from lab.managers._retrying import delay_after, next_retry
+from lab.records import Device, Retry, now
 
 
 def definitions(snapshot: str, group: str | None = None, **drivers: str) -> Definitions:
@@ -28,6 +30,8 @@ def device(name: str = "f", state: str = "free", digest: str | None = "d1", **ch
 
 
 CURRENT = definitions("s2", f="d2")
+DOOR = definitions("s2", "door", a="d2", b="d2")
+NOW = now()
 
 
 def test_nothing_is_done_when_the_driver_is_the_same() -> None:
@@ -62,6 +66,59 @@ def test_another_driver_than_the_one_that_failed_is_tried() -> None:
     assert next_step([broken], situation(CURRENT)) == Bind([broken], CURRENT)
 
 
+def retry(seconds: float, failures: int = 1) -> Retry:
+    """Planned so many seconds from now."""
+    return Retry(failures=failures, at=NOW + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 3600.0])
+def test_a_device_in_error_is_tried_again_when_it_is_time(seconds: float) -> None:
+    broken = device(state="error", digest=None, failed_digest="d2", retry=retry(seconds))
+    assert next_step([broken], situation(CURRENT, at=NOW)) == Bind([broken], CURRENT)
+
+
+@pytest.mark.parametrize("changes", [{"failed_digest": "d2"}, {"failed_digest": None}])
+def test_a_device_in_error_is_left_alone_until_then(changes: dict[str, Any]) -> None:
+    broken = device(state="error", digest=None, retry=retry(5.0), **changes)
+    assert next_step([broken], situation(CURRENT, at=NOW)) is None
+
+
+def test_another_driver_is_tried_at_once() -> None:
+    broken = device(state="error", digest=None, failed_digest="d1", retry=retry(5.0))
+    assert next_step([broken], situation(CURRENT, at=NOW)) == Bind([broken], CURRENT)
+
+
+def test_a_paused_device_in_error_is_not_tried_again() -> None:
+    broken = device(state="error", digest=None, retry=retry(-1.0), paused=True)
+    assert next_step([broken], situation(CURRENT, at=NOW)) is None
+
+
+def test_devices_that_are_there_already_are_not_moved_with_one_that_is_tried_again() -> None:
+    there = {"snapshot": "s2", "digest": "d2", "process": process_name("door", "s2")}
+    well = device("a", group="door", binding=there)
+    broken = device("b", "error", digest=None, group="door", retry=retry(-1.0))
+    assert next_step([well, broken], situation(DOOR, at=NOW)) == Bind([broken], DOOR)
+
+
+def test_a_device_that_is_not_well_is_given_up() -> None:
+    ailing = device(ailing="OSError: cut")
+    assert next_step([ailing], situation(definitions("s2", f="d1"))) == GiveUp(ailing)
+
+
+@pytest.mark.parametrize("changes", [{"state": "granted"}, {"paused": True}])
+def test_a_device_that_is_not_well_but_held_or_paused_is_left_alone(changes: dict[str, Any]) -> None:
+    ailing = device(ailing="OSError: cut", **changes)
+    assert next_step([ailing], situation(definitions("s2", f="d1"))) is None
+
+
+def test_the_pauses_between_tries_grow_up_to_five_minutes() -> None:
+    assert [delay_after(failures) for failures in (1, 2, 3, 9, 10, 1000)] == [1.0, 2.0, 4.0, 256.0, 300.0, 300.0]
+    assert next_retry(device())["failures"] == 1
+    again = next_retry(device(retry=retry(0, failures=3)))
+    assert again["failures"] == 4
+    assert 7.0 < (again["at"] - now()).total_seconds() <= 8.0
+
+
 def test_devices_that_share_a_handle_are_bound_together() -> None:
     pair = [device("a", group="door"), device("b", group="door")]
     target = definitions("s2", "door", a="d1", b="d2")
@@ -73,9 +130,6 @@ def test_devices_that_share_a_handle_are_bound_together() -> None:
 def test_a_shared_handle_waits_for_all_its_devices() -> None:
     pair = [device("a", "granted", group="door"), device("b", group="door")]
     assert next_step(pair, situation(definitions("s2", "door", a="d1", b="d2"))) is None
-
-
-DOOR = definitions("s2", "door", a="d2", b="d2")
 
 
 def test_devices_that_will_share_a_handle_are_one_group() -> None:

@@ -69,6 +69,14 @@ def test_it_is_told_of_each_device_whether_it_pretends() -> None:
     assert (arm.split()[4], furnace.split()[4]) == ("simulated", "real")
 
 
+def test_it_is_told_when_a_device_in_error_is_tried_again() -> None:
+    retry = {"failures": 3, "at": STARTED}
+    broken = device("arm", state="error", error="cut\nin two", retry=retry)
+    assert shown(display.show_devices, [broken])[-1].startswith("arm: cut; tried again at 01-02 ")
+    assert shown(display.show_devices, [{**broken, "paused": True}])[-1] == "arm: cut"
+    assert shown(display.show_devices, [{**broken, "state": "free"}])[-1] == "arm: cut"
+
+
 def test_a_status_says_when_devices_are_real() -> None:
     real = {**QUIET, "simulation": False, "simulate": ["furnace_*", "overn_*"], "simulate_unmatched": ["overn_*"]}
     line = shown(display.show_status, real, 200)[0]
