@@ -73,7 +73,7 @@ class Catalog:
         return self._known[snapshot]
 
     def policy(self, task: Task, name: str) -> str:
-        """What the class of a task says by ``clean_up`` or ``on_crash``; the default where that is not known."""
+        """What the class of a task says by one of the ``POLICIES``; the default where that is not known."""
         try:
             known = self.get(task["pin"]["snapshot"] if task["pin"] is not None else "").tasks
         except KeyError:

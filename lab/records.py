@@ -57,11 +57,12 @@ class Pin(TypedDict):
 
 
 class Claim(TypedDict):
-    """Which worker has a task; ``token`` fences off every other attempt."""
+    """Which worker has a task; ``token`` fences off every other attempt. ``process`` is one it has for itself."""
 
     worker: str
     token: str
     at: datetime
+    process: NotRequired[str]
 
 
 class Attempt(Pin):

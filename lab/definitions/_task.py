@@ -14,7 +14,11 @@ from ._logger import TaskLogger
 from ._resources import ResourceKey, Resources, SampleView
 from ._signals import Reading
 
-POLICIES: Final = {"clean_up": ("release", "ask"), "on_crash": ("ask", "retry", "abort")}
+POLICIES: Final = {
+    "clean_up": ("release", "ask"),
+    "on_crash": ("ask", "retry", "abort"),
+    "isolation": ("thread", "process"),
+}
 """The class attributes of a task that say what becomes of it, with the values they may have; the default first."""
 
 TaskResult: TypeAlias = dict[str, Any] | BaseModel | str | int | float | bool | None
@@ -36,6 +40,9 @@ class BaseTask(ABC):
     """When the process that runs the task dies: ask a person, run it again from its start with the same code, three
     times at most, or cancel it.
     """
+
+    isolation: ClassVar[Literal["thread", "process"]] = "thread"
+    """Where it runs: beside other tasks, or in a process of its own, which can be killed when it is cancelled."""
 
     samples: list[str]
     lab_view: LabView

@@ -50,6 +50,7 @@ def show_task(console: Console, task: Document) -> None:
         "samples": ", ".join(task["samples"]),
         "parameters": words(task["parameters"]),
         "code": f"{version(pin)}, code version {pin['snapshot'][:12]}" if pin else None,
+        "process": _process(task["process"]) if task.get("process") else None,
         "attempts": [_attempt(each) for each in task["attempts"]],
         "subtasks": [_subtask(each) for each in task["subtasks"]],
         "resources": [_request(each) for each in task["requests"]],
@@ -59,6 +60,14 @@ def show_task(console: Console, task: Document) -> None:
     show_facts(console, facts)
     if task["error"]:
         console.print(Text(task["error"]), soft_wrap=True)
+
+
+def _process(process: Document) -> str:
+    """The one that a task has for itself."""
+    used = ""
+    if process["memory_mb"] is not None:
+        used = f", {process['memory_mb']:g} MB, {process['cpu_seconds']:g} s of processor time"
+    return f"{process['name']} (pid {process['pid']}{used})"
 
 
 def show_samples(console: Console, samples: list[Document]) -> None:

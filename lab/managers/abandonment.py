@@ -1,4 +1,7 @@
-"""Cancelled tasks that do not end: once their time is up they are ABANDONED, and all they hold is kept for a person."""
+"""Cancelled tasks that do not end: once their time is up, they are killed if they have a process for themselves.
+
+Others are ABANDONED, and all they hold is kept for a person.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any, Final
 
 from hotswap.errors import HotswapError
 from lab.managers.bus import Bus, Manager
-from lab.managers.workers import end_subtasks
+from lab.managers.isolation import end_killed
+from lab.managers.subtasks import end_subtasks
 from lab.records import CLAIMED, Records, RequestStatus, Stuck, Task, TaskStatus, ended_attempt
 
 _RETRY_SECONDS: Final = 5.0
@@ -22,16 +26,24 @@ log = logging.getLogger(__name__)
 class AbandonmentManager(Manager):
     """Gives each cancelled task ``grace`` seconds, by the clock of this process and anew after a restart of it.
 
-    ``revoke`` takes a device, if it is still held for that request, away at its driver; it may raise HotswapError.
+    ``revoke`` takes a device, if it is still held for that request, away at its driver. ``kill`` ends the process that
+    a task has for itself, and the task with it: it is not abandoned. Both may raise HotswapError.
     """
 
     def __init__(
-        self, records: Records, bus: Bus, grace: float, revoke: Revoke, clock: Callable[[], float] = time.monotonic
+        self,
+        records: Records,
+        bus: Bus,
+        grace: float,
+        revoke: Revoke,
+        kill: Callable[[str], object],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__("abandonment manager")
         self._records = records
         self._grace = grace
         self._revoke = revoke
+        self._kill = kill
         self._clock = clock
         self._since: dict[str, float] = {}
         self._revoked: set[str] = set()
@@ -52,13 +64,25 @@ class AbandonmentManager(Manager):
         return tasks
 
     def _look_at(self, task: Task) -> float | None:
-        """Seconds until its time is up; None once it is, and the task is abandoned."""
+        """Seconds until its time is up, or until that is tried again; None once the task is killed or abandoned."""
         remaining = self._since[_token(task)] + self._grace - self._clock()
         if remaining > 0:
             return remaining
+        if (process := _process(task)) is not None:
+            return self._end_process(task, process)
         if abandon(self._records, task, f"It was cancelled and did not end within {self._grace:g} s"):
             log.warning("Task %s did not end within %g s and is abandoned.", task["_id"], self._grace)
             self.wake()
+        return None
+
+    def _end_process(self, task: Task, process: str) -> float | None:
+        log.warning("Task %s did not end within %g s; its process is killed.", task["_id"], self._grace)
+        try:
+            self._kill(process)
+        except (HotswapError, OSError) as error:
+            log.warning("%s was not killed and is tried again: %s", process, error)
+            return _RETRY_SECONDS
+        end_killed(self._records, task)
         return None
 
     def _revoke_all(self, task: Task) -> bool:
@@ -114,6 +138,10 @@ def _say(records: Records, task: Task, message: str) -> None:
 
 def _granted(task: Task) -> dict[str, Any]:
     return {"task": task["_id"], "attempt": task["attempt"], "status": RequestStatus.FULFILLED}
+
+
+def _process(task: Task) -> str | None:
+    return task["claim"].get("process") if task["claim"] is not None else None
 
 
 def _token(task: Task) -> str:

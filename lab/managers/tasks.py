@@ -7,9 +7,9 @@ claimed within seconds is sent again.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
@@ -23,15 +23,17 @@ from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
 from lab.records import CLAIMED, ENDED, UNDECIDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
-RESEND_AFTER: Final = timedelta(seconds=5)
+RESEND_SECONDS: Final = 5.0
 _FIELDS: Final = (
     *("status", "type", "parameters", "samples", "experiment", "priority", "ready_at"),
     *("pin", "attempt", "claim", "examined"),
 )
 _AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
+_INITIATED: Final = {"status": TaskStatus.INITIATED}
 
 Send = Callable[[str, str, int], None]
 Current = Callable[[], Pin | None]
+StartAlone = Callable[[str, str, int], object]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,8 @@ log = logging.getLogger(__name__)
 class TaskManager(Manager):
     """``current`` reads the generation new tasks bind to; ``send`` takes (queue, task, attempt).
 
-    With ``experiments`` all tasks of an experiment have one pin.
+    ``start_alone`` takes (snapshot, task, attempt) of a task that is to have a process for itself. With ``experiments``
+    all tasks of an experiment have one pin.
     """
 
     def __init__(
@@ -51,6 +54,8 @@ class TaskManager(Manager):
         send: Send,
         examiner: Examiner | None = None,
         experiments: ExperimentPins | None = None,
+        start_alone: StartAlone = lambda _snapshot, _task, _attempt: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__("task manager")
         self._records = records
@@ -59,6 +64,9 @@ class TaskManager(Manager):
         self._send = send
         self._examiner = examiner
         self._experiments = experiments
+        self._start_alone = start_alone
+        self._clock = clock
+        self._due: dict[tuple[str, int], float] = {}
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *UNDECIDED, *ENDED}})
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
@@ -117,7 +125,7 @@ class TaskManager(Manager):
             if task["pin"] is None and self._moved_from(pin) and self._take_back(task):
                 continue
             capacity.take(pin["snapshot"])
-            self._hint(queue, task["_id"], task["attempt"] + 1)
+            self._tell(task, pin, task["attempt"] + 1, queue)
             return
 
     def _pin_of(self, task: Task) -> Pin | None:
@@ -200,29 +208,40 @@ class TaskManager(Manager):
 
     def _resend(self) -> float | None:
         """Send again what was not claimed in time; returns when the next may be due."""
-        waiting = self._records.tasks.find({"status": TaskStatus.INITIATED}, {"attempt": 1, "sent_at": 1, "pin": 1})
-        delays = []
-        for task in waiting:
-            sent_at = task["sent_at"] or now()
-            delay = (sent_at + RESEND_AFTER - now()).total_seconds()
-            if delay <= 0:
-                self._send_again(task)
-                delay = RESEND_AFTER.total_seconds()
-            delays.append(delay)
-        return min(delays, default=None)
+        fields = dict.fromkeys(("attempt", "sent_at", "pin", "type"), 1)
+        waiting = {(task["_id"], task["attempt"]): task for task in self._records.tasks.find(_INITIATED, fields)}
+        self._due = {key: self._due.get(key) or self._first_due(task) for key, task in waiting.items()}
+        for key in [key for key, due in self._due.items() if due <= self._clock()]:
+            self._send_again(waiting[key])
+            self._due[key] = self._clock() + RESEND_SECONDS
+        return min((due - self._clock() for due in self._due.values()), default=None)
+
+    def _first_due(self, task: Task) -> float:
+        """By the clock of this process: what the one on the wall tells is only taken for how long ago it was sent."""
+        ago = (now() - (task["sent_at"] or now())).total_seconds()
+        return self._clock() + RESEND_SECONDS - min(max(ago, 0.0), RESEND_SECONDS)
 
     def _send_again(self, task: Task) -> None:
-        worker = self._records.workers.find_one({"snapshot": task["pin"]["snapshot"]}) if task["pin"] else None
+        pin = task["pin"]
+        assert pin is not None, task["_id"]
+        worker = self._records.workers.find_one({"snapshot": pin["snapshot"], "queue": {"$ne": ""}})
         query = {**_unclaimed(task["_id"], task["attempt"]), "sent_at": task["sent_at"]}
         renewed = self._records.tasks.update_one(query, {"$set": {"sent_at": now()}}).modified_count
         if renewed and worker is not None:
-            self._hint(worker["queue"], task["_id"], task["attempt"])
+            self._tell(task, pin, task["attempt"], worker["queue"])
+
+    def _tell(self, task: Task, pin: Pin, attempt: int, queue: str) -> None:
+        """Have the attempt claimed: by the worker of the snapshot, or by a process that is started for it."""
+        if self._catalog.get(pin["snapshot"]).tasks.get(task["type"], {}).get("isolation") == "process":
+            self._start_alone(pin["snapshot"], task["_id"], attempt)
+        else:
+            self._hint(queue, task["_id"], attempt)
 
     def _hint(self, queue: str, task: str, attempt: int) -> None:
         try:
             self._send(queue, task, attempt)
         except RoutingError as error:
-            log.warning("Task %s is sent again in %s: %s", task, RESEND_AFTER, error)
+            log.warning("Task %s is sent again in %g s: %s", task, RESEND_SECONDS, error)
 
 
 class _Capacity:
@@ -231,7 +250,7 @@ class _Capacity:
     def __init__(self, records: Records) -> None:
         self._free: Counter[str] = Counter()
         self._queues: dict[str, str] = {}
-        for worker in records.workers.find({}, {"snapshot": 1, "queue": 1, "capacity": 1}):
+        for worker in records.workers.find({"queue": {"$ne": ""}}, {"snapshot": 1, "queue": 1, "capacity": 1}):
             self._free[worker["snapshot"]] += worker["capacity"]
             self._queues[worker["snapshot"]] = worker["queue"]
         at_work = {"status": {"$in": list(_AT_WORK)}, "parent": None}

@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from hotswap.process import DeathWatch, Identity
 from lab.managers.bus import Bus, Manager
+from lab.managers.isolation import end_killed, was_killed
+from lab.managers.subtasks import end_subtasks
 from lab.managers.tasks import Current
-from lab.records import CLAIMED, ENDED, Records, RequestStatus, Task, TaskStatus, Worker, ended_attempt, now
+from lab.records import CLAIMED, Records, RequestStatus, Task, TaskStatus, Worker, ended_attempt
 
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
@@ -46,7 +48,7 @@ class WorkerManager(Manager):
         names = {worker["_id"] for worker in workers}
         for task in claimed:
             if task["claim"] is not None and task["claim"]["worker"] not in names:
-                lose(self._records, task)
+                (end_killed if was_killed(task) else lose)(self._records, task)
         missing = self._needed() - {worker["snapshot"] for worker in workers if worker["capacity"] > 0}
         for snapshot in missing:
             self._start(snapshot)
@@ -128,11 +130,3 @@ def lose(records: Records, task: Task) -> bool:
     records.requests.update_many(unanswered, {"$set": {"status": RequestStatus.CANCELLED}})
     records.log("task.lost", task["_id"], worker=claim["worker"], snapshot=pin["snapshot"])
     return True
-
-
-def end_subtasks(records: Records, parent: str, reason: str) -> None:
-    """End what a task began inside it that has not ended: nobody goes on with it."""
-    for subtask in records.tasks.find({"parent": parent, "status": {"$nin": list(ENDED)}}, {"_id": 1}):
-        end_subtasks(records, subtask["_id"], reason)
-        fields = {"status": TaskStatus.CANCELLED, "reason": reason, "ended_at": now()}
-        records.tasks.update_one({"_id": subtask["_id"], "status": {"$nin": list(ENDED)}}, {"$set": fields})

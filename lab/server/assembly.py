@@ -27,6 +27,8 @@ from lab.managers.environment import EnvironmentManager, drift_in
 from lab.managers.epoch import Epoch
 from lab.managers.examination import Examiner
 from lab.managers.failures import FailureManager
+from lab.managers.isolation import ENTRY as LONE_ENTRY
+from lab.managers.isolation import LoneProcesses
 from lab.managers.links import DriverLinks
 from lab.managers.refresh import (
     CodePolicy,
@@ -195,6 +197,7 @@ class Assembly:
             end_workers=self._end_workers,
             processes=self._processes,
             shutdown=lambda: end_supervisor(self._settings.config),
+            lone=LoneProcesses(self._fleet, self._settings.process_arguments()),
             examiner=Examiner(self._ground.records, self._fleet.ask),
             pin_experiments=self._settings.config.general.pin == "experiment",
             cancel_grace=self._settings.config.worker.cancel_grace,
@@ -203,7 +206,7 @@ class Assembly:
 
     def _end_workers(self) -> None:
         for process in self._processes():
-            if process["entry"] == ENTRY:
+            if process["entry"] in (ENTRY, LONE_ENTRY):
                 self._fleet.stop(process["name"], _WORKER_GRACE_SECONDS)
 
     def _processes(self) -> list[Document]:

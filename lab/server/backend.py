@@ -26,6 +26,7 @@ from lab.managers.examination import Examiner
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.hand_moves import HandMoves
+from lab.managers.isolation import LoneProcesses
 from lab.managers.prompts import PromptManager
 from lab.managers.resources import DeadlockPolicy, ResourceManager
 from lab.managers.resumption import Resumption
@@ -99,6 +100,7 @@ class Surroundings:
     end_workers: Callable[[], None]
     processes: Callable[[], list[Document]]
     shutdown: Callable[[], None]
+    lone: LoneProcesses
     examiner: Examiner | None = None
     pin_experiments: bool = False
     cancel_grace: float = 30.0
@@ -136,17 +138,15 @@ class Backend:
         self._bus = bus = ground.bus
         self._end_workers = surroundings.end_workers
         self._shutdown = surroundings.shutdown
-        pins = ExperimentPins(records) if surroundings.pin_experiments else None
-        self._tasks = TaskManager(
-            records, catalog, bus, ground.current_pin, surroundings.send, surroundings.examiner, pins
-        )
+        self._lone = surroundings.lone
+        self._tasks = _task_manager(ground, surroundings)
         self.commands = Commands(records, devices.revoke, devices.emergency_stop, self._wake)
         self._managers: list[Manager] = [
             self._tasks,
             ExperimentManager(records, bus, self._tasks.wake),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.want, surroundings.deadlock),
-            AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke),
+            AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke, surroundings.lone.kill),
             *_for_people(ground, surroundings.watch, self.commands),
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
@@ -162,6 +162,7 @@ class Backend:
         self.prompts.create_indexes()
         ResultFiles(self.records.database).create_indexes()
         self._bus.start()
+        self._lone.sweep()
         for part in self._parts:
             part.start()
 
@@ -211,6 +212,19 @@ class Backend:
     def _wake(self) -> None:
         for manager in self._managers:
             manager.wake()
+
+
+def _task_manager(ground: Ground, surroundings: Surroundings) -> TaskManager:
+    return TaskManager(
+        ground.records,
+        ground.catalog,
+        ground.bus,
+        ground.current_pin,
+        surroundings.send,
+        surroundings.examiner,
+        ExperimentPins(ground.records) if surroundings.pin_experiments else None,
+        surroundings.lone.start,
+    )
 
 
 def _for_people(ground: Ground, watch: DeathWatch, commands: Commands) -> list[Manager]:

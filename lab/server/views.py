@@ -16,6 +16,7 @@ from pymongo import DESCENDING
 from hotswap.generations import SnapshotRecord, SnapshotState
 from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
+from lab.managers.isolation import usage
 from lab.prompts import Prompt, Prompts
 from lab.records import NEEDING, DeviceState, Document, Records, RequestStatus, Task, TaskStatus
 from lab.refusals import NotFoundError
@@ -190,6 +191,7 @@ def task(records: Records, task_id: str) -> Document:
         raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
     return {
         **_with_waits(records, [found])[0],
+        "process": usage(records, found),
         "subtasks": list(records.tasks.find({"parent": task_id}, dict.fromkeys((*_BRIEF, *_TIMES), 1))),
         "requests": list(records.requests.find({"task": task_id})),
         "logs": TaskLogs(records).of(task_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lab.worker._alone import alone
 from lab.worker._process import main
 
-__all__ = ["main"]
+__all__ = ["alone", "main"]

@@ -23,14 +23,20 @@ log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Takes tasks up to the capacity that the lease tells, and knows those that run."""
+    """Takes tasks up to the capacity that the lease tells, and knows those that run.
 
-    def __init__(self, context: Context, records: Records, watcher: Watcher, lease: Lease) -> None:
+    With ``alone``, the process is there for one attempt at one task.
+    """
+
+    def __init__(
+        self, context: Context, records: Records, watcher: Watcher, lease: Lease, *, alone: bool = False
+    ) -> None:
         self._context = context
         self._records = records
         self._watcher = watcher
         self._lease = lease
-        self._capacity = lease.capacity
+        self._alone = alone
+        self._capacity = 1 if alone else lease.capacity
         self._files = ResultFiles(records.database)
         self._runs: dict[tuple[str, int], TaskRun | None] = {}
         self._lock = threading.Lock()
@@ -45,6 +51,8 @@ class Intake:
             log.info("Task %s is not taken now; it will be sent again.", task_id)
             return
         claim = Claim(worker=self._lease.worker, token=new_id(), at=now())
+        if self._alone:
+            claim["process"] = self._context.name
         try:
             begun = self._begin(task_id, attempt, claim)
         except BaseException as error:  # whatever it is, a claimed task that nobody runs would stay RUNNING for ever

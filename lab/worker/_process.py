@@ -28,7 +28,7 @@ def main(context: Context) -> None:
     ``simulation`` (default True), ``capacity`` (default 128 tasks at once), ``results`` ("warn", unless "refuse").
     """
     set_simulation(context.arguments.get("simulation", True))
-    client = _client(context)
+    client = connect(context)
     try:
         WorkerProcess(context, Records(client[context.arguments["database"]])).run()
     finally:
@@ -41,7 +41,7 @@ class WorkerProcess:
     def __init__(self, context: Context, records: Records) -> None:
         self._context = context
         self._queue = queue_name(context.arguments["lab"], context.snapshot)
-        document = _document(context, self._queue)
+        document = describe(context, self._queue)
         self._watcher = Watcher(records.database, "requests", "tasks", "prompts")
         self._records = records
         self._lease = Lease(records, document)
@@ -70,7 +70,8 @@ class WorkerProcess:
         self._watcher.stop()
 
 
-def _client(context: Context) -> MongoClient[Document]:
+def connect(context: Context) -> MongoClient[Document]:
+    """A client of the laboratory's database, which watches it little."""
     return MongoClient(
         context.arguments["mongo_uri"],
         tz_aware=True,
@@ -80,7 +81,8 @@ def _client(context: Context) -> MongoClient[Document]:
     )
 
 
-def _document(context: Context, queue: str) -> Worker:
+def describe(context: Context, queue: str) -> Worker:
+    """The document of this process."""
     return Worker(
         _id=f"{context.name}-{context.instance[:8]}",
         snapshot=context.snapshot,

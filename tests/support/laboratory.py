@@ -305,13 +305,18 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(folder: Path, settings: str = "") -> Iterator[Laboratory]:
-    """A laboratory launched below an empty folder, with ``settings`` at the end of its lab.toml.
+def laboratory(
+    folder: Path, settings: str = "", change: Callable[[Laboratory], None] | None = None
+) -> Iterator[Laboratory]:
+    """A laboratory launched below an empty folder, with ``settings`` at the end of its lab.toml, and its code changed.
 
     Whatever happens, none of its processes outlives the block.
     """
     made = Laboratory(folder / "my_lab", folder / "state")
     made.create(settings)
+    if change is not None:
+        change(made)
+        made.commit()
     try:
         made.launch()
         yield made

@@ -124,6 +124,22 @@ class FakeDevices:
         self.asked.append(("emergency_stop", device))
 
 
+class FakeLone:
+    """The processes of single tasks: remembers what it is asked for."""
+
+    def __init__(self) -> None:
+        self.started: queue.Queue[tuple[str, str, int]] = queue.Queue()
+        self.killed: list[str] = []
+
+    def start(self, snapshot: str, task: str, attempt: int) -> None:
+        self.started.put((snapshot, task, attempt))
+
+    def kill(self, name: str) -> None:
+        self.killed.append(name)
+
+    def sweep(self) -> None: ...
+
+
 class FakeRefreshes:
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -173,6 +189,7 @@ class Lab:
         self.ground = Ground(self.database)
         self.records = self.ground.records
         self.devices = FakeDevices(self.ground)
+        self.lone = FakeLone()
         surroundings = Surroundings(
             send=lambda *hint: self.sent.put(hint),
             links=self._links,
@@ -182,6 +199,7 @@ class Lab:
             processes=lambda: self.processes,
             shutdown=self.stopped.set,
             deadlock=self._deadlock,
+            lone=self.lone,  # type: ignore[arg-type]  # a stand-in
         )
         for collection in ("tasks", "experiments", "requests", "devices", "positions", "workers", "prompts"):
             self.ground.bus.subscribe(collection, self._changed.set)

@@ -53,7 +53,7 @@ Make = Callable[..., AbandonmentManager]
 def make(started: Lab, clock: Clock) -> Make:
     def make(revoke: Any = None) -> AbandonmentManager:
         revoke = revoke or started.devices.revoke
-        return AbandonmentManager(started.records, started.ground.bus, GRACE, revoke, clock)
+        return AbandonmentManager(started.records, started.ground.bus, GRACE, revoke, started.lone.kill, clock)
 
     return make
 
@@ -174,6 +174,44 @@ def test_subtasks_and_open_requests_of_an_abandoned_task_end(
     clock.time += GRACE
     manager.reconcile()
     started.reaches(waiting, RequestStatus.CANCELLED)
+
+
+def test_a_task_with_a_process_for_itself_is_killed_and_cancelled(
+    started: Lab, holding: str, make: Make, clock: Clock
+) -> None:
+    started.records.tasks.update_one({"_id": holding}, {"$set": {"claim.process": "task-t-1"}})
+    manager = make()
+    started.new_backend.commands.cancel_task(holding, "ann")
+    manager.reconcile()
+    clock.time += GRACE
+    assert manager.reconcile() is None
+    assert started.lone.killed == ["task-t-1"]
+    task = started.task(holding)
+    assert (task["status"], task["reason"]) == (TaskStatus.CANCELLED, "It was cancelled, and its process ended.")
+    assert [attempt["outcome"] for attempt in task["attempts"]] == [TaskStatus.CANCELLED]
+    started.until(lambda: started.device("arm")["holder"] is None)
+
+
+def test_a_process_that_cannot_be_killed_is_tried_again(
+    started: Lab, holding: str, make: Make, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started.records.tasks.update_one({"_id": holding}, {"$set": {"claim.process": "task-t-1"}})
+    monkeypatch.setattr(started.lone, "kill", MagicMock(side_effect=ConflictError("The fleet does not answer.")))
+    manager = make()
+    started.new_backend.commands.cancel_task(holding, "ann")
+    manager.reconcile()
+    clock.time += GRACE
+    assert manager.reconcile() == 5.0
+    assert started.task(holding)["status"] == TaskStatus.RUNNING
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_task_whose_own_process_died_is_lost_unless_it_was_to_end(started: Lab, cancelled: bool) -> None:
+    task = started.running_task()
+    claim = {"claim.process": "task-t-1", "claim.worker": "task-t-1-abc", "cancel_requested": cancelled}
+    started.records.tasks.update_one({"_id": task}, {"$set": claim})
+    started.records.workers.update_one({}, {"$set": {"capacity": 9}})
+    started.becomes(task, TaskStatus.CANCELLED if cancelled else TaskStatus.LOST)
 
 
 def test_cancelling_stops_the_devices_of_the_task_when_asked(started: Lab, holding: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,42 @@ def test_what_is_not_claimed_is_sent_again(started: Lab) -> None:
     started.start()
     assert started.sent.get(timeout=20) == hint
     assert started.task(task_id)["attempt"] == 1
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=-1), timedelta(hours=1)])
+def test_a_jump_of_the_clock_neither_holds_up_nor_repeats_a_hint(lab: Lab, jump: timedelta) -> None:
+    """The wall clock is what ``sent_at`` was written by."""
+    lab.promote(NEW)
+    lab.add_worker()
+    (task_id,) = lab.submit([])
+    clock = [100.0]
+    sent: list[str] = []
+    manager = TaskManager(
+        lab.records,
+        lab.ground.catalog,
+        lab.ground.bus,
+        lab.ground.current_pin,
+        lambda _queue, task, _attempt: sent.append(task),
+        clock=lambda: clock[0],
+    )
+    lab.records.tasks.update_one({"_id": task_id}, {"$set": {"status": TaskStatus.READY, "ready_at": now()}})
+    assert manager.reconcile() == pytest.approx(5.0, abs=0.5)
+    lab.records.tasks.update_one({"_id": task_id}, {"$set": {"sent_at": now() + jump}})
+    clock[0] += 4.0
+    manager.reconcile()
+    assert sent == [task_id]
+    clock[0] += 1.0
+    assert manager.reconcile() == 5.0
+    assert sent == [task_id, task_id]
+
+
+def test_a_task_whose_class_wants_it_gets_a_process_for_itself(started: Lab) -> None:
+    definitions = started.ground.catalog.get(NEW)
+    isolated = replace(definitions, tasks={"Heating": {**definitions.tasks["Heating"], "isolation": "process"}})
+    started.ground.catalog.put(isolated)
+    (task_id,) = started.submit([])
+    assert started.lone.started.get(timeout=20) == (NEW, task_id, 1)
+    assert started.sent.empty()
 
 
 def test_a_task_without_its_experiment_is_left_alone(started: Lab) -> None:
