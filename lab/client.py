@@ -161,6 +161,10 @@ class LabClient:
         """Send a test by a channel, or by all; why each failed, None where it did not."""
         return self._act("alarms/test", channel=channel)
 
+    def archive(self, experiment: str | None = None, *, dry_run: bool = False) -> Document:
+        """Archive an experiment, or all that have ended and are not archived yet."""
+        return self._act("archive", experiment=experiment, dry_run=dry_run)
+
     def shut_down(self, *, force: bool = False) -> Document:
         return self._act("shutdown", force=force)
 

@@ -16,6 +16,7 @@ from blake3 import blake3
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lab.alarms.settings import Alarms
+from lab.keeping import Archive, Retention
 from lab.overrides import Key, Table, overridden
 from lab.section import ConfigError, Section, revealed
 from lab.simulation import Simulation
@@ -178,6 +179,8 @@ class LabConfig(Section):
     signals: Signals = Field(default_factory=Signals)
     policy: Policy = Field(default_factory=Policy)
     alarms: Alarms = Field(default_factory=Alarms)
+    archive: Archive = Field(default_factory=Archive)
+    retention: Retention = Field(default_factory=Retention)
 
     @model_validator(mode="after")
     def _remote_needs_a_branch(self) -> LabConfig:
@@ -202,6 +205,7 @@ class LabConfig(Section):
                 "mongodb": self.mongodb.revealed(environ),
                 "broker": self.broker.revealed(environ),
                 "alarms": self.alarms.revealed(environ),
+                "archive": self.archive.revealed(environ),
             }
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
@@ -228,6 +232,12 @@ class LabConfig(Section):
     def database(self) -> str:
         """Simulated work has a database of its own."""
         return f"{self.slug}_sim" if self.general.simulation else self.slug
+
+    @property
+    def archive_database(self) -> str:
+        """Neither is simulated work archived beside the other."""
+        name = self.archive.database or f"{self.slug}_archive"
+        return f"{name}_sim" if self.general.simulation else name
 
     @cached_property
     def package_name(self) -> str:

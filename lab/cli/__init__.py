@@ -7,12 +7,13 @@ import click
 from lab.cli._code import collect, plan, refresh, rollback, versions
 from lab.cli._common import Group
 from lab.cli._devices import devices, emergency_stop, pause, release
-from lab.cli._operation import alarms, doctor
+from lab.cli._operation import alarms, archive, doctor, export
 from lab.cli._prompts import answer, prompts
 from lab.cli._results import result
 from lab.cli._resumption import resume, skip
 from lab.cli._running import init, launch, stop
 from lab.cli._samples import blame, move_sample, samples
+from lab.cli._settings import config, logs, validate
 from lab.cli._signals import signals
 from lab.cli._unstarted import edit, move
 from lab.cli._work import cancel, experiments, retry, status, submit, tasks
@@ -64,5 +65,10 @@ for _command in (
     resume,
     doctor,
     alarms,
+    archive,
+    export,
+    config,
+    validate,
+    logs,
 ):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""``lab doctor | alarms``: looking after a laboratory."""
+"""``lab doctor | alarms | archive | export``: looking after a laboratory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts
+from lab.cli._common import as_json, client_of, config_of, in_lab, print_facts, tell
 
 
 @click.command()
@@ -86,3 +86,44 @@ def test_alarms(folder: Path | None, channel: str | None, as_json: bool) -> None
     print_facts(as_json, facts, display.show_sent)
     if any(facts["channels"].values()):
         sys.exit(1)
+
+
+@click.command()
+@click.argument("experiment", required=False)
+@click.option("--dry-run", is_flag=True, help="Only say which would be archived.")
+@as_json
+@in_lab
+def archive(folder: Path | None, experiment: str | None, dry_run: bool, as_json: bool) -> None:
+    """Copy EXPERIMENT to the archive, or all that have ended and are not there.
+
+    With its tasks, samples, calls, signals, results and code. It stays in the lab, too.
+
+    \b
+    Examples:
+      lab archive --dry-run
+      lab archive 665f0c3b9a7e4d1f2a3b4c5d
+    """
+    facts = client_of(config_of(folder)).archive(experiment, dry_run=dry_run)
+    count = len(facts["experiments"])
+    what = f"{count} experiment{'' if count == 1 else 's'}"
+    tell(as_json, facts, f"{what} would be archived." if dry_run else f"Archived {what}.")
+
+
+@click.command()
+@click.argument("code")
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+@in_lab
+def export(folder: Path | None, code: str, file: Path, as_json: bool) -> None:
+    """Write a code version into FILE, for `hotswap import`.
+
+    CODE is an id, which may be shortened; from the lab's store, or else from its archive.
+
+    \b
+    Example:
+      lab export 3f9a81cc code.tar
+    """
+    from lab.archiving.code import export_code
+
+    where = export_code(config_of(folder).revealed(), code, file)
+    tell(as_json, {"file": str(file), "from": where}, f"Wrote {file}, from the {where}.")

@@ -7,7 +7,7 @@ from lab.display._code import show_barrier, show_collection, show_refresh, show_
 from lab.display._laboratory import show_devices, show_processes, show_status
 from lab.display._plan import show_plan
 from lab.display._prompts import show_prompts
-from lab.display._report import show_report
+from lab.display._report import show_report, show_settings
 from lab.display._signals import show_signals
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
@@ -25,6 +25,7 @@ __all__ = [
     "show_report",
     "show_samples",
     "show_sent",
+    "show_settings",
     "show_signals",
     "show_status",
     "show_task",

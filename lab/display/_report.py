@@ -1,11 +1,20 @@
-"""What `lab doctor` says."""
+"""What `lab doctor` and `lab config` say."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
 
-from lab.display._tables import Document
+from lab.display._tables import Column, Document, show
+
+
+def show_settings(console: Console, settings: list[Document]) -> None:
+    columns: list[Column] = [
+        ("setting", lambda each: each["key"]),
+        ("value", lambda each: "" if each["value"] is None else str(each["value"])),
+        ("from", lambda each: each["origin"]),
+    ]
+    show(console, "", settings, columns)
 
 
 def show_report(console: Console, report: Document) -> None:

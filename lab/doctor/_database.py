@@ -12,6 +12,7 @@ from pymongo import DESCENDING
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
+from lab import migrations
 from lab.doctor._report import Report
 from lab.records import Document, Records
 
@@ -32,6 +33,16 @@ def check_database(report: Report, database: Database[Document]) -> None:
             "it has no change streams, as a standalone mongod: managers and workers look once a second; "
             "a replica set of one member has them",
         )
+
+
+def check_schema(report: Report, database: Database[Document]) -> None:
+    try:
+        version = migrations.check(database)
+    except migrations.SchemaError as error:
+        report.find("database", str(error), "do that before the next launch")
+        return
+    later = "" if version == migrations.CURRENT else f", and become version {migrations.CURRENT} at the next launch"
+    report.tell("database", f"the documents are of version {version}{later}")
 
 
 def _server(build: Document) -> str:

@@ -9,7 +9,7 @@ from hotswap.store import Store
 from lab.config import LabConfig, load
 from lab.doctor._broker import check_broker
 from lab.doctor._code import check_environment, check_hooks, check_store
-from lab.doctor._database import check_clock, check_database
+from lab.doctor._database import check_clock, check_database, check_schema
 from lab.doctor._host import check_disk, check_platform, check_ports
 from lab.doctor._invariants import check_invariants
 from lab.doctor._report import Report
@@ -60,6 +60,7 @@ def _examine_database(report: Report, config: LabConfig, store: Store) -> None:
         with database_of(config) as database:
             records = Records(database)
             check_database(report, database)
+            check_schema(report, database)
             check_clock(report, records)
             check_environment(report, records, store)
             check_invariants(report, records, store)

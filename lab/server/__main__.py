@@ -14,11 +14,14 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+from pymongo.database import Database
 from starlette.applications import Starlette
 
 from hotswap.errors import HotswapError
 from hotswap.files import write_private
 from hotswap.process import Identity
+from lab.migrations import migrate
+from lab.records import Document
 from lab.server.alone import alone
 from lab.server.assembly import Assembly
 from lab.server.settings import Settings
@@ -81,7 +84,7 @@ def run(settings: Settings) -> None:
     with (
         listener,
         connect(settings.mongo_uri, appname="managers") as client,
-        Assembly(settings, client[settings.database]) as assembly,
+        Assembly(settings, _current(client[settings.database])) as assembly,
     ):
         server = Server(assembly.app)
         assembly.on_superseded(lambda: _end_soon(server))
@@ -92,6 +95,12 @@ def run(settings: Settings) -> None:
                 server.run(sockets=[listener])
             finally:
                 assembly.backend.stop()
+
+
+def _current(database: Database[Document]) -> Database[Document]:
+    """The database with its documents as this version reads them. Raises SchemaError."""
+    migrate(database)
+    return database
 
 
 def _end_soon(server: Server) -> None:

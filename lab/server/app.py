@@ -120,6 +120,7 @@ def _commands(backend: Backend) -> dict[str, Command]:
         "plan": lambda _, body: refreshes.plan(_text(body, "rev")),
         "rollback": lambda _, body: refreshes.roll_back(_number(body, "generation"), _actor(body), **_way(body)),
         "collect": lambda _, body: {"decisions": backend.collection.collect(dry_run=body.get("dry_run") is True)},
+        "archive": lambda _, body: _archive(backend, body),
         "alarms/test": lambda _, body: _alarms(backend).test(_text(body, "channel")),
         "shutdown": lambda _, body: _shut_down(backend, body),
     }
@@ -137,6 +138,12 @@ def _alarms(backend: Backend) -> AlarmManager:
     if backend.alarms is None:
         raise NotFoundError("This laboratory raises no alarms.")
     return backend.alarms
+
+
+def _archive(backend: Backend, body: Document) -> Document:
+    if backend.archive is None:
+        raise NotFoundError("This laboratory archives nothing.")
+    return backend.archive.archive(_text(body, "experiment"), dry_run=body.get("dry_run") is True)
 
 
 def _shut_down(backend: Backend, body: Any) -> Document:

@@ -18,8 +18,10 @@ from hotswap.process import DeathWatch, Identity
 from hotswap.routing import make_broker, purge, queue_name, send
 from hotswap.store import Store
 from lab.alarms.channels import channels_of
+from lab.archiving.archive import Archive
 from lab.config import LabConfig
 from lab.managers.alarms import AlarmManager
+from lab.managers.archive import ArchiveManager
 from lab.managers.barrier import BarrierManager
 from lab.managers.collection import CollectionManager
 from lab.managers.devices import DeviceManager
@@ -46,8 +48,10 @@ from lab.server.app import create_app
 from lab.server.backend import Backend, Ground, Surroundings
 from lab.server.guard import LOOPBACK_NAMES
 from lab.server.settings import Settings
+from lab.services.connection import client_for
 
 _WORKER_GRACE_SECONDS: Final = 1.0
+_ARCHIVE_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +80,8 @@ class Assembly:
         environment = EnvironmentManager(self._ground.records, self._ground.bus, drift_in(store))
         alarms = self._alarms()
         signals = SignalManager(self._ground.records, settings.config.signals.keep_days)
-        others = [barrier, retirement, environment, self._failures(refreshes), alarms, signals]
+        archive = self._archive(store, database)
+        others = [barrier, retirement, environment, self._failures(refreshes), alarms, signals, archive]
         self.backend = Backend(
             self._ground,
             surroundings,
@@ -87,6 +92,7 @@ class Assembly:
             others=others,
             environment=lambda: environment.changes,
             alarms=alarms,
+            archive=archive,
         )
         self.app = create_app(
             self.backend,
@@ -171,6 +177,15 @@ class Assembly:
         return AlarmManager(
             ground.records, ground.bus, config.alarms, config.general.name, config.general.state_dir, channels
         )
+
+    def _archive(self, store: Store, database: Database[Document]) -> ArchiveManager:
+        config, ground = self._settings.config, self._ground
+        target = database.client
+        if config.archive.uri is not None:
+            target = client_for(config.archive.uri, "[archive] uri", appname="archive", patience=_ARCHIVE_SECONDS)
+            self._closing.callback(target.close)
+        archive = Archive(ground.records, store, target[config.archive_database])
+        return ArchiveManager(ground.records, ground.bus, archive, config.archive, config.retention)
 
     def _worker_processes(self) -> WorkerProcesses:
         settings = self._settings

@@ -16,6 +16,7 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.abandonment import AbandonmentManager
 from lab.managers.admission import Admission
 from lab.managers.alarms import AlarmManager
+from lab.managers.archive import ArchiveManager
 from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
 from lab.managers.clean_up import CleanUpManager
@@ -124,6 +125,7 @@ class Backend:
         others: Sequence[Manager] = (),
         environment: Callable[[], Changes] = tuple,
         alarms: AlarmManager | None = None,
+        archive: ArchiveManager | None = None,
     ) -> None:
         self.records = records = ground.records
         self.generations = ground.generations
@@ -134,6 +136,7 @@ class Backend:
         self.processes = surroundings.processes
         self.environment = environment
         self.alarms = alarms
+        self.archive = archive
         self._catalog = catalog = ground.catalog
         self._bus = bus = ground.bus
         self._end_workers = surroundings.end_workers

@@ -13,21 +13,11 @@ Document = dict[str, Any]
 
 
 def connect(uri: str, key: str = "[mongodb] uri", *, appname: str, patience: float = 30.0) -> MongoClient[Document]:
-    """A client of the server at ``uri``, waited for ``patience`` seconds; ``key`` is the setting that named it.
+    """A client of the server at ``uri``, waited for ``patience`` seconds until it answers; ``key`` is the setting.
 
     Raises HotswapError, without the URI: it may hold a password.
     """
-    try:
-        client: MongoClient[Document] = MongoClient(
-            uri,
-            tz_aware=True,
-            heartbeatFrequencyMS=60_000,
-            serverMonitoringMode="poll",
-            serverSelectionTimeoutMS=int(patience * 1000),
-            appname=appname,
-        )
-    except (PyMongoError, ValueError) as error:
-        raise HotswapError(f"{key} in lab.toml is not the URI of a database ({error}); correct it.") from error
+    client = client_for(uri, key, appname=appname, patience=patience)
     try:
         client.admin.command("ping")
     except PyMongoError as error:
@@ -38,3 +28,18 @@ def connect(uri: str, key: str = "[mongodb] uri", *, appname: str, patience: flo
             f"The database does not answer ({reason}); start it, or correct {key} in lab.toml."
         ) from error
     return client
+
+
+def client_for(uri: str, key: str, *, appname: str, patience: float = 30.0) -> MongoClient[Document]:
+    """A client of the server at ``uri``, which need not run yet. Raises HotswapError as `connect`."""
+    try:
+        return MongoClient(
+            uri,
+            tz_aware=True,
+            heartbeatFrequencyMS=60_000,
+            serverMonitoringMode="poll",
+            serverSelectionTimeoutMS=int(patience * 1000),
+            appname=appname,
+        )
+    except (PyMongoError, ValueError) as error:
+        raise HotswapError(f"{key} in lab.toml is not the URI of a database ({error}); correct it.") from error

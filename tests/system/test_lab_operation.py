@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from laboratory import Laboratory, laboratory
 
+from hotswap.archive import load as load_archive
 from hotswap.process import Identity
+from hotswap.store import Store
 
 pytestmark = pytest.mark.system
 
@@ -81,3 +83,25 @@ def test_a_lost_task_rings_although_the_managers_are_killed_too(own_lab: Laborat
     (alarm,) = json.loads(own_lab.cli("alarms", "list", "--json"))
     assert (alarm["kind"], alarm["subject"]) == ("task.lost", task)
     own_lab.cli("cancel", task)
+
+
+def test_an_experiment_is_archived_and_its_code_exported(own_lab: Laboratory, tmp_path: Path) -> None:
+    own_lab.result(own_lab.submit_one("Dosing", {"powder": "quartz", "mass_mg": 5}))
+    experiment = own_lab.records.experiments.find_one({"completed_at": {"$ne": None}})
+    assert experiment is not None
+    (archived,) = json.loads(own_lab.cli("archive", experiment["_id"], "--json"))["experiments"]
+    assert archived["counts"]["tasks"] == 1
+    archive = own_lab.records.database.client[f"{own_lab.records.database.name.removesuffix('_sim')}_archive_sim"]
+    assert archive["experiments"].find_one({"_id": experiment["_id"]}) is not None
+    snapshot = own_lab.client.status()["snapshot"]
+    assert "from the store" in own_lab.cli("export", snapshot[:12], str(tmp_path / "code"))
+    assert load_archive(Store(tmp_path / "store"), tmp_path / "code").snapshot.id == snapshot
+
+
+def test_settings_and_logs_are_told_without_a_secret(own_lab: Laboratory) -> None:
+    settings = {each["key"]: each for each in json.loads(own_lab.cli("config", "--json"))}
+    assert settings["alarms.in_simulation"]["value"] is True
+    assert settings["general.state_dir"]["origin"] == "LAB_STATE_DIR"
+    lines = [json.loads(line) for line in own_lab.cli("logs", "managers", "-n", "1000", "--json").splitlines()]
+    assert any("The HTTP API answers" in line["text"] for line in lines)
+    assert own_lab.token not in str(lines)
