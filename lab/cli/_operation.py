@@ -94,7 +94,7 @@ def test_alarms(folder: Path | None, channel: str | None, as_json: bool) -> None
 @as_json
 @in_lab
 def archive(folder: Path | None, experiment: str | None, dry_run: bool, as_json: bool) -> None:
-    """Copy EXPERIMENT to the archive, or all that have ended and are not there.
+    """Copy EXPERIMENT, or all that have ended, to the archive.
 
     With its tasks, samples, calls, signals, results and code. It stays in the lab, too.
 

@@ -14,7 +14,7 @@ from lab.cli._common import as_json, client_of, config_of, in_lab, tell
 @as_json
 @in_lab
 def skip(folder: Path | None, task: str, as_json: bool) -> None:
-    """Have TASK count as COMPLETED, so that those after it go on.
+    """Have TASK count as COMPLETED; those after it go on.
 
     It has failed, is LOST, was cancelled, or has not started; what it holds is given back. Whoever skips it has seen to
     the samples.
