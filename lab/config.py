@@ -96,12 +96,14 @@ class Broker(Section):
 class Worker(Section):
     """``[worker]``: ``capacity`` is how many tasks one worker process runs at once.
 
-    ``cancel_grace`` is how many seconds a cancelled task has to end.
+    ``cancel_grace`` is how many seconds a cancelled task has to end, ``unreachable_after`` how many a worker may give
+    no sign of life before people are told.
     ``memory_mb`` is what all workers and driver processes may use together: over it new ones wait, none is ended.
     """
 
     capacity: int = Field(default=500, ge=1)
     cancel_grace: float = Field(default=30.0, gt=0)
+    unreachable_after: float = Field(default=30.0, ge=1)
     memory_mb: int | None = Field(default=None, ge=256)
 
 

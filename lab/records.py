@@ -310,6 +310,13 @@ class Stuck(TypedDict):
     attempt: int
 
 
+class Silence(TypedDict):
+    """A worker was found to give no sign of life after ``beat``."""
+
+    since: datetime
+    beat: int
+
+
 class Worker(TypedDict):
     """A worker process: ``beat`` grows while it lives; ``running`` counts its tasks, ``capacity`` bounds them."""
 
@@ -324,6 +331,7 @@ class Worker(TypedDict):
     beat: int
     started_at: datetime
     stuck: NotRequired[list[Stuck]]
+    unreachable: NotRequired[Silence | None]
 
 
 class Event(TypedDict):

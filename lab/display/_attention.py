@@ -1,4 +1,4 @@
-"""What a person has to look at: work that waits for a decision or for each other, and code that is stuck."""
+"""What a person has to look at: work that waits for a decision or for each other, stuck code, silent workers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from lab.display._tables import Document
+from lab.display._tables import Document, time
 
 _UNDECIDED: Final = ("LOST", "ABANDONED")
 
 
 def show_attention(console: Console, status: Document) -> None:
     """A line for each, nothing if there is nothing."""
-    for mark, line in [*_decisions(status), *_deadlocks(status), *_stuck(status)]:
+    for mark, line in [*_decisions(status), *_deadlocks(status), *_stuck(status), *_unreachable(status)]:
         console.print(f"[red]{mark}:[/] {escape(line)}", soft_wrap=True)
 
 
@@ -37,3 +37,10 @@ def _stuck(status: Document) -> Iterator[tuple[str, str]]:
             tasks = ", ".join(each["task"] for each in stuck)
             version = worker["snapshot"][:12]
             yield "stuck", f"code of {tasks}, which was abandoned, still runs in the worker of code version {version}"
+
+
+def _unreachable(status: Document) -> Iterator[tuple[str, str]]:
+    for worker in status.get("workers", ()):
+        if silence := worker.get("unreachable"):
+            told = f"{worker['id']}, at work on {worker['running']} tasks, gives no sign of life since"
+            yield "unreachable", f"{told} {time(silence['since'])}; they are left to it as long as its process is there"

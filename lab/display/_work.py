@@ -131,6 +131,8 @@ def _where(position: str | None) -> str:
 
 
 def _said(task: Document) -> str:
+    if task.get("unreachable_since") and task["status"] in _AT_WORK:
+        return f"its worker gives no sign of life since {time(task['unreachable_since'])}"
     waits = asked(task) or task.get("waits_for")
     return first_line(waits or task.get("note") or task["error"] or task["reason"] or _doing(task))
 

@@ -31,6 +31,7 @@ from lab.managers.examination import Examiner
 from lab.managers.failures import FailureManager
 from lab.managers.isolation import ENTRY as LONE_ENTRY
 from lab.managers.isolation import LoneProcesses
+from lab.managers.leases import LeaseManager
 from lab.managers.links import DriverLinks
 from lab.managers.refresh import (
     CodePolicy,
@@ -81,7 +82,8 @@ class Assembly:
         alarms = self._alarms()
         signals = SignalManager(self._ground.records, settings.config.signals.keep_days)
         archive = self._archive(store, database)
-        others = [barrier, retirement, environment, self._failures(refreshes), alarms, signals, archive]
+        leases = LeaseManager(self._ground.records, settings.config.worker.unreachable_after)
+        others = [leases, barrier, retirement, environment, self._failures(refreshes), alarms, signals, archive]
         self.backend = Backend(
             self._ground,
             surroundings,

@@ -7,6 +7,7 @@ import re
 from pydantic import BaseModel, ConfigDict, Field
 
 from lab.config import LabConfig
+from lab.managers.leases import BEATS
 from lab.records import Document
 
 
@@ -44,5 +45,6 @@ class Settings(BaseModel):
             "simulation": self.config.general.simulation,
             "simulate": list(self.config.general.simulate),
             "capacity": self.config.worker.capacity,
+            "beat_seconds": self.config.worker.unreachable_after / BEATS,
             "results": self.config.policy.results,
         }

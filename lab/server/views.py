@@ -17,6 +17,7 @@ from hotswap.generations import SnapshotRecord, SnapshotState
 from lab.managers.barrier_gate import active, barriers_of
 from lab.managers.environment import told
 from lab.managers.isolation import usage
+from lab.managers.leases import unreachable
 from lab.prompts import Prompt, Prompts
 from lab.records import NEEDING, DeviceState, Document, Records, RequestStatus, Task, TaskStatus
 from lab.refusals import NotFoundError
@@ -174,14 +175,25 @@ def tasks(records: Records, query: Mapping[str, str]) -> list[Document]:
 
 
 def _with_waits(records: Records, tasks: Sequence[Mapping[str, Any]]) -> list[Document]:
-    """The tasks, each with the prompts for whose answers it waits, and what else it waits for and who has that."""
+    """The tasks, each with the prompts for whose answers it waits, what else it waits for and who has that, and since
+    when its worker gives no sign of life.
+    """
     asked = defaultdict(list)
     for prompt in Prompts(records).pending():
         asked[prompt["task"]].append({key: prompt[key] for key in ("_id", "text", "options")})
     names = [task["_id"] for task in tasks if task["status"] == TaskStatus.REQUESTING_RESOURCES]
     pending = {"task": {"$in": names}, "status": RequestStatus.PENDING}
     waits = {each["task"]: each["waits_for"] for each in records.requests.find(pending)} if names else {}
-    return [{**task, "prompts": asked[task["_id"]], "waits_for": waits.get(task["_id"])} for task in tasks]
+    silent = unreachable(records)
+    return [
+        {
+            **task,
+            "prompts": asked[task["_id"]],
+            "waits_for": waits.get(task["_id"]),
+            "unreachable_since": silent.get(task["claim"]["worker"]) if task["claim"] else None,
+        }
+        for task in tasks
+    ]
 
 
 def task(records: Records, task_id: str) -> Document:

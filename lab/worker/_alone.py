@@ -12,7 +12,7 @@ from lab.records import Records
 from lab.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._actor import Intake
-from lab.worker._lease import Lease
+from lab.worker._lease import BEAT_SECONDS, Lease
 from lab.worker._process import connect, describe
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,9 @@ def alone(context: Context) -> None:
 def _run(context: Context, records: Records) -> None:
     read_from(ResultFiles(records.database).of)
     watcher = Watcher(records.database, "requests", "tasks", "prompts")
-    lease = Lease(records, {**describe(context, queue=""), "capacity": 0})
+    document = describe(context, queue="")
+    document["capacity"] = 0  # it takes no other
+    lease = Lease(records, document, context.arguments.get("beat_seconds", BEAT_SECONDS))
     intake = Intake(context, records, watcher, lease, alone=True)
     watcher.start()
     lease.start()  # before the claim: whose worker is not on record counts as dead

@@ -14,15 +14,16 @@ from lab.records import Records, Worker
 
 log = logging.getLogger(__name__)
 
-_BEAT_SECONDS: Final = 10.0
+BEAT_SECONDS: Final = 10.0
 
 
 class Lease:
     """Keeps the worker's document while the process lives."""
 
-    def __init__(self, records: Records, document: Worker) -> None:
+    def __init__(self, records: Records, document: Worker, beat_seconds: float = BEAT_SECONDS) -> None:
         self._workers = records.workers
         self._document = document
+        self._beat_seconds = beat_seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
@@ -61,7 +62,7 @@ class Lease:
         patiently(lambda: self._workers.update_one({"_id": self._document["_id"]}, change))
 
     def _beat(self) -> None:
-        while not self._ended.wait(_BEAT_SECONDS):
+        while not self._ended.wait(self._beat_seconds):
             try:
                 self._workers.update_one({"_id": self._document["_id"]}, {"$inc": {"beat": 1}})
             except PyMongoError as error:

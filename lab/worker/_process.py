@@ -16,7 +16,7 @@ from lab.records import Document, Records, Worker, now
 from lab.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._actor import Intake
-from lab.worker._lease import Lease
+from lab.worker._lease import BEAT_SECONDS, Lease
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,8 @@ def main(context: Context) -> None:
     """Take the tasks of ``context.snapshot`` until told to stop, and return when those that run have ended.
 
     ``context.arguments``: ``mongo_uri``, ``database``, ``broker_url``, ``lab`` (its name, part of the queue's name),
-    ``simulation`` (default True), ``capacity`` (default 128 tasks at once), ``results`` ("warn", unless "refuse").
+    ``simulation`` (default True), ``capacity`` (default 128 tasks at once), ``results`` ("warn", unless "refuse"),
+    ``beat_seconds`` between two signs of life.
     """
     set_simulation(context.arguments.get("simulation", True))
     client = connect(context)
@@ -44,7 +45,7 @@ class WorkerProcess:
         document = describe(context, self._queue)
         self._watcher = Watcher(records.database, "requests", "tasks", "prompts")
         self._records = records
-        self._lease = Lease(records, document)
+        self._lease = Lease(records, document, context.arguments.get("beat_seconds", BEAT_SECONDS))
         self._intake = Intake(context, records, self._watcher, self._lease)
         self._broker: dramatiq.Broker = make_broker(context.arguments["broker_url"])
 

@@ -12,7 +12,7 @@ from laboratory import Laboratory, laboratory
 
 pytestmark = pytest.mark.system
 
-SETTINGS = "\n[worker]\ncancel_grace = 1.0\n"
+SETTINGS = "\n[worker]\ncancel_grace = 1.0\nunreachable_after = 3.0\n"
 TASKS = '''\
 """Tasks for tests: one hangs in C code, and one does whatever tasks do in a process of its own."""
 
@@ -198,6 +198,56 @@ def test_a_process_of_its_own_outlives_managers_and_supervisor(lab: Laboratory, 
     lab.result(task)
     assert len(lab.task(task)["attempts"]) == 1
     lab.until(lambda: not psutil.pid_exists(process))
+
+
+def worker_of(lab: Laboratory, task: str) -> psutil.Process:
+    """The process that runs a task."""
+    claim = lab.task(task)["claim"]
+    assert claim is not None
+    worker = lab.records.workers.find_one({"_id": claim["worker"]})
+    assert worker is not None
+    return psutil.Process(worker["identity"]["pid"])
+
+
+def test_a_worker_that_says_nothing_is_unreachable_and_loses_nothing(lab: Laboratory, gate: Path) -> None:
+    task = lab.hold("furnace_1", gate)
+    worker = worker_of(lab, task)
+    worker.suspend()
+    try:
+        lab.until(lambda: lab.client.task(task)["unreachable_since"])
+        assert "gives no sign of life since" in lab.cli("status")
+        assert "gives no sign of life since" in lab.cli("tasks", task)
+        assert (lab.task(task)["status"], holder(lab, "furnace_1")) == ("RUNNING", task)
+    finally:
+        worker.resume()
+    lab.until(lambda: not lab.client.task(task)["unreachable_since"])
+    gate.touch()
+    lab.result(task)
+
+
+def test_a_worker_that_comes_back_after_its_task_was_given_up_moves_nothing(lab: Laboratory, tmp_path: Path) -> None:
+    gate, other_gate = tmp_path / "gate", tmp_path / "other"
+    task = lab.hold("furnace_1", gate)
+    worker = worker_of(lab, task)
+    worker.suspend()
+    try:
+        lab.write_code()
+        lab.go_live()
+        lab.cli("cancel", task)
+        lab.reached(task, "ABANDONED")
+        lab.cli("cancel", task)
+        other = lab.hold("furnace_1", other_gate)
+        before = lab.task(task)
+        calls = lab.records.calls.count_documents({"task": task})
+        gate.touch()
+    finally:
+        worker.resume()
+    worker.wait(30)  # of an older version, it retires once its thread has ended
+    assert lab.task(task) == before
+    assert lab.records.calls.count_documents({"task": task}) == calls
+    assert holder(lab, "furnace_1") == other
+    other_gate.touch()
+    lab.result(other)
 
 
 def test_stop_finds_processes_of_single_tasks(lab: Laboratory) -> None:

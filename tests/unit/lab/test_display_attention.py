@@ -35,3 +35,9 @@ def test_stuck_code_is_named_with_its_worker() -> None:
     worker = {"snapshot": "3f9a81cc02d7" + "0" * 52, "stuck": [{"task": "t1", "attempt": 2}]}
     (line,) = shown(workers=[worker])
     assert line == "stuck: code of t1, which was abandoned, still runs in the worker of code version 3f9a81cc02d7"
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_named_with_its_work() -> None:
+    silence = {"since": "2020-01-02T03:04:05+00:00", "beat": 7}
+    (line,) = shown(workers=[{"id": "worker-3f9a-1", "snapshot": "3f9a", "running": 2, "unreachable": silence}])
+    assert line.startswith("unreachable: worker-3f9a-1, at work on 2 tasks, gives no sign of life since 01-02")
