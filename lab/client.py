@@ -53,6 +53,10 @@ class LabClient:
         """Submit an experiment; returns its id."""
         return str(self.post("experiments", experiment)["id"])
 
+    def expand(self, template: str, parameters: Document) -> Document:
+        """The experiment that a template of current code makes of parameters; it is not submitted."""
+        return self._document(self.post(f"templates/{quote(template, safe='')}/expand", {"parameters": parameters}))
+
     def experiment(self, experiment_id: str) -> Document:
         """One experiment with its tasks and samples."""
         return self._document(self.get(f"experiments/{quote(experiment_id, safe='')}"))

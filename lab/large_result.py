@@ -46,7 +46,7 @@ class LargeResult:
 
     @classmethod
     def from_file_like_data(cls, file: BinaryIO, name: str = "data") -> LargeResult:
-        """What a binary file, open for reading, gives from here on."""
+        """What a binary file gives from here on; it has to stay open until the result is stored."""
         return cls(file, name)
 
     @classmethod
@@ -77,6 +77,11 @@ class LargeResult:
         elif isinstance(self._source, Path):
             with self._source.open("rb") as file:
                 yield file
+        elif self._source.closed:
+            raise LargeResultError(
+                f"The file of large result {self.name!r} was closed before it was stored; leave it open until the task "
+                "has returned, or give it to update_result first."
+            )
         else:
             yield self._source  # whose owner closes it
 

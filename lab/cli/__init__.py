@@ -15,8 +15,9 @@ from lab.cli._running import init, launch, stop
 from lab.cli._samples import blame, move_sample, samples
 from lab.cli._settings import config, logs, validate
 from lab.cli._signals import signals
+from lab.cli._submitting import submit, templates
 from lab.cli._unstarted import edit, move
-from lab.cli._work import cancel, experiments, retry, status, submit, tasks
+from lab.cli._work import cancel, experiments, retry, status, tasks
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +39,7 @@ for _command in (
     launch,
     stop,
     submit,
+    templates,
     status,
     tasks,
     experiments,

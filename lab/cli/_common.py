@@ -67,6 +67,17 @@ def client_of(config: LabConfig) -> LabClient:
     return connection.client_of(config)
 
 
+def assignment(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE``: the value is JSON, or a text if it is none. Raises UsageError."""
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise UsageError(f"{text!r} gives no parameter a value; write it as KEY=VALUE.")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
 def tell(as_json: bool, facts: Any, sentence: str) -> None:
     click.echo(json.dumps(facts, indent=2) if as_json else sentence)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from lab.cli._common import UsageError, as_json, client_of, config_of, in_lab, tell
+from lab.cli._common import UsageError, as_json, assignment, client_of, config_of, in_lab, tell
 
 
 @click.command()
@@ -59,15 +58,5 @@ def edit(folder: Path | None, task: str, changes: tuple[str, ...], remove: tuple
     """
     if not (changes or remove):
         raise UsageError("Nothing is to be changed; say KEY=VALUE, or --remove KEY.")
-    facts = client_of(config_of(folder)).edit(task, dict(map(_change, changes)), remove)
+    facts = client_of(config_of(folder)).edit(task, dict(map(assignment, changes)), remove)
     tell(as_json, facts, f"Task {task} has the parameters {json.dumps(facts['parameters'])}.")
-
-
-def _change(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise UsageError(f"{text!r} is no change of a parameter; write it as KEY=VALUE.")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

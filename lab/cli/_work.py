@@ -1,35 +1,12 @@
-"""``lab submit | status | tasks | experiments | cancel | retry``: the work of a laboratory."""
+"""``lab status | tasks | experiments | cancel | retry``: the work of a laboratory."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from lab.cli._common import UsageError, as_json, client_of, config_of, console, in_lab, print_facts, tell
-
-
-@click.command()
-@click.argument("file", type=click.File("rb"))
-@as_json
-@in_lab
-def submit(folder: Path | None, file: Any, as_json: bool) -> None:
-    """Submit the experiment in FILE.
-
-    FILE is JSON or YAML; `-` reads standard input.
-
-    \b
-    Examples:
-      lab submit experiment.json
-      lab submit experiment.yaml
-      generate_experiment | lab submit - --json
-    """
-    from lab.experiment_file import read
-
-    experiment = read(file.read(), getattr(file, "name", "Standard input"))
-    identifier = client_of(config_of(folder)).submit(experiment)
-    tell(as_json, {"id": identifier}, f"Submitted experiment {identifier}.")
 
 
 @click.command()

@@ -13,7 +13,7 @@ from ._home import Home
 from ._location import Location, defined_at, raised_at
 from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
-from ._registry import DeviceRecord, TaskRecord, registry
+from ._registry import DeviceRecord, TaskRecord, TemplateRecord, registry
 from ._results import result_schema
 from ._signals import logged_signals
 from ._task import POLICIES
@@ -52,9 +52,9 @@ def build_device(name: str, home: Home | None = None) -> BaseDevice:
 def describe(package: str) -> dict[str, Any]:
     """Tell what ``package`` registers, as data that JSON can carry; imports it if nobody has yet.
 
-    Constructs every device once, so call it in a process that can be thrown away. Gives ``devices`` and
-    ``tasks`` by name, and ``positions``. Raises `DescribeError` with path and line for definitions that
-    cannot work.
+    Constructs every device once, so call it in a process that can be thrown away. Gives ``devices``, ``tasks`` and
+    ``templates`` by name, and ``positions``. Raises `DescribeError` with path and line for definitions that cannot
+    work.
     """
     load(package)
     _check_addresses(list(registry.devices.values()))
@@ -63,6 +63,7 @@ def describe(package: str) -> dict[str, Any]:
         "devices": {name: _describe_device(record, package) for name, record in registry.devices.items()},
         "tasks": {name: _describe_task(record) for name, record in registry.tasks.items()},
         "positions": [_describe_position(record.position) for record in registry.positions.values()],
+        "templates": {name: _describe_template(record) for name, record in registry.templates.items()},
     }
 
 
@@ -105,6 +106,15 @@ def _policy(record: TaskRecord, name: str) -> str:
         known = " or ".join(f'"{value}"' for value in POLICIES[name])
         raise _blame(record.where, f"task {record.cls.__name__} has {name} = {chosen!r}: make it {known}")
     return str(chosen)
+
+
+def _describe_template(record: TemplateRecord) -> dict[str, Any]:
+    try:
+        schema = parameter_schema(record.function)
+    except DescribeError as error:
+        raise _blame(defined_at(record.function) or record.where, str(error)) from error
+    description = inspect.cleandoc(record.function.__doc__ or "").partition("\n")[0]
+    return {"schema": schema, "description": description, "where": str(record.where)}
 
 
 def _describe_position(position: SamplePosition) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""The parameters of a task: read from its constructor, checked before it is called."""
+"""The parameters of a task or template: read from its constructor or function, checked before that is called."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from types import FunctionType
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -16,13 +17,16 @@ from hotswap.errors import DescribeError, HotswapError
 from ._task import BaseTask, LabView
 
 _Task = TypeVar("_Task", bound=BaseTask)
+Owner: TypeAlias = type[BaseTask] | FunctionType
+"""What has parameters: a task by its ``__init__``, or a template, which is a function."""
+
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 # Fields have a prefix so that a parameter may be called "json" or "copy", like attributes of a model.
 _PREFIX = "parameter_"
 
 
 class ParameterError(HotswapError):
-    """A task was given parameters it does not take; ``field`` names the first of them."""
+    """A task or template was given parameters it does not take; ``field`` names the first of them."""
 
     def __init__(self, message: str, field: str, reason: str) -> None:
         super().__init__(message)
@@ -31,51 +35,52 @@ class ParameterError(HotswapError):
 
 
 @cache
-def parameter_model(cls: type[BaseTask]) -> type[BaseModel]:
-    """Return a model of the parameters that ``cls.__init__`` takes; it forbids any others.
+def parameter_model(owner: Owner) -> type[BaseModel]:
+    """Return a model of the parameters that ``owner`` takes; it forbids any others.
 
     Raises `DescribeError` when an annotation does not resolve or has no JSON schema.
     """
     try:
         model: type[BaseModel] = create_model(
-            cls.__name__,
+            owner.__name__,
             __config__=ConfigDict(extra="forbid"),
-            **{_PREFIX + name: field for name, field in _fields(cls).items()},
+            **{_PREFIX + name: field for name, field in _fields(owner).items()},
         )
         model.model_json_schema()
     except (NameError, AttributeError, TypeError, PydanticUserError) as error:
         reason = str(error).splitlines()[0].partition(". ")[0]
         raise DescribeError(
-            f"the parameters of task {cls.__name__} cannot be described ({reason}): "
-            "annotate __init__ with types that JSON can carry"
+            f"the parameters of {_title(owner)} cannot be described ({reason}): "
+            f"annotate {_function(owner).__name__} with types that JSON can carry"
         ) from error
     return model
 
 
-def parameter_schema(cls: type[BaseTask]) -> dict[str, Any]:
-    """Return the JSON schema of the parameters that ``cls.__init__`` takes.
+def parameter_schema(owner: Owner) -> dict[str, Any]:
+    """Return the JSON schema of the parameters that ``owner`` takes.
 
     Raises `DescribeError` as `parameter_model` does, and for a default that JSON cannot carry.
     """
-    for each in inspect.signature(cls.__init__).parameters.values():
+    function = _function(owner)
+    for each in inspect.signature(function).parameters.values():
         if each.default is not inspect.Parameter.empty and not _carried(each.default):
             raise DescribeError(
-                f"parameter {each.name!r} of task {cls.__name__} has a default of type {type(each.default).__name__}, "
-                "which JSON cannot carry: make it None, and let __init__ put the real one in its place"
+                f"parameter {each.name!r} of {_title(owner)} has a default of type {type(each.default).__name__}, "
+                f"which JSON cannot carry: make it None, and let {function.__name__} put the real one in its place"
             )
-    return parameter_model(cls).model_json_schema()
+    return parameter_model(owner).model_json_schema()
 
 
-def check_parameters(cls: type[BaseTask], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the given parameters as ``__init__`` wants them; those left out keep their defaults.
+def check_parameters(owner: Owner, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given parameters as ``owner`` wants them; those left out keep their defaults.
 
     Raises `ParameterError` naming each wrong parameter and why.
     """
-    model = parameter_model(cls)
+    model = parameter_model(owner)
     try:
         checked = model.model_validate(dict(parameters))
     except ValidationError as error:
-        raise _parameter_error(cls, error.errors(include_url=False)) from error
+        raise _parameter_error(owner, error.errors(include_url=False)) from error
     return {name: getattr(checked, _PREFIX + name) for name in parameters}
 
 
@@ -92,9 +97,17 @@ def make_task(
     return task
 
 
-def _fields(cls: type[BaseTask]) -> dict[str, Any]:
-    hints = get_type_hints(cls.__init__, include_extras=True)
-    _, *parameters = inspect.signature(cls.__init__).parameters.values()
+def _function(owner: Owner) -> Callable[..., object]:
+    return owner.__init__ if isinstance(owner, type) else owner
+
+
+def _title(owner: Owner) -> str:
+    return f"{'task' if isinstance(owner, type) else 'template'} {owner.__name__}"
+
+
+def _fields(owner: Owner) -> dict[str, Any]:
+    hints = get_type_hints(_function(owner), include_extras=True)
+    parameters = list(inspect.signature(_function(owner)).parameters.values())[isinstance(owner, type) :]
     return {
         each.name: (hints.get(each.name, Any), Field(_default(each), alias=each.name))
         for each in parameters
@@ -114,18 +127,18 @@ def _default(parameter: inspect.Parameter) -> Any:
     return ... if parameter.default is inspect.Parameter.empty else parameter.default
 
 
-def _parameter_error(cls: type[BaseTask], errors: Sequence[ErrorDetails]) -> ParameterError:
-    reasons = [_reason(cls, each) for each in errors]
+def _parameter_error(owner: Owner, errors: Sequence[ErrorDetails]) -> ParameterError:
+    reasons = [_reason(owner, each) for each in errors]
     first = errors[0]["loc"]
-    return ParameterError(f"task {cls.__name__}: {'; '.join(reasons)}", str(first[0]) if first else "", reasons[0])
+    return ParameterError(f"{_title(owner)}: {'; '.join(reasons)}", str(first[0]) if first else "", reasons[0])
 
 
-def _reason(cls: type[BaseTask], error: ErrorDetails) -> str:
+def _reason(owner: Owner, error: ErrorDetails) -> str:
     field = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"parameter {field!r} is missing"
     if error["type"] == "extra_forbidden" and len(error["loc"]) == 1:
-        known = ", ".join(_fields(cls)) or "no parameters"
+        known = ", ".join(_fields(owner)) or "no parameters"
         return f"there is no parameter {field!r}, it takes {known}"
     message = error["msg"][:1].lower() + error["msg"][1:]
     return f"parameter {field!r}: {message}, not {error['input']!r}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, TypeVar
 
 from hotswap.errors import DescribeError
@@ -16,6 +17,7 @@ from ._position import SEPARATOR, SamplePosition, check_name
 from ._recording import Construction, recording
 from ._task import BaseTask
 
+_Function = TypeVar("_Function", bound=Callable[..., object])
 _TaskClass = TypeVar("_TaskClass", bound=type[BaseTask])
 _SCALARS = (str, bool, int, float, type(None))
 
@@ -52,6 +54,15 @@ class TaskRecord:
 
 
 @dataclass(frozen=True)
+class TemplateRecord:
+    """A registered experiment template and the line that registered it."""
+
+    name: str
+    function: FunctionType
+    where: Location
+
+
+@dataclass(frozen=True)
 class PositionRecord:
     """Registered standalone places and the line that registered them."""
 
@@ -61,11 +72,12 @@ class PositionRecord:
 
 @dataclass
 class Registry:
-    """The devices, tasks and standalone positions of a lab, by name, in the order of registration."""
+    """The devices, tasks, standalone positions and templates of a lab, by name, in the order of registration."""
 
     devices: dict[str, DeviceRecord] = field(default_factory=dict)
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     positions: dict[str, PositionRecord] = field(default_factory=dict)
+    templates: dict[str, TemplateRecord] = field(default_factory=dict)
 
     def recording(self, on: bool = True) -> AbstractContextManager[None]:
         """Inside the block, constructing a device is recorded instead of executed."""
@@ -76,6 +88,7 @@ class Registry:
         self.devices.clear()
         self.tasks.clear()
         self.positions.clear()
+        self.templates.clear()
 
     def add_device(self, device: object, args: tuple[Any, ...], kwargs: dict[str, Any], shares: str | None) -> None:
         """Register a device, or raise `DescribeError` saying where and why not."""
@@ -105,6 +118,15 @@ class Registry:
             _check_new("sample position", position.name, self.positions)
         self.positions[position.name] = PositionRecord(position, where)
 
+    def add_template(self, function: object) -> None:
+        """Register an experiment template under the name of its function, or raise `DescribeError`."""
+        where = caller()
+        with _blaming(where):
+            if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
+                raise DescribeError(f"add_experiment_template() was given {function!r}: give it a function with a name")
+            _check_new("template", function.__name__, self.templates)
+        self.templates[function.__name__] = TemplateRecord(function.__name__, function, where)
+
 
 registry = Registry()
 
@@ -122,6 +144,15 @@ def add_task(cls: _TaskClass) -> _TaskClass:
     """Register a task type under the name of its class, and return it. Raises `DescribeError`."""
     registry.add_task(cls)
     return cls
+
+
+def add_experiment_template(function: _Function) -> _Function:
+    """Register a function that returns an ``ExperimentBuilder`` as a template, under its name, and return it.
+
+    Its parameters are annotated as those of tasks are. Raises `DescribeError`.
+    """
+    registry.add_template(function)
+    return function
 
 
 def add_standalone_sample_position(position: SamplePosition) -> None:

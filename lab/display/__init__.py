@@ -9,6 +9,7 @@ from lab.display._plan import show_plan
 from lab.display._prompts import show_prompts
 from lab.display._report import show_report, show_settings
 from lab.display._signals import show_signals
+from lab.display._templates import show_templates
 from lab.display._work import show_blame, show_experiments, show_samples, show_task, show_tasks
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "show_status",
     "show_task",
     "show_tasks",
+    "show_templates",
     "show_versions",
     "waits_for",
 ]

@@ -66,6 +66,7 @@ def create_app(
         "experiments/{id}": lambda request: views.experiment(records, request.path_params["id"]),
         "tasks": lambda request: views.tasks(records, request.query_params),
         "tasks/{id}": lambda request: views.task(records, request.path_params["id"]),
+        "templates": lambda _: backend.templates.listed(),
         "devices": lambda _: views.devices(records),
         "devices/{id}/signals": lambda request: signals(records, _id(request), request.query_params),
         "positions": lambda _: views.positions(records),
@@ -98,6 +99,7 @@ def _commands(backend: Backend) -> dict[str, Command]:
     unstarted = backend.unstarted
     return {
         "experiments": lambda _, body: {"id": backend.submit(body)},
+        "templates/{id}/expand": lambda request, body: backend.templates.expand(_id(request), _parameters(body)),
         "experiments/{id}/cancel": lambda request, body: commands.cancel_experiment(
             _id(request), _actor(body), **_stopping(body)
         ),
@@ -230,12 +232,17 @@ def _position(body: Document) -> str | None:
 
 def _changes(body: Document) -> tuple[Document, list[str]]:
     """The parameters to set, and the names of those to remove."""
-    changes, removed = body.get("parameters", {}), body.get("remove", [])
-    if not isinstance(changes, dict):
-        raise BodyError(f"'parameters' must be an object, not {changes!r}.")
+    changes, removed = _parameters(body), body.get("remove", [])
     if not isinstance(removed, list) or not all(isinstance(name, str) for name in removed):
         raise BodyError(f"'remove' must be a list of names, not {removed!r}.")
     return changes, removed
+
+
+def _parameters(body: Document) -> Document:
+    parameters = body.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise BodyError(f"'parameters' must be an object, not {parameters!r}.")
+    return parameters
 
 
 def _way(body: Document) -> dict[str, bool]:

@@ -23,7 +23,7 @@ from lab.managers.clean_up import CleanUpManager
 from lab.managers.commands import Commands
 from lab.managers.crashes import CrashManager
 from lab.managers.environment import Changes
-from lab.managers.examination import Examiner
+from lab.managers.examination import Ask, Examiner
 from lab.managers.experiments import ExperimentManager
 from lab.managers.grants import Links
 from lab.managers.hand_moves import HandMoves
@@ -32,6 +32,7 @@ from lab.managers.prompts import PromptManager
 from lab.managers.resources import DeadlockPolicy, ResourceManager
 from lab.managers.resumption import Resumption
 from lab.managers.tasks import Send, TaskManager
+from lab.managers.templates import Templates
 from lab.managers.unstarted import Unstarted
 from lab.managers.workers import WorkerManager
 from lab.prompts import Prompts
@@ -103,6 +104,7 @@ class Surroundings:
     shutdown: Callable[[], None]
     lone: LoneProcesses
     examiner: Examiner | None = None
+    ask: Ask | None = None
     pin_experiments: bool = False
     cancel_grace: float = 30.0
     deadlock: DeadlockPolicy = "tell"
@@ -155,6 +157,7 @@ class Backend:
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
         self.hand_moves = HandMoves(records, self._wake)
         self.prompts = Prompts(records)
+        self.templates = Templates(self._definitions, surroundings.ask)
         self._admission = Admission(surroundings.examiner)
         self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)
         self.unstarted = Unstarted(records, catalog, surroundings.examiner, self._wake)

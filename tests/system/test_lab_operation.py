@@ -88,7 +88,7 @@ def test_a_lost_task_rings_although_the_managers_are_killed_too(own_lab: Laborat
 def test_an_experiment_is_archived_and_its_code_exported(own_lab: Laboratory, tmp_path: Path) -> None:
     (tmp_path / "gate").touch()
     own_lab.result(own_lab.submit_one("Holding", {"furnace": "furnace_1", "gate": str(tmp_path / "gate")}))
-    experiment = own_lab.records.experiments.find_one({"completed_at": {"$ne": None}})
+    experiment = own_lab.until(lambda: own_lab.records.experiments.find_one({"completed_at": {"$ne": None}}))
     assert experiment is not None
     (archived,) = json.loads(own_lab.cli("archive", experiment["_id"], "--json"))["experiments"]
     assert archived["counts"]["tasks"] == 1

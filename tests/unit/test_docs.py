@@ -93,7 +93,10 @@ def wrong_with(call: list[str]) -> str | None:
         else:
             positional += 1
     arguments = [parameter for parameter in command.params if isinstance(parameter, click.Argument)]
-    return None if positional <= len(arguments) else f"`{program} {name}` takes fewer arguments than {rest}"
+    any_number = any(argument.nargs == -1 for argument in arguments)
+    return (
+        None if any_number or positional <= len(arguments) else f"`{program} {name}` takes fewer arguments than {rest}"
+    )
 
 
 def flatten(model: Any, table: str = "") -> Iterator[tuple[str, str]]:

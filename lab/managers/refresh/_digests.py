@@ -19,6 +19,7 @@ REGISTRATION: Final = frozenset(
     for name in (
         "add_device",
         "add_task",
+        "add_experiment_template",
         "add_standalone_sample_position",
         "SamplePosition",
         "log_signal",

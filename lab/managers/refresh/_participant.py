@@ -117,6 +117,7 @@ class LabParticipant:
             positions=told["positions"],
             drivers=digests.drivers(told["devices"]),
             code=digests.tasks(told["tasks"]),
+            templates=told["templates"],
         )
 
     def warm_up(self, snapshot: Snapshot) -> None:

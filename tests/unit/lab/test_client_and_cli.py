@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from lab import LargeResult
 from lab.cli import main
 from lab.client import ClientError, LabClient
+from lab.large_result import LargeResultError
 
 VERSION = {"snapshot": "ab" * 32, "commit": "c0ffee" * 6, "generation": 2}
 TASK = {
@@ -471,3 +472,18 @@ def test_a_sample_that_was_moved_by_hand_is_recorded(running: Path, fake: FakeLa
     fake.answers["POST /api/samples/quartz-7/move"] = (200, {"name": "quartz-7", "position": sent})
     assert lab(running, "move-sample", "quartz-7", typed).output.startswith("Sample quartz-7 is ")
     assert fake.seen[0][1]["position"] == sent
+
+
+def test_a_file_that_was_closed_too_early_is_told_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "scan").write_bytes(b"1")
+    with (tmp_path / "scan").open("rb") as file:
+        large = LargeResult.from_file_like_data(file, "scan")
+    with pytest.raises(LargeResultError, match=r"large result 'scan' was closed .* give it to update_result first\.$"):
+        large.retrieve()
+
+
+def test_a_large_result_needs_its_file_and_a_whole_reference(tmp_path: Path) -> None:
+    with pytest.raises(LargeResultError, match=r"There is no file .*missing; write it before"):
+        LargeResult.from_local_file(tmp_path / "missing")
+    with pytest.raises(LargeResultError, match="refers to no large result"):
+        LargeResult.of({"large_result": "r1"})
