@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypedDict
 
 from bson import ObjectId
-from pymongo import ASCENDING, ReplaceOne, UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError
 
 from lab.definitions import Reading
 from lab.patience import patiently
@@ -16,6 +17,8 @@ from lab.records import Document, Records, now
 
 SIGNALS: Final = "signals"
 LATEST: Final = "latest_signals"
+
+_DUPLICATE: Final = 11000
 
 
 class Signal(TypedDict):
@@ -51,9 +54,11 @@ class Signals:
         self._latest.bulk_write(
             [UpdateOne({"_id": key}, {"$set": _facts(each)}, upsert=True) for key, each in newest.items()]
         )
-        self._all.bulk_write(
-            [ReplaceOne({"_id": each["_id"]}, {**each}, upsert=True) for each in signals], ordered=False
-        )
+        try:
+            self._all.insert_many(({**each} for each in signals), ordered=False)  # ten times as fast as upserts
+        except BulkWriteError as error:
+            if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
+                raise
 
     def latest(self, device: str, name: str | None = None) -> list[Reading]:
         """The last value of one signal, or of all of a device in the order of their names; empty if there is none."""
