@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import closure, cutover, dispatch, freezing, gate, idle, memory, refresh, startup, versions
+from benchmarks import (
+    closure,
+    crowd,
+    cutover,
+    dispatch,
+    freezing,
+    gate,
+    idle,
+    memory,
+    refresh,
+    scheduling,
+    startup,
+    versions,
+)
 from benchmarks.results import Benchmark
 
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "refresh": refresh.BENCHMARK,
     "cutover": cutover.BENCHMARK,
     "dispatch": dispatch.BENCHMARK,
+    "scheduling": scheduling.BENCHMARK,
+    "crowd": crowd.BENCHMARK,
     "gate": gate.BENCHMARK,
     "memory": memory.BENCHMARK,
     "startup": startup.BENCHMARK,

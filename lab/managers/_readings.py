@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+from lab.finding import find_in
 from lab.managers.changes import Changed
 from lab.managers.ledger import OPEN, Ledger, News
 from lab.managers.turns import Turns
-from lab.records import Device, Position, Records, Request, RequestStatus, Task
+from lab.records import Device, Position, Records, Request, RequestStatus
 
 _TASK_FIELDS: Final = {"status": 1, "attempt": 1, "samples": 1}
 _DEVICE_FIELDS: Final = {"hand_over": 0}
@@ -59,8 +60,8 @@ class Readings:
         requests = {request["_id"]: request for request in self._records.requests.find(open_requests)}
         for name in self._ledger.requests.keys() - requests.keys():
             self._forget(name)
-        self._learn_requests(requests.values())
         self._tasks(frozenset(self._ledger.tasks))
+        self._learn_requests(requests.values())
         devices = {device["_id"]: device for device in self._records.devices.find({}, _DEVICE_FIELDS)}
         for name in devices.keys() | self._ledger.devices.keys():
             self._learn_device(name, devices.get(name))
@@ -138,10 +139,6 @@ class Readings:
 
 def _by_id(collection: Any, names: Iterable[str], fields: Any = None) -> dict[str, Any]:
     """The documents by their ids, None for one that is not there."""
-    wanted = sorted(set(names))
-    if not wanted:
-        return {}
-    found: dict[str, Task | Any] = dict.fromkeys(wanted)
-    for document in collection.find({"_id": {"$in": wanted}}, fields):
-        found[document["_id"]] = document
+    found: dict[str, Any] = dict.fromkeys(sorted(names))
+    found.update({document["_id"]: document for document in find_in(collection, "_id", found, fields)})
     return found

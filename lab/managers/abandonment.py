@@ -39,7 +39,7 @@ class AbandonmentManager(Manager):
         kill: Callable[[str], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__("abandonment manager")
+        super().__init__("abandonment manager", pause=0.1)
         self._records = records
         self._grace = grace
         self._revoke = revoke

@@ -56,7 +56,7 @@ class ArchiveManager(Manager):
 
     def _add_due(self, after: timedelta) -> None:
         for experiment in self._archive.due(after):
-            if self._ended:
+            if self._ending.is_set():
                 return
             try:
                 self._add(experiment)

@@ -51,7 +51,7 @@ class BarrierManager(Manager):
     """
 
     def __init__(self, records: Records, bus: Bus, devices: Movers, timeout: float) -> None:
-        super().__init__("barrier manager")
+        super().__init__("barrier manager", pause=0.1)
         self._records = records
         self._barriers = barriers_of(records.database)
         self._generations = Generations(records.database)

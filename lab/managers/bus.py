@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -30,12 +31,19 @@ log = logging.getLogger(__name__)
 
 
 class Manager(ABC):
-    """A thread that reconciles at its start, whenever it is woken, and when the last run asked for it."""
+    """A thread that reconciles at its start, whenever it is woken, and when the last run asked for it.
 
-    def __init__(self, name: str) -> None:
+    Between the starts of two runs are ``pause`` seconds at least: what wakes it meanwhile counts as one. ``_changes``
+    is for those that read only what changed; after a run that failed, everything counts as changed.
+    """
+
+    def __init__(self, name: str, pause: float = 0.0) -> None:
         self._name = name
+        self._rest = pause
+        self._begun = -pause
+        self._changes = Changes()
         self._woken = threading.Event()
-        self._ended = False
+        self._ending = threading.Event()
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -53,9 +61,14 @@ class Manager(ABC):
         """Have it reconcile soon; many calls before that count as one."""
         self._woken.set()
 
+    def reread(self) -> None:
+        """Have it reconcile soon, whatever it knows."""
+        self._changes.note_everything()
+        self.wake()
+
     def stop(self) -> None:
         """End the thread after the run it is in."""
-        self._ended = True
+        self._ending.set()
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -64,18 +77,21 @@ class Manager(ABC):
         delay: float | None = 0.0
         while True:
             self._woken.wait(delay)
+            self._ending.wait(max(0.0, self._begun + self._rest - time.monotonic()))
             self._woken.clear()
-            if self._ended:
+            if self._ending.is_set():
                 return
+            self._begun = time.monotonic()
             delay = self._attempt()
 
     def _attempt(self) -> float | None:
         try:
             delay = self.reconcile()
         except Exception:  # whatever goes wrong with one document, the manager has to go on with the others
-            if not self._ended:
+            if not self._ending.is_set():
                 log.exception("The %s could not reconcile; it tries again.", self._name)
             self._failures += 1
+            self._changes.note_everything()  # what was taken from it may not have been taken in
             return min(0.1 * 2.0**self._failures, _LONGEST_DELAY)
         self._failures = 0
         return delay

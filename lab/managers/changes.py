@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+REREAD_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,15 @@ class Changed:
 
 
 class Changes:
-    """Filled by the bus, on its thread; emptied by the manager that reads the documents. Everything, at first."""
+    """Filled by the bus, on its thread; emptied by the manager that reads the documents.
 
-    def __init__(self) -> None:
+    Everything counts as changed at first, and when that was so ``reread`` seconds ago: whatever went wrong meanwhile is
+    put right then.
+    """
+
+    def __init__(self, reread: float = REREAD_SECONDS) -> None:
+        self._reread = reread
+        self._read_at = 0.0
         self._lock = threading.Lock()
         self._everything = True
         self._ids: defaultdict[str, set[str]] = defaultdict(set)
@@ -38,7 +48,10 @@ class Changes:
     def take(self) -> Changed:
         """All that was noted; it is forgotten here."""
         with self._lock:
-            taken = Changed(self._everything, {name: frozenset(ids) for name, ids in self._ids.items()})
+            everything = self._everything or time.monotonic() - self._read_at >= self._reread
+            if everything:
+                self._read_at = time.monotonic()
+            taken = Changed(everything, {name: frozenset(ids) for name, ids in self._ids.items()})
             self._everything = False
             self._ids.clear()
         return taken

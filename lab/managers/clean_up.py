@@ -16,7 +16,7 @@ class CleanUpManager(Manager):
     """Asks a person on behalf of each FINISHING task, and ends it when that is answered or nothing is left of it."""
 
     def __init__(self, records: Records, bus: Bus) -> None:
-        super().__init__("clean-up manager")
+        super().__init__("clean-up manager", pause=0.1)
         self._records = records
         self._prompts = Prompts(records)
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.FINISHING}})

@@ -22,6 +22,7 @@ from lab.managers._rebinding import Rebinding
 from lab.managers._retrying import seconds_until
 from lab.managers.barrier_gate import Gate, Passage, gate_of
 from lab.managers.bus import Bus, Manager
+from lab.managers.changes import Changed
 from lab.managers.tasks import Current
 from lab.records import Device, DeviceState, Document, Records, TaskStatus
 from lab.refusals import ConflictError, NotFoundError
@@ -50,7 +51,7 @@ class DeviceManager(Manager):
         secret: str,
         driver_arguments: Mapping[str, Any],
     ) -> None:
-        super().__init__("device manager")
+        super().__init__("device manager", pause=0.1)
         self._records = records
         self._catalog = catalog
         self._current = current
@@ -71,12 +72,14 @@ class DeviceManager(Manager):
         self._wanted: dict[str, str] = {}
         self._admitted: frozenset[str] = frozenset()
         self._situation: Situation | None = None
+        self._pinned: list[Definitions] = []
+        self._known_generation: int | None = None
         self._surplus = True
         self._unswept = True
         bus.subscribe("devices", self.wake, {"state", "paused", "binding", "ailing"})
         bus.subscribe("current_generation", self.wake)
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
-        bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,)})
+        bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,)}, self._changes)
 
     def reconcile(self) -> float | None:
         gate = gate_of(self._records.database)  # before what is current: devices arrive at what it was promoted for
@@ -84,8 +87,8 @@ class DeviceManager(Manager):
         if pin is None:
             return None
         current = self._catalog.get(pin["snapshot"])
-        self._forget_failures(pin["generation"])
-        self._admit([current, *self._inventory.pinned()])
+        self._look_at_work(pin["generation"])
+        self._admit([current, *self._pinned])
         devices = list(self._records.devices.find({}))
         if self._surplus:
             self._surplus = self._inventory.dismiss(current) or _has_surplus(devices, current)
@@ -247,7 +250,7 @@ class DeviceManager(Manager):
             current=current,
             wanted={device: self._catalog.get(snapshot) for device, snapshot in self._wanted.items()},
             verified=self._drivers.verified,
-            pinned=self._inventory.pinned() if self._surplus else (),
+            pinned=self._pinned if self._surplus else (),
             passage=gate.passage,
             coming=self._catalog.get(gate.target) if leaving else None,
         )
@@ -266,6 +269,20 @@ class DeviceManager(Manager):
             )
             self._groups[name].start()
         return self._groups[name]
+
+    def _look_at_work(self, generation: int) -> None:
+        """Which other code is in use; that changes with the generation, and when a task is ready that has a pin."""
+        changed = self._changes.take()
+        if generation != self._known_generation:
+            self._forget_failures(generation)
+        if generation != self._known_generation or changed.everything or self._surplus or self._any_pinned(changed):
+            self._pinned = self._inventory.pinned()
+        self._known_generation = generation
+
+    def _any_pinned(self, changed: Changed) -> bool:
+        names = sorted(changed.of("tasks"))
+        found = self._records.tasks.find({"_id": {"$in": names}}, {"pin": 1}) if names else ()
+        return any(task["pin"] is not None for task in found)
 
     def _forget_failures(self, generation: int) -> None:
         """A new generation is reason to try drivers again that did not connect."""

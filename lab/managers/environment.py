@@ -53,7 +53,7 @@ class EnvironmentManager(Manager):
     """Looks at what is installed every few seconds; ``changes`` is how that differs from what current code expects."""
 
     def __init__(self, records: Records, bus: Bus, changed: Drift) -> None:
-        super().__init__("environment manager")
+        super().__init__("environment manager", pause=0.2)
         self._records = records
         self._generations = Generations(records.database)
         self._changed = changed

@@ -2,57 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
+from lab.finding import find_in
 from lab.managers.bus import Bus, Manager
+from lab.managers.changes import REREAD_SECONDS, Changed
 from lab.managers.downstream import next_step
-from lab.records import ENDED, ExperimentStatus, Records, Task, TaskStatus, now
+from lab.records import ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 
 _SWEEP_AGE: Final = timedelta(minutes=1)
-_FIELDS: Final = ("status", "previous", "experiment", "samples", "planned", "skip")
+_FIELDS: Final = ("status", "previous", "experiment", "samples", "planned", "skip", "parent")
 
 
 class ExperimentManager(Manager):
     """Lets tasks go on, cancels what can never start, and closes experiments.
 
-    ``on_ready`` is called at once when tasks became READY.
+    ``on_ready`` is told at once which tasks became READY. Only those experiments are read of which something changed.
     """
 
-    def __init__(self, records: Records, bus: Bus, on_ready: Callable[[], None]) -> None:
-        super().__init__("experiment manager")
+    def __init__(self, records: Records, bus: Bus, on_ready: Callable[[list[str]], None]) -> None:
+        super().__init__("experiment manager", pause=0.02)
         self._records = records
         self._on_ready = on_ready
         self._swept = False
-        bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.WAITING, *ENDED}})
+        bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}}, self._changes)
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.WAITING, *ENDED}}, self._changes)
 
     def reconcile(self) -> float | None:
         if not self._swept:
             sweep_leftovers(self._records)
             resume_interrupted(self._records)
             self._swept = True
-        found = self._records.experiments.find({"status": ExperimentStatus.RUNNING}, {"on_failure": 1})
-        running = {each["_id"]: each.get("on_failure", "cancel") for each in found}
+        running = self._running(self._changes.take())
         for experiment, tasks in self._tasks_of(list(running)).items():
             self._advance(experiment, tasks, running[experiment])
-        return None
+        return REREAD_SECONDS
+
+    def _running(self, changed: Changed) -> dict[str, str]:
+        """What to do in a failure, by the id of each running experiment of which something changed."""
+        fields = {"on_failure": 1, "status": 1}
+        found: Iterable[Experiment]
+        if changed.everything:
+            found = self._records.experiments.find({"status": ExperimentStatus.RUNNING}, fields)
+        else:
+            tasks = find_in(self._records.tasks, "_id", changed.of("tasks"), {"experiment": 1})
+            names = changed.of("experiments").union(task["experiment"] for task in tasks)
+            found = find_in(self._records.experiments, "_id", names, fields)
+        running = (each for each in found if each["status"] == ExperimentStatus.RUNNING)
+        return {each["_id"]: each.get("on_failure", "cancel") for each in running}
 
     def _tasks_of(self, experiments: list[str]) -> dict[str, dict[str, Task]]:
         grouped: dict[str, dict[str, Task]] = {experiment: {} for experiment in experiments}
-        query = {"experiment": {"$in": experiments}, "parent": None}
-        for task in self._records.tasks.find(query, dict.fromkeys(_FIELDS, 1)):
-            grouped[task["experiment"]][task["_id"]] = task
+        for task in find_in(self._records.tasks, "experiment", experiments, dict.fromkeys(_FIELDS, 1)):
+            if task["parent"] is None:
+                grouped[task["experiment"]][task["_id"]] = task
         return grouped
 
     def _advance(self, experiment: str, tasks: dict[str, Task], on_failure: str) -> None:
-        became_ready = False
-        for task in tasks.values():
-            if task["status"] == TaskStatus.WAITING:
-                became_ready |= self._settle(task, tasks, on_failure)
-        if became_ready:
-            self._on_ready()
+        waiting = [task for task in tasks.values() if task["status"] == TaskStatus.WAITING]
+        if ready := [task["_id"] for task in waiting if self._settle(task, tasks, on_failure)]:
+            self._on_ready(ready)
         if all(task["status"] in ENDED for task in tasks.values()):
             self._close(experiment, tasks)
 

@@ -27,7 +27,7 @@ class FailureManager(Manager):
     """
 
     def __init__(self, records: Records, catalog: Catalog, bus: Bus, roll_back: RollBack | None) -> None:
-        super().__init__("failure manager")
+        super().__init__("failure manager", pause=0.25)
         self._records = records
         self._catalog = catalog
         self._generations = Generations(records.database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from contextlib import ExitStack
 from typing import Any, Final, Protocol
 
@@ -69,18 +70,21 @@ class Granter:
                 log.warning("Request %s could not be granted and is tried again: %s", request["_id"], error)
         return False
 
-    def release(self, request_id: str) -> bool:
-        """Give back all that is held for this very request; False when a driver did not answer in time."""
-        for device in self._records.devices.find({"request": request_id}):
+    def release(self, request_id: str, names: Collection[str]) -> bool:
+        """Give back what of ``names`` is held for this very request; False when a driver did not answer in time."""
+        if not names:
+            return True
+        for device in self._records.devices.find({"_id": {"$in": sorted(names)}, "request": request_id}):
             if not self._revoke(device):
                 return False
             self._free(device)
-        self._free_places(request_id)
+        held = {"_id": {"$in": sorted(names)}, "request": request_id}
+        self._records.positions.update_many(held, {"$set": {"holder": None, "request": None}})
         return True
 
     def _hold_place(self, request: Request, name: str, undo: ExitStack) -> None:
-        place = self._records.positions.find_one({"_id": name, "holder": {"$in": [None, request["task"]]}})
-        if place is None:
+        place = self._records.positions.find_one({"_id": name})
+        if place is None or place["holder"] not in (None, request["task"]):
             raise TakenError(f"Position {name} is not free any more.")
         if place["holder"] is not None and self._is_shared(place["request"], request):
             return
@@ -187,9 +191,6 @@ class Granter:
             granted, {"$set": {"state": DeviceState.FREE, **nobody}}
         ).modified_count:
             self._records.devices.update_one(mine, {"$set": nobody})
-
-    def _free_places(self, request_id: str) -> None:
-        self._records.positions.update_many({"request": request_id}, {"$set": {"holder": None, "request": None}})
 
 
 def _typical_hold(device: Device) -> float | None:

@@ -21,7 +21,7 @@ class PromptManager(Manager):
     """Withdraws prompts; who asked and waits withdraws its own, so this is for those who cannot any more."""
 
     def __init__(self, records: Records, bus: Bus, watch: DeathWatch) -> None:
-        super().__init__("prompt manager")
+        super().__init__("prompt manager", pause=0.25)
         self._records = records
         self._prompts = Prompts(records)
         self._watch = watch

@@ -14,7 +14,7 @@ from lab.managers._readings import Readings
 from lab.managers.barrier_gate import OPEN as OPEN_GATE
 from lab.managers.barrier_gate import gate_of
 from lab.managers.bus import Bus, Manager
-from lab.managers.changes import Changed, Changes
+from lab.managers.changes import REREAD_SECONDS
 from lab.managers.choice import Choice, Lack
 from lab.managers.deadlocks import Deadlock, DeadlockFinder
 from lab.managers.grants import Granter, Links
@@ -25,7 +25,7 @@ from lab.records import CLAIMED, ENDED, UNDECIDED, Document, Records, Request, R
 DeadlockPolicy = Literal["tell", "fail_youngest"]
 
 _RETRY_SECONDS: Final = 1.0
-_RESYNC_SECONDS: Final = 600.0
+_EXPLAIN_SECONDS: Final = 0.1
 _AT_A_TIME: Final = 100
 _BARRED: Final = "A barrier is under way: only tasks that ran before it are granted anything until it has ended."
 _TASK_NEWS: Final = (TaskStatus.INITIATED, *UNDECIDED, *ENDED)
@@ -57,7 +57,6 @@ class ResourceManager(Manager):
         self._want = want
         self._policy = deadlock
         self._gate = OPEN_GATE
-        self._changes = Changes()
         self._ledger = Ledger()
         self._turns = Turns(self._ledger, self._definitions, self._is_admitted)
         self._readings = Readings(records, self._ledger, self._turns)
@@ -66,36 +65,21 @@ class ResourceManager(Manager):
         self._words: dict[str, str] = {}
         self._unreleased: set[str] = set()
         self._ungranted: set[str] = set()
-        self._read_all_at = 0.0
         self._explained_at = 0.0
         for collection, fields in _INTERESTS.items():
             bus.subscribe(collection, self.wake, fields, self._changes)
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
-        try:
-            self._reconcile()
-        except BaseException:
-            self._changes.note_everything()  # what was taken from it may not have been taken in
-            raise
-        if self._unreleased or self._ungranted or self._turns.stale:
-            return _RETRY_SECONDS
-        return _RESYNC_SECONDS
-
-    def _reconcile(self) -> None:
-        self._settle(self._readings.read(self._news()) | self._unreleased)
+        self._settle(self._readings.read(self._changes.take()) | self._unreleased)
         self._look_at_gate()
         if self._grant_all() or self._deadlocked:
             self._look_for_deadlocks()
         self._want(self._turns.wanted())
         self._explain_stale()
-
-    def _news(self) -> Changed:
-        changed = self._changes.take()
-        if changed.everything or time.monotonic() - self._read_all_at > _RESYNC_SECONDS:
-            self._read_all_at = time.monotonic()
-            return Changed(everything=True)
-        return changed
+        if self._turns.stale:
+            return _EXPLAIN_SECONDS
+        return _RETRY_SECONDS if self._unreleased or self._ungranted else REREAD_SECONDS
 
     def _look_at_gate(self) -> None:
         gate = gate_of(self._records.database) if self._ledger.requests else OPEN_GATE
@@ -142,7 +126,7 @@ class ResourceManager(Manager):
 
     def _release(self, name: str) -> bool:
         held = set(self._ledger.held_for.get(name, ()))
-        released = self._granter.release(name)
+        released = self._granter.release(name, held)
         self._readings.reread(held & self._ledger.devices.keys(), held & self._ledger.positions.keys())
         return released
 
@@ -224,19 +208,19 @@ class ResourceManager(Manager):
         return {sample for task in tasks for sample in task["samples"]}.intersection(samples)
 
     def _explain_stale(self) -> None:
-        """Tell those behind in their lines, too, when there is time: a bounded number per second."""
-        now = time.monotonic()
-        if not self._turns.stale or now - self._explained_at < _RETRY_SECONDS:
+        """Tell those behind in their lines, too, when there is time: some of them, for a short while, then again."""
+        began = time.monotonic()
+        if not self._turns.stale or began - self._explained_at < _EXPLAIN_SECONDS:
             return
-        self._explained_at = now
-        room = _AT_A_TIME
-        while self._turns.stale and room > 0:
+        told: list[tuple[Request, str]] = []
+        while self._turns.stale and len(told) < _AT_A_TIME and time.monotonic() - began < _EXPLAIN_SECONDS / 10:
             key = next(iter(self._turns.stale))
-            reason, requests = self._turns.behind(key, room)
-            self._explain([(request, reason) for request in requests])
-            room -= len(requests) + 1
-            if room > 0:
+            reason, requests = self._turns.behind(key, _AT_A_TIME)
+            told += [(request, reason) for request in requests]
+            if len(requests) < _AT_A_TIME:
                 self._turns.stale.pop(key, None)
+        self._explain(told)
+        self._explained_at = time.monotonic()
 
     def _explain(self, reasons: list[tuple[Request, str]]) -> None:
         """Tell each waiting request what it lacks, in one round trip and only where that changed."""

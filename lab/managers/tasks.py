@@ -7,9 +7,11 @@ claimed within seconds is sent again.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
@@ -19,16 +21,14 @@ from lab.managers._barrier_blockers import holders
 from lab.managers.barrier_gate import Gate, gate_of
 from lab.managers.binding import ExperimentPins
 from lab.managers.bus import Bus, Manager
+from lab.managers.changes import REREAD_SECONDS
 from lab.managers.examination import Examiner
+from lab.managers.ready import ReadyTasks
 from lab.parameters import complaint, sentence
-from lab.records import CLAIMED, ENDED, UNDECIDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
+from lab.records import ENDED, UNDECIDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_SECONDS: Final = 5.0
-_FIELDS: Final = (
-    *("status", "type", "parameters", "samples", "experiment", "priority", "ready_at"),
-    *("pin", "attempt", "claim", "examined"),
-)
-_AT_WORK: Final = (TaskStatus.INITIATED, *CLAIMED)
+_AT_A_TIME: Final = 16
 _INITIATED: Final = {"status": TaskStatus.INITIATED}
 
 Send = Callable[[str, str, int], None]
@@ -57,7 +57,7 @@ class TaskManager(Manager):
         start_alone: StartAlone = lambda _snapshot, _task, _attempt: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__("task manager")
+        super().__init__("task manager", pause=0.02)
         self._records = records
         self._catalog = catalog
         self._current = current
@@ -67,25 +67,39 @@ class TaskManager(Manager):
         self._start_alone = start_alone
         self._clock = clock
         self._due: dict[tuple[str, int], float] = {}
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *UNDECIDED, *ENDED}})
+        self._ready = ReadyTasks(records)
+        self._judged: dict[str, tuple[Task, str, bool]] = {}
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *UNDECIDED, *ENDED}}, self._changes)
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
-        bus.subscribe("current_generation", self.wake)
+        bus.subscribe("current_generation", self.reread)  # by now its code has been tried with queued tasks
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
+        self._ready.read(self._changes.take())
         self._dispatch()
-        return self._resend()
+        return min(self._resend(), REREAD_SECONDS)
+
+    def look_at(self, tasks: Iterable[str]) -> None:
+        """These have just become READY."""
+        for task in tasks:
+            self._changes.note("tasks", task)
+        self.wake()
 
     def _dispatch(self) -> None:
-        ready = self._ready()
+        ready = self._ready.in_order()
+        names = {task["_id"] for task in ready}
+        self._judged = {name: known for name, known in self._judged.items() if name in names}
         if not ready:
             return
-        if (current := self._current()) is not None:
+        current = self._current()
+        if current is not None:
             self._examine(ready, current["snapshot"])
-        capacity = _Capacity(self._records)
-        for task in self._launchable(ready):
-            self._place(task, capacity)
+        capacity = _Capacity(self._records, self._ready.at_work())
+        launchable = self._launchable(ready)
+        for begin in range(0, len(launchable), _AT_A_TIME):
+            placed = [self._place(task, current, capacity) for task in launchable[begin : begin + _AT_A_TIME]]
+            self._send_off([each for each in placed if each is not None])
 
     def _launchable(self, ready: list[Task]) -> list[Task]:
         gate = self._gate()
@@ -97,36 +111,43 @@ class TaskManager(Manager):
     def _gate(self) -> Gate:
         return gate_of(self._records.database)
 
-    def _ready(self) -> list[Task]:
-        """READY tasks of running experiments, the urgent and the old first."""
-        tasks = list(self._records.tasks.find({"status": TaskStatus.READY, "parent": None}, dict.fromkeys(_FIELDS, 1)))
-        query = {"_id": {"$in": sorted({task["experiment"] for task in tasks})}, "status": ExperimentStatus.RUNNING}
-        running = {each["_id"] for each in self._records.experiments.find(query, {"_id": 1})} if tasks else set()
-        return sorted(
-            (task for task in tasks if task["experiment"] in running),
-            key=lambda task: (-task["priority"], task["ready_at"], task["_id"]),
-        )
+    def _place(self, task: Task, current: Pin | None, capacity: _Capacity) -> _Placed | None:
+        """Pin a task where its worker has room; what becomes of it is not told to anybody yet."""
+        pin = self._pin_of(task) or current
+        if pin is None or self._is_unfit(task, pin) or (queue := capacity.queue(pin["snapshot"])) is None:
+            return None
+        self._bind(task, pin)
+        if not self._initiate(task, pin):
+            self.look_at([task["_id"]])  # somebody moved it to other code, or ended it
+            return None
+        self._ready.sent(task, pin)
+        capacity.take(pin["snapshot"])
+        return _Placed(task, pin, queue)
 
-    def _place(self, task: Task, capacity: _Capacity) -> None:
-        while (pin := self._pin_of(task) or self._current()) is not None:
-            unfit = self._unfit(task, pin)
-            if unfit is not None:
-                self._park(task, unfit)
-                return
-            queue = capacity.queue(pin["snapshot"])
-            if queue is None:
-                return
-            self._bind(task, pin)
-            if not self._initiate(task, pin):
-                self.wake()  # somebody moved it to other code, or ended it
-                return
-            if self._is_barred(task["_id"]) and self._take_back(task):
-                return
-            if task["pin"] is None and self._moved_from(pin) and self._take_back(task):
-                continue
-            capacity.take(pin["snapshot"])
-            self._tell(task, pin, task["attempt"] + 1, queue)
+    def _send_off(self, placed: list[_Placed]) -> None:
+        """Tell the workers, unless a barrier has begun or other code is current since: that was looked for before."""
+        if not placed:
             return
+        gate, current = self._gate(), self._current()
+        holding = frozenset() if gate.launching else holders(self._records)
+        for each in placed:
+            barred = not gate.may_launch(each.task["_id"], holding)
+            moved = each.task["pin"] is None and (current is None or current["generation"] != each.pin["generation"])
+            if (barred or moved) and self._take_back(each.task):
+                self._ready.put_back(each.task)
+                self.wake()
+            else:
+                self._tell(each.task, each.pin, each.task["attempt"] + 1, each.queue)
+
+    def _is_unfit(self, task: Task, pin: Pin) -> bool:
+        """Whether that code cannot run it, which is then told; looked at once as long as neither changes."""
+        known = self._judged.get(task["_id"])
+        if known is None or known[0] is not task or known[1] != pin["snapshot"]:
+            reason = self._unfit(task, pin)
+            self._judged[task["_id"]] = known = (task, pin["snapshot"], reason is not None)
+            if reason is not None:
+                self._park(task, reason)
+        return known[2]
 
     def _pin_of(self, task: Task) -> Pin | None:
         """What the task is bound to already, also by way of its experiment."""
@@ -191,22 +212,13 @@ class TaskManager(Manager):
         }
         return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
 
-    def _is_barred(self, task: str) -> bool:
-        """Whether a barrier has begun since it was looked for, and does not know the task."""
-        gate = self._gate()
-        return not (gate.launching or gate.may_launch(task, holders(self._records)))
-
-    def _moved_from(self, pin: Pin) -> bool:
-        current = self._current()
-        return current is None or current["generation"] != pin["generation"]
-
     def _take_back(self, task: Task) -> bool:
         """Undo an initiation nobody was told of; False when a worker found it all the same."""
         query = {**_unclaimed(task["_id"], task["attempt"] + 1)}
         fields = {"status": TaskStatus.READY, "pin": task["pin"], "attempt": task["attempt"], "sent_at": None}
         return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
 
-    def _resend(self) -> float | None:
+    def _resend(self) -> float:
         """Send again what was not claimed in time; returns when the next may be due."""
         fields = dict.fromkeys(("attempt", "sent_at", "pin", "type"), 1)
         waiting = {(task["_id"], task["attempt"]): task for task in self._records.tasks.find(_INITIATED, fields)}
@@ -214,7 +226,7 @@ class TaskManager(Manager):
         for key in [key for key, due in self._due.items() if due <= self._clock()]:
             self._send_again(waiting[key])
             self._due[key] = self._clock() + RESEND_SECONDS
-        return min((due - self._clock() for due in self._due.values()), default=None)
+        return min((due - self._clock() for due in self._due.values()), default=math.inf)
 
     def _first_due(self, task: Task) -> float:
         """By the clock of this process: what the one on the wall tells is only taken for how long ago it was sent."""
@@ -244,18 +256,25 @@ class TaskManager(Manager):
             log.warning("Task %s is sent again in %g s: %s", task, RESEND_SECONDS, error)
 
 
-class _Capacity:
-    """How many more tasks each snapshot's workers can take; counted from the tasks, which are the truth."""
+@dataclass(frozen=True)
+class _Placed:
+    """A task that is pinned, and the queue of the workers that it is for."""
 
-    def __init__(self, records: Records) -> None:
+    task: Task
+    pin: Pin
+    queue: str
+
+
+class _Capacity:
+    """How many more tasks each snapshot's workers can take."""
+
+    def __init__(self, records: Records, at_work: Counter[str]) -> None:
         self._free: Counter[str] = Counter()
         self._queues: dict[str, str] = {}
         for worker in records.workers.find({"queue": {"$ne": ""}}, {"snapshot": 1, "queue": 1, "capacity": 1}):
             self._free[worker["snapshot"]] += worker["capacity"]
             self._queues[worker["snapshot"]] = worker["queue"]
-        at_work = {"status": {"$in": list(_AT_WORK)}, "parent": None}
-        for task in records.tasks.find(at_work, {"pin.snapshot": 1}):
-            self._free[task["pin"]["snapshot"] if task["pin"] else ""] -= 1
+        self._free.subtract(at_work)
 
     def queue(self, snapshot: str) -> str | None:
         """The queue of the snapshot, or None when nobody there has room."""

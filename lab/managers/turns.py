@@ -74,6 +74,7 @@ class Turns:
                 self._by_topic[topic].add(key)
         insort(self._lines[key].ranks, rank(request))
         self._line_of[request["_id"]] = key
+        self.stale[key] = None
         self._look_at(key, rank(request))
 
     def leave(self, request: Request) -> None:

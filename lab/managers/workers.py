@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from hotswap.process import DeathWatch, Identity
 from lab.managers.bus import Bus, Manager
+from lab.managers.changes import REREAD_SECONDS
 from lab.managers.isolation import end_killed, was_killed
 from lab.managers.subtasks import end_subtasks
 from lab.managers.tasks import Current
-from lab.records import CLAIMED, Records, RequestStatus, Task, TaskStatus, Worker, ended_attempt
+from lab.records import CLAIMED, Document, Records, RequestStatus, Task, TaskStatus, Worker, ended_attempt
 
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
@@ -27,7 +28,7 @@ class WorkerManager(Manager):
     def __init__(
         self, records: Records, bus: Bus, watch: DeathWatch, current: Current, ensure: Callable[[str], None]
     ) -> None:
-        super().__init__("worker manager")
+        super().__init__("worker manager", pause=0.25)
         self._records = records
         self._watch = watch
         self._current = current
@@ -37,11 +38,29 @@ class WorkerManager(Manager):
         self._starting: dict[str, threading.Thread] = {}
         self._refusals: dict[str, int] = {}
         self._reasons: dict[str, str] = {}
-        bus.subscribe("workers", self.wake, {"capacity"})
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.INITIATED}})
+        self._names: set[str] = set()
+        self._missing: set[str] = set()
+        bus.subscribe("workers", self.wake, {"capacity"}, self._changes)
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, TaskStatus.INITIATED}}, self._changes)
         bus.subscribe("current_generation", self.wake)
 
     def reconcile(self) -> float | None:
+        changed = self._changes.take()
+        workers = self._living()
+        names = {worker["_id"] for worker in workers}
+        everything = changed.everything or bool(changed.of("workers"))
+        if everything or not names >= self._names:
+            workers = self._lose_orphans()
+            names = {worker["_id"] for worker in workers}
+        self._names = names
+        needed = self._needed({} if everything or self._missing else {"_id": {"$in": sorted(changed.of("tasks"))}})
+        self._missing = needed - {worker["snapshot"] for worker in workers if worker["capacity"] > 0}
+        for snapshot in self._missing:
+            self._start(snapshot)
+        return min((self._pause(snapshot) for snapshot in self._missing), default=REREAD_SECONDS)
+
+    def _lose_orphans(self) -> list[Worker]:
+        """Mark the tasks whose worker is gone; returns those that live."""
         # Tasks before workers: who holds a task read here has written down itself earlier.
         claimed = list(self._records.tasks.find({"status": {"$in": list(CLAIMED)}, "parent": None}))
         workers = self._living()
@@ -49,10 +68,7 @@ class WorkerManager(Manager):
         for task in claimed:
             if task["claim"] is not None and task["claim"]["worker"] not in names:
                 (end_killed if was_killed(task) else lose)(self._records, task)
-        missing = self._needed() - {worker["snapshot"] for worker in workers if worker["capacity"] > 0}
-        for snapshot in missing:
-            self._start(snapshot)
-        return min((self._pause(snapshot) for snapshot in missing), default=None)
+        return workers
 
     def _living(self) -> list[Worker]:
         """The workers not known to be dead; each is watched from the first time it is seen."""
@@ -73,9 +89,9 @@ class WorkerManager(Manager):
         self._dead.add(instance)
         self.wake()
 
-    def _needed(self) -> set[str]:
+    def _needed(self, among: Document) -> set[str]:
         """The current snapshot, and those that sent or retried tasks are pinned to."""
-        waiting = {"status": {"$in": [TaskStatus.READY, TaskStatus.INITIATED]}, "pin": {"$ne": None}}
+        waiting = {**among, "status": {"$in": [TaskStatus.READY, TaskStatus.INITIATED]}, "pin": {"$ne": None}}
         pinned = {task["pin"]["snapshot"] for task in self._records.tasks.find(waiting, {"pin": 1}) if task["pin"]}
         current = self._current()
         return pinned if current is None else pinned | {current["snapshot"]}

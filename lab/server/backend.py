@@ -148,7 +148,7 @@ class Backend:
         self.commands = Commands(records, devices.revoke, devices.emergency_stop, self._wake)
         self._managers: list[Manager] = [
             self._tasks,
-            ExperimentManager(records, bus, self._tasks.wake),
+            ExperimentManager(records, bus, self._tasks.look_at),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
             ResourceManager(records, catalog, bus, surroundings.links, devices.want, surroundings.deadlock),
             AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke, surroundings.lone.kill),
@@ -184,7 +184,7 @@ class Backend:
         submission = check(document, definitions)
         self._admission.admit(submission, definitions.snapshot)
         experiment = submission.store(self.records)
-        self._tasks.wake()
+        self._tasks.look_at(task["_id"] for task in submission.tasks)
         self.records.log("experiment.submitted", experiment)
         return experiment
 
@@ -217,7 +217,7 @@ class Backend:
 
     def _wake(self) -> None:
         for manager in self._managers:
-            manager.wake()
+            manager.reread()
 
 
 def _task_manager(ground: Ground, surroundings: Surroundings) -> TaskManager:

@@ -35,6 +35,7 @@ class ResourceRequest:
         self._id = new_id()
         self._priority = priority
         self._closed = False
+        self._granted = False
         self._lines: dict[str, Line] = {}
 
     def obtain(self, timeout: float | None) -> Grant:
@@ -45,6 +46,7 @@ class ResourceRequest:
                 patiently(self._insert)
                 self._scope.change(self._task, status=TaskStatus.REQUESTING_RESOURCES)
                 grant = self._wait(news, timeout)
+            self._granted = True
             self._scope.change(self._task, status=TaskStatus.RUNNING)
         except BaseException:  # whatever cut the wait short, nobody else knows what was granted meanwhile
             self.release()
@@ -60,7 +62,8 @@ class ResourceRequest:
     def release(self) -> None:
         """Give everything back, or withdraw what was not granted yet; the proxies work no more."""
         self.close()
-        self._move(RequestStatus.PENDING, RequestStatus.CANCELLED)
+        if not self._granted:
+            self._move(RequestStatus.PENDING, RequestStatus.CANCELLED)
         self._move(RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 
     def devices(self, grant: Grant) -> dict[ResourceKey, Any]:

@@ -63,9 +63,11 @@ class Scope:
 
     def release_everything(self) -> None:
         """Give back what this attempt requested and still holds or waits for."""
-        for before, after in _GIVING_BACK.items():
-            mine = {"task": self.root, "attempt": self.attempt, "status": before, "kept": {"$ne": True}}
-            self._settle(mine, after)
+        mine: dict[str, Any] = {"task": self.root, "attempt": self.attempt, "kept": {"$ne": True}}
+        left = {**mine, "status": {"$in": list(_GIVING_BACK)}}
+        if patiently(lambda: self.records.requests.find_one(left, {"_id": 1})) is not None:
+            for before, after in _GIVING_BACK.items():
+                self._settle({**mine, "status": before}, after)
 
     def note_late_end(self, outcome: str) -> bool:
         """Tell who has to decide on an abandoned task that its code has ended; whether it was this attempt."""

@@ -20,7 +20,7 @@ class RetirementManager(Manager):
     """``end_worker`` ends the worker of a snapshot, and what only that needs, unless it runs tasks; whether it did."""
 
     def __init__(self, records: Records, bus: Bus, end_worker: Callable[[str], bool]) -> None:
-        super().__init__("retirement manager")
+        super().__init__("retirement manager", pause=1.0)
         self._records = records
         self._end_worker = end_worker
         self._generations = Generations(records.database)

@@ -104,6 +104,8 @@ def test_a_generation_that_moves_during_dispatch_is_noticed(lab: Lab) -> None:
         lab.records, lab.ground.catalog, Bus(lab.database), lambda: pins.pop(0), lambda *hint: hints.append(hint)
     )
     manager.reconcile()
+    assert (hints, lab.task(task_id)["status"]) == ([], TaskStatus.READY)
+    manager.reconcile()
     assert hints == [("queue-1", task_id, 1)]
     assert lab.task(task_id)["pin"] == _pin(NEW, 2)
 
