@@ -25,6 +25,7 @@ class Definitions:
     drivers: dict[str, str]
     code: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Document] = field(default_factory=dict)
+    reroutes: list[Document] = field(default_factory=list)
 
     def devices_of_class(self, class_name: str) -> list[str]:
         """Names of the devices that are instances of ``module:Qualname`` or of a subclass."""

@@ -10,10 +10,11 @@ from hotswap.errors import DescribeError
 
 from ._device import BaseDevice
 from ._home import Home
-from ._location import Location, defined_at, raised_at
+from ._location import blame, defined_at, raised_at
 from ._parameters import parameter_schema
 from ._position import SEPARATOR, SamplePosition
 from ._registry import DeviceRecord, TaskRecord, TemplateRecord, registry
+from ._reroutes import describe_reroutes
 from ._results import result_schema
 from ._signals import logged_signals
 from ._task import POLICIES
@@ -53,16 +54,18 @@ def describe(package: str) -> dict[str, Any]:
     """Tell what ``package`` registers, as data that JSON can carry; imports it if nobody has yet.
 
     Constructs every device once, so call it in a process that can be thrown away. Gives ``devices``, ``tasks`` and
-    ``templates`` by name, and ``positions``. Raises `DescribeError` with path and line for definitions that cannot
+    ``templates`` by name, ``positions`` and ``reroutes``. Raises `DescribeError` with path and line for what cannot
     work.
     """
     load(package)
     _check_addresses(list(registry.devices.values()))
     _check_positions()
+    devices = {name: _describe_device(record, package) for name, record in registry.devices.items()}
     return {
-        "devices": {name: _describe_device(record, package) for name, record in registry.devices.items()},
+        "devices": devices,
         "tasks": {name: _describe_task(record) for name, record in registry.tasks.items()},
         "positions": [_describe_position(record.position) for record in registry.positions.values()],
+        "reroutes": describe_reroutes(devices),
         "templates": {name: _describe_template(record) for name, record in registry.templates.items()},
     }
 
@@ -86,11 +89,11 @@ def _describe_task(record: TaskRecord) -> dict[str, Any]:
     try:
         schema = parameter_schema(record.cls)
     except DescribeError as error:
-        raise _blame(defined_at(record.cls.__init__) or record.where, str(error)) from error
+        raise blame(defined_at(record.cls.__init__) or record.where, str(error)) from error
     try:
         result = result_schema(record.cls)
     except DescribeError as error:
-        raise _blame(record.where, str(error)) from error
+        raise blame(record.where, str(error)) from error
     return {
         "class": _reference(record.cls),
         "schema": schema,
@@ -104,7 +107,7 @@ def _policy(record: TaskRecord, name: str) -> str:
     chosen: object = getattr(record.cls, name)
     if chosen not in POLICIES[name]:
         known = " or ".join(f'"{value}"' for value in POLICIES[name])
-        raise _blame(record.where, f"task {record.cls.__name__} has {name} = {chosen!r}: make it {known}")
+        raise blame(record.where, f"task {record.cls.__name__} has {name} = {chosen!r}: make it {known}")
     return str(chosen)
 
 
@@ -112,7 +115,7 @@ def _describe_template(record: TemplateRecord) -> dict[str, Any]:
     try:
         schema = parameter_schema(record.function)
     except DescribeError as error:
-        raise _blame(defined_at(record.function) or record.where, str(error)) from error
+        raise blame(defined_at(record.function) or record.where, str(error)) from error
     description = inspect.cleandoc(record.function.__doc__ or "").partition("\n")[0]
     return {"schema": schema, "description": description, "where": str(record.where)}
 
@@ -128,7 +131,7 @@ def _construct(record: DeviceRecord, package: str) -> tuple[BaseDevice, list[Sam
     except Exception as error:  # a lab author's code may raise anything
         where = raised_at(error, package) or record.where
         reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(".")
-        raise _blame(
+        raise blame(
             where,
             f"device {record.name!r} (registered at {record.where}) cannot be constructed: {reason}; correct its class",
         ) from error
@@ -138,19 +141,19 @@ def _construct(record: DeviceRecord, package: str) -> tuple[BaseDevice, list[Sam
 
 def _check_device(record: DeviceRecord, device: BaseDevice, positions: list[SamplePosition]) -> None:
     if getattr(device, "name", None) != record.name:
-        raise _blame(
+        raise blame(
             record.where, f"device {record.name!r} did not keep its name: call super().__init__(name) in its class"
         )
     if not all(isinstance(each, SamplePosition) for each in positions):
-        raise _blame(record.where, f"sample_positions of device {record.name!r} must be a list of SamplePosition")
+        raise blame(record.where, f"sample_positions of device {record.name!r} must be a list of SamplePosition")
     names = [each.name for each in positions]
     if repeated := {name for name in names if names.count(name) > 1}:
-        raise _blame(
+        raise blame(
             record.where, f"device {record.name!r} has two sample positions called {min(repeated)!r}: rename one"
         )
     signals = [each.name for each in logged_signals(record.cls)]
     if repeated := {name for name in signals if signals.count(name) > 1}:
-        raise _blame(record.where, f"device {record.name!r} logs two signals called {min(repeated)!r}: rename one")
+        raise blame(record.where, f"device {record.name!r} logs two signals called {min(repeated)!r}: rename one")
 
 
 def _check_addresses(records: list[DeviceRecord]) -> None:
@@ -160,7 +163,7 @@ def _check_addresses(records: list[DeviceRecord]) -> None:
         other = seen.setdefault(address, record)
         if not address or other is record or (record.shares is not None and other.shares == record.shares):
             continue
-        raise _blame(
+        raise blame(
             record.where,
             f"devices {other.name!r} ({other.where}) and {record.name!r} name the same address "
             f'({", ".join(sorted(address))}): register both with the same shares="...", or correct one address',
@@ -179,7 +182,7 @@ def _check_positions() -> None:
     for name, record in registry.positions.items():
         first = name.partition(SEPARATOR)[0]
         if first in registry.devices:
-            raise _blame(record.where, f"sample position {name!r} begins like device {first!r}: rename one of them")
+            raise blame(record.where, f"sample position {name!r} begins like device {first!r}: rename one of them")
 
 
 def _is_driver(cls: type) -> bool:
@@ -188,7 +191,3 @@ def _is_driver(cls: type) -> bool:
 
 def _reference(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def _blame(where: Location, sentence: str) -> DescribeError:
-    return DescribeError(f"{where}: {sentence}", where.path, where.line)

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hotswap.errors import DescribeError
+
 _OWN_PACKAGE = __name__.rpartition(".")[0]
 
 
@@ -63,3 +65,8 @@ def _relative(file: str, names: Mapping[str, Any]) -> str | None:
     package = sys.modules.get(names.get("__name__", "").partition(".")[0])
     root = Path(getattr(package, "__file__", None) or file).parent.parent
     return Path(file).relative_to(root).as_posix() if Path(file).is_relative_to(root) else None
+
+
+def blame(where: Location, sentence: str) -> DescribeError:
+    """The error that says what is wrong at a line."""
+    return DescribeError(f"{where}: {sentence}", where.path, where.line)

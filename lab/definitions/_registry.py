@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -63,6 +63,16 @@ class TemplateRecord:
 
 
 @dataclass(frozen=True)
+class RerouteRecord:
+    """What takes a sample that was left away from these places, and the line that registered it."""
+
+    positions: tuple[str, ...]
+    cls: type[BaseTask]
+    parameters: dict[str, Any]
+    where: Location
+
+
+@dataclass(frozen=True)
 class PositionRecord:
     """Registered standalone places and the line that registered them."""
 
@@ -78,6 +88,7 @@ class Registry:
     tasks: dict[str, TaskRecord] = field(default_factory=dict)
     positions: dict[str, PositionRecord] = field(default_factory=dict)
     templates: dict[str, TemplateRecord] = field(default_factory=dict)
+    reroutes: list[RerouteRecord] = field(default_factory=list)
 
     def recording(self, on: bool = True) -> AbstractContextManager[None]:
         """Inside the block, constructing a device is recorded instead of executed."""
@@ -89,6 +100,7 @@ class Registry:
         self.tasks.clear()
         self.positions.clear()
         self.templates.clear()
+        self.reroutes.clear()
 
     def add_device(self, device: object, args: tuple[Any, ...], kwargs: dict[str, Any], shares: str | None) -> None:
         """Register a device, or raise `DescribeError` saying where and why not."""
@@ -118,6 +130,18 @@ class Registry:
             _check_new("sample position", position.name, self.positions)
         self.positions[position.name] = PositionRecord(position, where)
 
+    def add_reroute(self, positions: object, cls: type[BaseTask], parameters: dict[str, Any]) -> None:
+        """Register what takes left samples away from places, or raise `DescribeError`."""
+        where = caller()
+        with _blaming(where):
+            names = (positions,) if isinstance(positions, str) else positions
+            if not (isinstance(names, list | tuple | set | frozenset) and names and all(map(_is_name, names))):
+                raise DescribeError(f"add_reroute_task() was given {positions!r}: give it names of sample positions")
+            _check_class(cls, BaseTask, "add_reroute_task")
+            if not _is_plain(parameters):
+                raise DescribeError("add_reroute_task() was given parameters that JSON cannot carry: use plain data")
+        self.reroutes.append(RerouteRecord(tuple(sorted(names)), cls, parameters, where))
+
     def add_template(self, function: object) -> None:
         """Register an experiment template under the name of its function, or raise `DescribeError`."""
         where = caller()
@@ -144,6 +168,17 @@ def add_task(cls: _TaskClass) -> _TaskClass:
     """Register a task type under the name of its class, and return it. Raises `DescribeError`."""
     registry.add_task(cls)
     return cls
+
+
+def add_reroute_task(
+    supported_sample_positions: str | Collection[str], task: type[BaseTask], **parameters: Any
+) -> None:
+    """Have ``task`` take away a sample that was left in one of these places when another task waits for the place.
+
+    A place is named in full or by what it is part of: ``"furnace_1/slot/2"``, ``"furnace_1/slot"``, ``"furnace_1"``.
+    The task gets the sample, and ``parameters``. Raises `DescribeError`.
+    """
+    registry.add_reroute(supported_sample_positions, task, parameters)
 
 
 def add_experiment_template(function: _Function) -> _Function:
@@ -178,6 +213,10 @@ def _construction(device: object, args: tuple[Any, ...], kwargs: dict[str, Any])
     if isinstance(device, Construction):
         return device
     raise DescribeError(f"add_device() was given {device!r}: give it a subclass of BaseDevice")
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and bool(name)
 
 
 def _check_class(cls: object, base: type, function: str) -> None:

@@ -215,7 +215,6 @@ class Assembly:
             processes=self._processes,
             shutdown=lambda: end_supervisor(self._settings.config),
             lone=LoneProcesses(self._fleet, self._settings.process_arguments()),
-            examiner=Examiner(self._ground.records, self._fleet.ask),
             ask=self._fleet.ask,
             pin_experiments=self._settings.config.general.pin == "experiment",
             cancel_grace=self._settings.config.worker.cancel_grace,

@@ -29,6 +29,7 @@ from lab.managers.grants import Links
 from lab.managers.hand_moves import HandMoves
 from lab.managers.isolation import LoneProcesses
 from lab.managers.prompts import PromptManager
+from lab.managers.reroutes import RerouteManager
 from lab.managers.resources import DeadlockPolicy, ResourceManager
 from lab.managers.resumption import Resumption
 from lab.managers.tasks import Send, TaskManager
@@ -103,7 +104,6 @@ class Surroundings:
     processes: Callable[[], list[Document]]
     shutdown: Callable[[], None]
     lone: LoneProcesses
-    examiner: Examiner | None = None
     ask: Ask | None = None
     pin_experiments: bool = False
     cancel_grace: float = 30.0
@@ -150,7 +150,7 @@ class Backend:
             self._tasks,
             ExperimentManager(records, bus, self._tasks.look_at),
             WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
-            ResourceManager(records, catalog, bus, surroundings.links, devices.want, surroundings.deadlock),
+            *_for_resources(ground, surroundings, devices),
             AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke, surroundings.lone.kill),
             *_for_people(ground, surroundings.watch, self.commands),
         ]
@@ -158,9 +158,9 @@ class Backend:
         self.hand_moves = HandMoves(records, self._wake)
         self.prompts = Prompts(records)
         self.templates = Templates(self._definitions, surroundings.ask)
-        self._admission = Admission(surroundings.examiner)
+        self._admission = Admission(_examiner(ground, surroundings))
         self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)
-        self.unstarted = Unstarted(records, catalog, surroundings.examiner, self._wake)
+        self.unstarted = Unstarted(records, catalog, _examiner(ground, surroundings), self._wake)
 
     def start(self) -> None:
         """Start listening, then all managers: each begins with what the database says."""
@@ -220,6 +220,10 @@ class Backend:
             manager.reread()
 
 
+def _examiner(ground: Ground, surroundings: Surroundings) -> Examiner | None:
+    return None if surroundings.ask is None else Examiner(ground.records, surroundings.ask)
+
+
 def _task_manager(ground: Ground, surroundings: Surroundings) -> TaskManager:
     return TaskManager(
         ground.records,
@@ -227,10 +231,18 @@ def _task_manager(ground: Ground, surroundings: Surroundings) -> TaskManager:
         ground.bus,
         ground.current_pin,
         surroundings.send,
-        surroundings.examiner,
+        _examiner(ground, surroundings),
         ExperimentPins(ground.records) if surroundings.pin_experiments else None,
         surroundings.lone.start,
     )
+
+
+def _for_resources(ground: Ground, surroundings: Surroundings, devices: Devices) -> list[Manager]:
+    records, catalog, bus = ground.records, ground.catalog, ground.bus
+    return [
+        ResourceManager(records, catalog, bus, surroundings.links, devices.want, surroundings.deadlock),
+        RerouteManager(records, catalog, bus, ground.current_pin),
+    ]
 
 
 def _for_people(ground: Ground, watch: DeathWatch, commands: Commands) -> list[Manager]:

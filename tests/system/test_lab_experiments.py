@@ -23,6 +23,8 @@ from typing import Any
 from lab import BaseTask, ExperimentBuilder, LargeResult
 from pydantic import BaseModel
 
+from ..transfers import transfer_all
+
 
 class Image(BaseModel):
     brightness: float
@@ -66,6 +68,14 @@ class Part:
         return piece
 
 
+class Placing(BaseTask):
+    """Put a sample on the stage, and leave it there."""
+
+    def run(self) -> None:
+        with self.lab_view.request_resources({"xrd": {"stage": 1}}) as (_, places):
+            transfer_all(self.lab_view, self.samples, places["xrd"]["stage"])
+
+
 def imaging(samples: int, megabytes: int = 1) -> ExperimentBuilder:
     """Take a picture of each sample."""
     experiment = ExperimentBuilder("imaging")
@@ -81,13 +91,16 @@ def imaging_lab(shared_lab: Laboratory) -> None:
     shared_lab.edit(
         "my_lab/__init__.py",
         "add_task(Ending)",
-        "add_task(Ending)\nadd_task(Imaging)\nadd_experiment_template(imaging)",
+        "add_task(Ending)\nadd_task(Imaging)\nadd_task(Placing)\nadd_experiment_template(imaging)\n"
+        "add_reroute_task('xrd/stage', Moving, destination='storage')",
     )
-    shared_lab.edit("my_lab/__init__.py", "from lab import", "from lab import add_experiment_template,")
+    shared_lab.edit(
+        "my_lab/__init__.py", "from lab import", "from lab import add_experiment_template, add_reroute_task,"
+    )
     shared_lab.edit(
         "my_lab/__init__.py",
         "from .tasks.holding import Holding",
-        "from .tasks.holding import Holding\nfrom .tasks.imaging import Imaging, imaging",
+        "from .tasks.holding import Holding\nfrom .tasks.imaging import Imaging, Placing, imaging",
     )
     shared_lab.go_live()
 
@@ -157,3 +170,14 @@ def test_an_experiment_goes_on_when_what_failed_is_skipped(lab: Laboratory, tmp_
     assert ended(lab, identifier)["status"] == "ERROR"
     assert "is skipped" in lab.cli("skip", failed["id"])
     assert ended(lab, identifier)["status"] == "COMPLETED"
+
+
+def test_a_sample_that_was_left_in_the_way_is_taken_away(lab: Laboratory) -> None:
+    first = ExperimentBuilder("left")
+    first.add_task("Placing", {}, [first.add_sample("left")])
+    identifier = first.submit()
+    assert ended(lab, identifier)["samples"][0]["position"] == "xrd/stage/1"
+    second = ExperimentBuilder("wants the stage")
+    second.add_task("Placing", {}, [second.add_sample("next")])
+    assert ended(lab, second.submit())["samples"][0]["position"] == "xrd/stage/1"
+    assert str(get_experiment_status(identifier)["samples"][0]["position"]).startswith("storage/")

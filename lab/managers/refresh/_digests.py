@@ -20,6 +20,7 @@ REGISTRATION: Final = frozenset(
         "add_device",
         "add_task",
         "add_experiment_template",
+        "add_reroute_task",
         "add_standalone_sample_position",
         "SamplePosition",
         "log_signal",

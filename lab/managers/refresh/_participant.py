@@ -118,6 +118,7 @@ class LabParticipant:
             drivers=digests.drivers(told["devices"]),
             code=digests.tasks(told["tasks"]),
             templates=told["templates"],
+            reroutes=told["reroutes"],
         )
 
     def warm_up(self, snapshot: Snapshot) -> None:
