@@ -28,7 +28,7 @@ class ExperimentManager(Manager):
         self._on_ready = on_ready
         self._swept = False
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}}, self._changes)
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.WAITING, *ENDED}}, self._changes)
+        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.WAITING, *ENDED}, "skip": None}, self._changes)
 
     def reconcile(self) -> float | None:
         if not self._swept:
@@ -72,7 +72,7 @@ class ExperimentManager(Manager):
         step = next_step(task, tasks, on_failure)
         if step is None:
             return False
-        query = {"_id": task["_id"], "status": TaskStatus.WAITING}
+        query = {"_id": task["_id"], "status": TaskStatus.WAITING, "skip": task.get("skip")}
         change = {"$set": {"status": step.status, **step.fields}}
         if self._records.tasks.update_one(query, change).modified_count == 1:
             task["status"] = step.status

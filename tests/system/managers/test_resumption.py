@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab.managers.experiments import ExperimentManager
 from lab.records import RequestStatus, TaskStatus
 from lab.refusals import ConflictError, NotFoundError
 
@@ -149,3 +150,14 @@ def test_a_resumed_experiment_retries_what_failed_and_what_waited_for_it(lab: La
         lab.new_backend.resumption.resume(experiment, "ann")
     with pytest.raises(NotFoundError):
         lab.new_backend.resumption.resume("nothing", "ann")
+
+
+def test_a_skip_that_comes_at_the_last_moment_is_not_lost(lab: Lab) -> None:
+    first, second = submit(lab, ([], []), ([], [0]))
+    lab.stop()
+    lab.records.tasks.update_one({"_id": first}, {"$set": {"status": TaskStatus.COMPLETED}})
+    before = {each: lab.task(each) for each in (first, second)}
+    lab.new_backend.resumption.skip(second, "ann")
+    manager = ExperimentManager(lab.records, lab.ground.bus, lambda _: None)
+    assert not manager._settle(before[second], before, "cancel")
+    assert lab.task(second)["status"] == TaskStatus.WAITING
