@@ -143,9 +143,7 @@ class BarrierManager(Manager):
                 raise _undone(document)
             if document["step"] == BarrierStep.DISCONNECTED:
                 return
-            if superseded():
-                self._supersede(barrier)
-            else:
+            if not (superseded() and self._supersede(barrier)):
                 self._pause(lambda: False)
 
     def _pause(self, superseded: Callable[[], bool]) -> None:

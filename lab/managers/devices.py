@@ -70,7 +70,7 @@ class DeviceManager(Manager):
             current=self._current_generation,
         )
         self._wanted: dict[str, str] = {}
-        self._admitted: frozenset[str] = frozenset()
+        self._used: tuple[str, frozenset[str]] = "", frozenset()
         self._situation: Situation | None = None
         self._pinned: list[Definitions] = []
         self._known_generation: int | None = None
@@ -88,7 +88,7 @@ class DeviceManager(Manager):
             return None
         current = self._catalog.get(pin["snapshot"])
         self._look_at_work(pin["generation"])
-        self._admit([current, *self._pinned])
+        self._admit(current, self._pinned)
         devices = list(self._records.devices.find({}))
         if self._surplus:
             self._surplus = self._inventory.dismiss(current) or _has_surplus(devices, current)
@@ -196,15 +196,15 @@ class DeviceManager(Manager):
         self.wake()  # a process may have been replaced for it
         return stopped
 
-    def _admit(self, used: list[Definitions]) -> None:
+    def _admit(self, current: Definitions, pinned: list[Definitions]) -> None:
         """See to it that what is in use is there, also for a retried task whose devices have retired since."""
-        for definitions in used:
-            if definitions.snapshot not in self._admitted:
+        _, admitted = self._used
+        for definitions in (current, *pinned):
+            if definitions.snapshot not in admitted:
                 self._inventory.admit(definitions)
-                self._surplus = True
-        admitted = frozenset(each.snapshot for each in used)
-        self._surplus |= admitted != self._admitted
-        self._admitted = admitted
+        used = current.snapshot, frozenset(each.snapshot for each in (current, *pinned))
+        self._surplus |= used != self._used
+        self._used = used
 
     def _reconnect(self, device: Device) -> None:
         """An emergency stop may have cut off the hardware: only a new connection tells that it is there again."""
@@ -250,7 +250,7 @@ class DeviceManager(Manager):
             current=current,
             wanted={device: self._catalog.get(snapshot) for device, snapshot in self._wanted.items()},
             verified=self._drivers.verified,
-            pinned=self._pinned if self._surplus else (),
+            pinned=self._pinned,
             passage=gate.passage,
             coming=self._catalog.get(gate.target) if leaving else None,
         )

@@ -96,7 +96,7 @@ class Unstarted:
 
     def _change(self, task: Task, change: Document) -> bool:
         unchanged = {key: task[key] for key in ("_id", "status", "attempt", "pin", "parameters")}
-        return self._records.tasks.update_one(unchanged, change).modified_count == 1
+        return self._records.tasks.update_one(unchanged, change).matched_count == 1  # it may be as it is to be
 
     def _check(self, tasks: list[Task], snapshot: str) -> None:
         """Raises SubmissionError for the first task that the code does not take."""

@@ -27,6 +27,8 @@ class Mutant:
     guard: str
 
 
+MACHINE = "tests/system/test_cutover_machine.py::test_generations_pins_and_bindings_are_what_the_model_says"
+
 MUTANTS = [
     Mutant(
         "a snapshot is published without fsync",
@@ -69,6 +71,20 @@ MUTANTS = [
         'current["generation"] != pin["generation"]',
         "False",
         "tests/system/managers/test_managers.py::test_a_generation_that_moves_during_dispatch_is_noticed",
+    ),
+    Mutant(
+        "a generation that is left is not filed",
+        "hotswap/generations/_mongo.py",
+        "        self._file(previous)\n",
+        "",
+        MACHINE,
+    ),
+    Mutant(
+        "a snapshot is drained though a device is bound to it",
+        "lab/managers/refresh/_retirement.py",
+        "return self._records.devices.find_one(bound) is not None",
+        "return False",
+        MACHINE,
     ),
 ]
 

@@ -305,6 +305,28 @@ def test_it_gives_way_when_a_newer_refresh_waits_for_its_turn(guarded: Guarded) 
     assert active(guarded.lab.database) is None
 
 
+def test_one_whose_devices_move_waits_for_them_though_a_newer_refresh_waits_too(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited, pause = threading.Event(), guarded.manager._pause
+
+    def wait(superseded: Callable[[], bool]) -> None:
+        waited.set()
+        pause(superseded)
+
+    monkeypatch.setattr(guarded.manager, "_pause", wait)
+    guarded.movers.left = ["arm"]
+    guarded.start()
+    passing = guarded.go()
+    guarded.reaches(BarrierStep.QUIET)
+    guarded.superseded.set()
+    for _ in range(3):  # the first of them may have begun before
+        waited.clear()
+        assert waited.wait(10)
+    guarded.movers.left = []
+    passing.result(20)
+
+
 def test_a_rolling_refresh_waits_for_the_end_of_one_whose_devices_move(guarded: Guarded) -> None:
     guarded.movers.left = ["arm"]
     guarded.start()

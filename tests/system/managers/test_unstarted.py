@@ -61,6 +61,11 @@ def test_a_drained_snapshot_drains_again_when_a_task_is_moved_to_it(lab: Lab, un
     assert states.state(OLD) is SnapshotState.DRAINING
 
 
+def test_a_task_that_has_the_code_already_may_be_moved_to_it(lab: Lab, unstarted: Unstarted) -> None:
+    (task,) = lab.submit([])
+    assert unstarted.move_task(task, OLD, "ann")["pin"] == unstarted.move_task(task, OLD, "ann")["pin"]
+
+
 def test_a_task_is_not_moved_to_code_that_does_not_take_it(lab: Lab, unstarted: Unstarted) -> None:
     (task,) = lab.submit([], minutes=13)
     with pytest.raises(SubmissionError, match=rf"1111 does not take task {task}: thirteen is refused\.$"):

@@ -225,6 +225,19 @@ def test_a_removed_device_retires_when_no_unfinished_task_knows_it(managed: Mana
     managed.eventually(lambda: managed.records.positions.count_documents({"device": "furnace"}) == 0)
 
 
+def test_a_device_of_a_pinned_task_stays_when_code_goes_live_that_others_are_pinned_to(managed: Managed) -> None:
+    """The versions in use are the same before and after; only which of them is current is not."""
+    managed.describe("c" * 64, {"other": "o1"})
+    for snapshot in (OLD, "c" * 64):
+        pin = {**managed.pin, "snapshot": snapshot}
+        task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": TaskStatus.WAITING, "pin": pin}
+        managed.records.tasks.insert_one(task)  # type: ignore[arg-type]
+    managed.manager.reconcile()
+    managed.promote("c" * 64)
+    managed.manager.reconcile()
+    assert (managed.manager.unsettled(), managed.device("furnace")["state"]) == ([], "free")
+
+
 def test_a_removed_position_goes_when_no_sample_stands_there(managed: Managed) -> None:
     managed.records.samples.insert_one({"_id": "s", "name": "s", "position": "furnace/slot/1"})  # type: ignore[typeddict-item]
     managed.describe("c" * 64, {"other": "o1"})
