@@ -71,7 +71,7 @@ class Watcher:
             self._ring_all()
             while not self._ended.is_set():
                 change = stream.try_next()
-                if change is not None and _is_news(change):
+                if change is not None and "documentKey" in change and _is_news(change):
                     self._ring(change["ns"]["coll"], change["documentKey"]["_id"])
 
     def _ring(self, collection: str, key: str) -> None:

@@ -106,7 +106,9 @@ class _Subscription:
     changes: Changes | None = None
 
     def tell(self, event: Document) -> None:
-        if self.changes is not None:
+        if self.changes is not None and "documentKey" not in event:
+            self.changes.note_everything()  # the collection was dropped or renamed
+        elif self.changes is not None:
             self.changes.note(event["ns"]["coll"], event["documentKey"]["_id"])
         self.wake()
 

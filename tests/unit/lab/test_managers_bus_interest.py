@@ -80,3 +80,12 @@ def test_who_wants_to_know_is_told_which_documents_changed() -> None:
     taken = changes.take()
     assert taken.everything, "what changed before it listened is not known"
     assert taken.of("tasks") == {"READY"}
+
+
+def test_a_collection_that_is_dropped_counts_as_changed_as_a_whole() -> None:
+    changes = Changes()
+    changes.take()
+    bus = Bus(Database([]))  # type: ignore[arg-type]
+    bus.subscribe("tasks", lambda: None, changes=changes)
+    bus._tell({"operationType": "drop", "ns": {"coll": "tasks"}})
+    assert changes.take().everything
