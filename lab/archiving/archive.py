@@ -1,33 +1,27 @@
 """Copies experiments into the archive, with everything about them and the code that made them.
 
-The archive is complete in itself: the code is in it as the archives that `hotswap import` takes. So what is archived
-can leave the laboratory, and the code behind a sample can still be fetched back.
+The archive is complete in itself: its database is a depot of code, too. So what is archived can leave the laboratory,
+and the code behind a sample can still be fetched back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from blake3 import blake3
-from gridfs import GridFSBucket
-from gridfs.errors import NoFile
 from pymongo.database import Database
 
 from hotswap import archive as archives
-from hotswap.errors import HotswapError
+from hotswap.depot import Depot
+from hotswap.errors import DamagedError, HotswapError, UnknownSnapshotError
 from hotswap.store import Store
 from lab.archiving.documents import ArchiveError, copy
 from lab.records import ENDED, Document, ExperimentStatus, Records, Task, now
 from lab.refusals import ConflictError, NotFoundError
 from lab.result_files import BUCKET as RESULTS
-
-CODE: Final = "code"
-"""The GridFS bucket of the archive that holds code versions, by id."""
 
 ABOUT_TASKS: Final = ("calls", "requests", "prompts", "task_logs")
 """The collections whose documents name a ``task``."""
@@ -43,7 +37,7 @@ class Archive:
         self._source = records.database
         self._store = store
         self._target = target
-        self._code = GridFSBucket(target, CODE)
+        self._code = Depot(target, "the archive")
 
     def due(self, after: timedelta = timedelta()) -> list[str]:
         """The experiments that ended that long ago, and are not archived as they are now; the oldest first."""
@@ -69,7 +63,7 @@ class Archive:
         self.check(experiment_id)
         begun = now()
         tasks = list(self._records.tasks.find({"experiment": experiment_id}))
-        counts = {"code": self._add_code(_snapshots(tasks))}
+        counts = {"code": sum([self._add_snapshot(snapshot) for snapshot in _snapshots(tasks)])}
         ids = [task["_id"] for task in tasks]
         for name in ABOUT_TASKS:
             counts[name] = copy(self._source, self._target, name, {"task": {"$in": ids}})
@@ -91,47 +85,28 @@ class Archive:
     def fetch_code(self, snapshot: str, path: Path) -> None:
         """Write archived code into the file ``path``, for `hotswap import`; an id may be shortened.
 
-        Raises NotFoundError.
+        Raises UnknownSnapshotError.
         """
-        found = [each for each in self._code.find({}) if str(each._id).startswith(snapshot)]
-        if len(found) != 1:
-            raise NotFoundError(f"The archive has {len(found)} code versions {snapshot!r}; give the id of one.")
-        with path.open("xb") as file:
-            self._code.download_to_stream(found[0]._id, file)
-
-    def _add_code(self, snapshots: Iterable[str]) -> int:
-        added = [self._add_snapshot(snapshot) for snapshot in snapshots]
-        return sum(added)
+        with TemporaryDirectory(prefix="hotswap-") as folder:
+            store = Store(Path(folder, "store"))
+            archives.export(store, self._code.fetch(store, snapshot).snapshot.id, path)
 
     def _add_snapshot(self, snapshot: str) -> bool:
         """Whether the archive has it now; what left the store long ago cannot be brought back."""
         copy(self._source, self._target, "definitions", {"_id": snapshot})
-        if self._has_whole(snapshot):
-            return True
-        with TemporaryDirectory(prefix="hotswap-") as folder:
-            path = Path(folder, "code")
-            try:
-                archives.export(self._store, snapshot, path)
-            except HotswapError as error:
-                self._records.log("code.not_archived", snapshot, reason=str(error))
-                return False
-            with suppress(NoFile):
-                self._code.delete(snapshot)
-            digest = _digest(path)
-            with path.open("rb") as file:
-                self._code.upload_from_stream_with_id(snapshot, snapshot, file, metadata={"blake3": digest})
-        if not self._has_whole(snapshot):
+        try:
+            pushed = self._code.push(self._store, snapshot)
+        except (UnknownSnapshotError, DamagedError) as error:
+            return self._was_added(snapshot, error)
+        if pushed.new and not all(self._code.content(entry.digest) is not None for entry in pushed.snapshot.files):
             raise ArchiveError(f"Code version {snapshot[:12]} is not in the archive as it was written.")
         return True
 
-    def _has_whole(self, snapshot: str) -> bool:
+    def _was_added(self, snapshot: str, error: HotswapError) -> bool:
         try:
-            with self._code.open_download_stream(snapshot) as file:
-                digest = blake3()
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-                return bool(file.metadata and file.metadata["blake3"] == digest.hexdigest())
-        except NoFile:
+            return bool(self._code.resolve(snapshot))
+        except UnknownSnapshotError:
+            self._records.log("code.not_archived", snapshot, reason=str(error))
             return False
 
     def _add_signals(self, task: Task) -> int:
@@ -161,9 +136,3 @@ def is_archived(experiment: Document) -> bool:
 def _snapshots(tasks: Iterable[Task]) -> list[str]:
     found = {pin["snapshot"] for task in tasks for pin in (task["pin"], *task["attempts"]) if pin}
     return sorted(found)
-
-
-def _digest(path: Path) -> str:
-    digest = blake3()
-    digest.update_mmap(path)
-    return digest.hexdigest()

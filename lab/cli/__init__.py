@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from lab.cli._backup import backup, clean, restore
 from lab.cli._code import collect, plan, refresh, rollback, versions
 from lab.cli._common import Group
 from lab.cli._devices import devices, emergency_stop, pause, release
@@ -67,6 +68,9 @@ for _command in (
     resume,
     doctor,
     alarms,
+    backup,
+    restore,
+    clean,
     archive,
     export,
     config,

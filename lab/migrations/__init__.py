@@ -24,7 +24,8 @@ CURRENT: Final = max(STEPS)
 
 _OLDEST: Final = 1
 _FIRST: Final = ("devices", "experiments", "refreshes", "tasks")
-_UNFINISHED: Final = "restore"
+UNFINISHED: Final = "restore"
+"""The document in ``meta`` that is there as long as a restore is not complete."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def check(database: Database[Document]) -> int:
             f"The database {database.name} has documents of version {version}, and this hotswap-lab knows them up to "
             f"version {CURRENT}; install the version that wrote them, or restore a backup from before."
         )
-    if database["meta"].find_one({"_id": _UNFINISHED}) is not None:
+    if database["meta"].find_one({"_id": UNFINISHED}) is not None:
         raise SchemaError(
             f"A restore into the database {database.name} did not come to its end; run `lab restore` with --replace "
             "again."

@@ -10,8 +10,8 @@ from pymongo.database import Database
 from lab.config import LabConfig
 from lab.services.connection import Document, connect
 from lab.services.database import start_database
-from lab.services.service import Service, ServiceError, adopt, stop
-from lab.services.supervisor import only_one
+from lab.services.service import ServiceError, adopt, stop
+from lab.services.supervisor import left_running, only_one
 
 _PATIENCE_SECONDS = 5.0
 
@@ -22,29 +22,41 @@ def database_of(config: LabConfig) -> Iterator[Database[Document]]:
 
     ``config`` is revealed. Raises HotswapError when there is none, or it does not answer.
     """
-    if config.mongodb.uri is not None:
-        with _connected(config.mongodb.uri, config) as database:
+    running = None if config.mongodb.uri else adopt(config.general.state_dir, "database")
+    uri = running.url if running is not None else config.mongodb.uri
+    if uri is not None:
+        with _connected(uri, config) as database:
             yield database
         return
-    running = adopt(config.general.state_dir, "database")
-    if running is not None:
-        with _connected(running.url, config) as database:
-            yield database
-        return
-    with _started(config) as service, _connected(service.url, config) as database:
+    if not (config.general.state_dir / "db").is_dir():
+        raise ServiceError(f"The lab {config.general.name!r} has no database yet; start it with `lab launch`.")
+    with database_at_rest(config) as database:
         yield database
 
 
 @contextmanager
-def _started(config: LabConfig) -> Iterator[Service]:
-    if not (config.general.state_dir / "db").is_dir():
-        raise ServiceError(f"The lab {config.general.name!r} has no database yet; start it with `lab launch`.")
+def database_at_rest(config: LabConfig) -> Iterator[Database[Document]]:
+    """The database of a laboratory that does not run, made if there is none; nobody can launch it meanwhile.
+
+    ``config`` is revealed. Raises HotswapError when the laboratory runs, or the database does not answer.
+    """
     with only_one(config):
-        service = start_database(config.general.state_dir)
-        try:
-            yield service
-        finally:
-            stop(service)
+        if left_running(config.general.state_dir / "run"):
+            raise ServiceError(f"Processes of the lab {config.general.name!r} run; end them with `lab stop`.")
+        with _served(config) as uri, _connected(uri, config) as database:
+            yield database
+
+
+@contextmanager
+def _served(config: LabConfig) -> Iterator[str]:
+    if config.mongodb.uri is not None:
+        yield config.mongodb.uri
+        return
+    service = start_database(config.general.state_dir)
+    try:
+        yield service.url
+    finally:
+        stop(service)
 
 
 @contextmanager

@@ -77,7 +77,7 @@ def stop(config: LabConfig) -> bool:
 
 def take_over(config: LabConfig) -> None:
     """Launch a supervisor for what a killed one left running, if anything. Raises ServiceError."""
-    if running(config) is None and _left_running(config.general.state_dir / "run"):
+    if running(config) is None and left_running(config.general.state_dir / "run"):
         _launch_detached(config, say=log.info)
 
 
@@ -261,14 +261,14 @@ def only_one(config: LabConfig) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _left_running(records: Path) -> bool:
+def left_running(records: Path) -> bool:
     """Whether any process lives of which a record is kept."""
     return any(living(path) for path in records.rglob("*.json"))
 
 
 def _has_users(run: Path) -> bool:
     """Whether managers, workers or drivers live that use the services."""
-    return living(record_of(run.parent)) is not None or _left_running(run / "processes")
+    return living(record_of(run.parent)) is not None or left_running(run / "processes")
 
 
 def _make_folders(state: Path) -> None:

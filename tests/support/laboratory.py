@@ -89,9 +89,7 @@ class Laboratory:
 
     def end(self) -> None:
         """Stop everything, by force if need be. Raises AssertionError if anything had to be killed."""
-        if self._client is not None:
-            self._client.close()  # first: it says goodbye to the database
-        self._client = None
+        self.forget_database()
         try:
             self.cli("stop", "--force")
         finally:
@@ -100,6 +98,12 @@ class Laboratory:
             for process in left:
                 process.kill()
         assert not left, f"left running: {told}"
+
+    def forget_database(self) -> None:
+        """Connect to it anew when it is asked next; before it stops, as a client says goodbye to it."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this lab: what was started with its state directory in the environment, or works in it."""

@@ -106,3 +106,24 @@ def test_settings_and_logs_are_told_without_a_secret(own_lab: Laboratory) -> Non
     lines = [json.loads(line) for line in own_lab.cli("logs", "managers", "-n", "1000", "--json").splitlines()]
     assert any("The HTTP API answers" in line["text"] for line in lines)
     assert own_lab.token not in str(lines)
+
+
+def test_a_lab_at_work_is_backed_up_and_launched_again_from_the_backup(
+    own_lab: Laboratory, gate: Path, tmp_path: Path
+) -> None:
+    done = own_lab.submit_one("Holding", {"furnace": "furnace_1", "gate": str(tmp_path)})
+    result = own_lab.result(done)
+    held = own_lab.hold("furnace_3", gate)
+    own_lab.cli("backup", str(tmp_path / "backup"))
+    assert "run" in own_lab.refused("restore", str(tmp_path / "backup"), "--replace")
+    own_lab.forget_database()
+    own_lab.cli("stop", "--force")
+    assert "deletes all documents" in own_lab.refused("clean")
+    own_lab.cli("clean", "my_lab_sim")
+    own_lab.cli("restore", str(tmp_path / "backup"))
+    own_lab.cli("launch", "--detach")
+    assert own_lab.result(done) == result
+    assert own_lab.reached(held, "LOST")["pin"] is not None
+    own_lab.cli("cancel", held)
+    own_lab.settle()
+    assert own_lab.run("doctor").returncode == 0

@@ -1,0 +1,1 @@
+"""A laboratory in a folder: every document of its database, and the code that they refer to; and back."""
