@@ -82,10 +82,10 @@ class Turns:
         key = self._line_of.pop(request["_id"], None)
         if key is None:
             return
-        self._keep(request, frozenset(), ())
         self._barred.discard(request["_id"])
         line = self._lines[key]
         del line.ranks[bisect_left(line.ranks, rank(request))]
+        self._keep(request, frozenset(), ())  # after that: who is looked at then is not the one that leaves
         if not line.ranks:
             self._close(key)
 
