@@ -244,14 +244,40 @@ def _sample(sample: SampleInput, experiment: str) -> Sample:
 
 def _check_storable(submission: Submission) -> None:
     """What BSON cannot carry (integers beyond 64 bits, null bytes in keys) must be refused before the first write."""
-    documents: list[Document] = [
-        dict(submission.experiment),
-        *map(dict, submission.tasks),
-        *map(dict, submission.samples),
-    ]
+    _check_size("", dict(submission.experiment))
+    for kind, documents in (("tasks", submission.tasks), ("samples", submission.samples)):
+        for index, document in enumerate(documents):
+            _check_size(f"{kind}[{index}].", dict(document))
+
+
+def _check_size(place: str, document: Document) -> None:
+    if (error := _unstorable(document)) is not None:
+        where = place + ".".join(_way_to_unstorable(document))
+        raise SubmissionError(
+            f"The experiment holds at {where!r} a value that cannot be stored: {str(error).rstrip('.')}; change it."
+        ) from error
+    if (size := len(bson.encode(document))) > MAX_RECORD_BYTES:
+        largest = max(document, key=lambda key: len(bson.encode({key: document[key]})))
+        raise SubmissionError(
+            f"The experiment at {place + largest!r} makes a record of {size} bytes; {MAX_RECORD_BYTES} are allowed."
+        )
+
+
+def _unstorable(document: Document) -> Exception | None:
+    """Why the database cannot hold it, or None."""
     try:
-        sizes = [len(bson.encode(document)) for document in documents]
+        bson.encode(document)
     except (BSONError, OverflowError, UnicodeError) as error:
-        raise SubmissionError(f"The experiment holds a value that cannot be stored: {error}.") from error
-    if max(sizes) > MAX_RECORD_BYTES:
-        raise SubmissionError(f"One part of the experiment has {max(sizes)} bytes; {MAX_RECORD_BYTES} are allowed.")
+        return error
+    return None
+
+
+def _way_to_unstorable(value: object) -> list[str]:
+    """The keys that lead to what cannot be stored; none where ``value`` itself is that."""
+    entries = {str(index): each for index, each in enumerate(value)} if isinstance(value, list) else value
+    if not isinstance(entries, dict):
+        return []
+    for key, inner in entries.items():
+        if _unstorable({key: inner}) is not None:
+            return [key, *_way_to_unstorable(inner)]
+    return []

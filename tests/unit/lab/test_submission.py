@@ -165,13 +165,23 @@ def test_a_malformed_document_is_refused_where_it_is_wrong(document: object, sai
     assert said in refused(document)
 
 
-@pytest.mark.parametrize("metadata", [{"big": 2**70}, {"null\0key": 1}])
-def test_what_the_database_cannot_carry_is_refused(metadata: dict[str, Any]) -> None:
-    assert "cannot be stored" in refused(experiment(heating(), metadata=metadata))
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [
+        ({"big": 2**70}, "metadata.big"),
+        ({"null\0key": 1}, r"metadata.null\x00key"),
+        ({"deep": [1, {"big": 2**70}]}, "metadata.deep.1.big"),
+    ],
+)
+def test_what_the_database_cannot_carry_is_refused_by_its_field(metadata: dict[str, Any], named: str) -> None:
+    sentence = refused(experiment(heating(), metadata=metadata))
+    assert f"holds at '{named}' a value that cannot be stored" in sentence
+    sample = {"name": "s1", "metadata": metadata}
+    assert f"'samples[0].{named}'" in refused(experiment(heating(), samples=[sample]))
 
 
-def test_a_huge_experiment_is_refused() -> None:
-    assert "bytes" in refused(experiment(heating(), metadata={"blob": "x" * 13_000_000}))
+def test_a_huge_experiment_is_refused_by_its_field() -> None:
+    assert "at 'metadata' makes a record of" in refused(experiment(heating(), metadata={"blob": "x" * 13_000_000}))
 
 
 def test_labels_are_kept_and_name_earlier_tasks() -> None:
