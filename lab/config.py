@@ -357,15 +357,18 @@ def _parse(file: Path) -> dict[str, Any]:
 def _fill_general(file: Path, general: dict[str, Any], environ: Mapping[str, str]) -> None:
     lab_dir = file.parent
     name = str(general.setdefault("name", lab_dir.name))
-    general["package"] = _package(file, general.get("package"))
-    state_dir = general.get("state_dir")
-    general["state_dir"] = (
-        lab_dir / Path(str(state_dir)).expanduser() if state_dir else _default_state_dir(lab_dir, name, environ)
-    )
+    package, state_dir = general.get("package"), general.get("state_dir") or None
+    # What is no text is left to be refused by its key.
+    if package is None or isinstance(package, str):
+        general["package"] = _package(file, package)
+    if state_dir is None:
+        general["state_dir"] = _default_state_dir(lab_dir, name, environ)
+    elif isinstance(state_dir, str):
+        general["state_dir"] = lab_dir / Path(state_dir).expanduser()
 
 
-def _package(file: Path, given: object) -> Path:
-    package = _only_package(file) if given is None else (file.parent / str(given)).resolve()
+def _package(file: Path, given: str | None) -> Path:
+    package = _only_package(file) if given is None else (file.parent / given).resolve()
     if package.name in RESERVED_PACKAGES or not package.name.isidentifier():
         raise ConfigError(f"{file}: a lab package cannot be called {package.name!r}: rename its folder")
     return package
@@ -418,7 +421,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _sentence(written: Written, error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    # What is written and wrong comes before what is not written.
+    first = min(error.errors(include_url=False), key=lambda one: one["type"] == "missing")
     where = written.origin(tuple(str(part) for part in first["loc"]))
     key = ".".join(str(part) for part in first["loc"]) or "the settings"
     if first["type"] == "extra_forbidden":

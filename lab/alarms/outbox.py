@@ -55,6 +55,7 @@ class Outbox:
     ) -> None:
         self._alarms = database["alarms"]
         self._messages = database["alarm_messages"]
+        self._channel_states = database["alarm_channels"]
         self._lab = lab
         self._interval = interval
         self._channels = channels
@@ -74,7 +75,8 @@ class Outbox:
 
     def waiting(self) -> bool:
         """Whether any alarm is not told yet."""
-        return self._alarms.find_one({"state": {"$ne": AlarmState.TOLD}}, {"_id": 1}) is not None
+        untold = {"state": {"$in": [AlarmState.NEW, AlarmState.GATHERED]}}
+        return self._alarms.find_one(untold, {"_id": 1}) is not None
 
     def gather(self) -> float | None:
         """Write a message of what may be told; in how many seconds what is held back may be, None if nothing is."""
@@ -180,15 +182,12 @@ class Outbox:
         at = self._clock()
         fields = {"state": state, "tries": tries, "error": error, "next_at": at + timedelta(seconds=wait or 0.0)}
         self._messages.update_one({"_id": message.id}, {"$set": {f"channels.{name}": fields}})
+        last = {"ok": error is None, "at": at, "error": error}
+        self._channel_states.update_one({"_id": name}, {"$set": last}, upsert=True)
         return wait
 
     def _last(self, name: str) -> Document:
-        tried = {f"channels.{name}.tries": {"$gt": 0}}
-        found = next(iter(self._messages.find(tried, {"channels": 1}, sort=[("_id", -1)]).limit(1)), None)
-        if found is None:
-            return {"ok": True, "at": None, "error": None}
-        last = found["channels"][name]
-        return {"ok": last["error"] is None, "at": last["next_at"], "error": last["error"]}
+        return self._channel_states.find_one({"_id": name}, {"_id": 0}) or {"ok": True, "at": None, "error": None}
 
 
 def compose(lab: str, alarms: Sequence[Document]) -> tuple[str, str]:

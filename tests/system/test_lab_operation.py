@@ -26,12 +26,17 @@ run = ["sh", "-c", "cat >> {folder}/rung"]
 """
 
 
+SECRET = "hidden-in-the-address"
+
+
 @pytest.fixture(scope="module")
 def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     """A lab that these tests may stop; each leaves it running."""
     folder = tmp_path_factory.mktemp("operated")
-    with laboratory(folder, ALARMS.format(folder=folder)) as launched:
-        yield launched
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOTSWAP_LAB__ALARMS__WEBHOOK__URL", f"http://127.0.0.1:1/{SECRET}")
+        with laboratory(folder, ALARMS.format(folder=folder)) as launched:
+            yield launched
 
 
 def facts(lab: Laboratory) -> dict[str, Any]:
@@ -127,3 +132,24 @@ def test_a_lab_at_work_is_backed_up_and_launched_again_from_the_backup(
     own_lab.cli("cancel", held)
     own_lab.settle()
     assert own_lab.run("doctor").returncode == 0
+
+
+def test_a_secret_of_the_environment_is_in_no_process_but_the_first_and_in_no_file(own_lab: Laboratory) -> None:
+    run = own_lab.run("alarms", "test", "webhook")
+    assert run.returncode == 1
+    assert "The webhook did not take the message" in run.stdout
+    supervisor = own_lab.identity("supervisor").pid
+    others = [process for process in own_lab.processes() if process.pid != supervisor]
+    assert len(others) > 4
+    for process in others:
+        assert SECRET not in str(process.environ())
+        assert SECRET not in str(process.cmdline())
+    written = list(own_lab.state.rglob("*.log"))
+    assert written
+    assert not [path for path in written if SECRET in path.read_text(errors="replace")]
+    assert SECRET not in own_lab.cli("config")
+
+
+def test_an_alarm_that_cannot_be_sent_is_shown(own_lab: Laboratory) -> None:
+    own_lab.records.log("task.lost", "nobody")
+    own_lab.until(lambda: "alarms by webhook fail" in own_lab.cli("status"))

@@ -275,6 +275,18 @@ def test_unusable_settings_are_told_in_one_line(settings: Settings) -> None:
     assert "Traceback" not in log
 
 
+def test_documents_of_a_later_version_are_told_in_one_line_and_left_alone(settings: Settings) -> None:
+    with MongoClient[dict[str, Any]](settings.mongo_uri) as mongo:
+        meta = mongo[settings.database]["meta"]
+        meta.insert_one({"_id": "schema", "version": 99})
+        process = start(settings)
+        assert process.wait(20) == 2
+        assert list(meta.find()) == [{"_id": "schema", "version": 99}]
+    log = (settings.config.general.state_dir / "managers.log").read_text()
+    assert "has documents of version 99" in log
+    assert "Traceback" not in log
+
+
 def test_a_large_result_is_sent_whole_with_its_name(client: LabClient, lab: Lab) -> None:
     content = bytes(range(251)) * 10_000
     large = LargeResult.from_file_like_data(io.BytesIO(content), "scän 1.tif")
