@@ -1,4 +1,4 @@
-"""``lab move | edit``: tasks that have not started."""
+"""``lab move | edit``: tasks that have not started, or are stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from lab.cli._common import UsageError, as_json, assignment, client_of, config_o
 def move(folder: Path | None, task_or_experiment: str, to: str, as_json: bool) -> None:
     """Bind a task that has not started to other code.
 
-    Of an experiment, all tasks that have not started. They are constructed and validated with that code first.
+    One that is LOST, ABANDONED or failed runs again from its start with it. Of an experiment, all tasks that have not
+    started. They are constructed and validated with that code first.
 
     \b
     Examples:

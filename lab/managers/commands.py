@@ -13,7 +13,9 @@ from lab.records import CLAIMED, ENDED, UNDECIDED, Experiment, ExperimentStatus,
 from lab.refusals import ConflictError, NotFoundError
 from lab.samples import samples_left
 
-_RETRIABLE: Final = (*UNDECIDED, TaskStatus.ERROR)
+RETRIABLE: Final = (*UNDECIDED, TaskStatus.ERROR)
+"""A task in one of these waits for a decision, or can be run again all the same."""
+
 _IDLE: Final = (TaskStatus.WAITING, TaskStatus.READY, TaskStatus.INITIATED, *UNDECIDED)
 _OVER: Final = (TaskStatus.FINISHING, *ENDED)
 
@@ -96,21 +98,30 @@ class Commands:
         What it holds stays its own. Tasks after it that were cancelled because it failed wait for it again.
         """
         task = self._top_level(task_id, "retry")
-        if task["status"] not in _RETRIABLE:
+        if task["status"] not in RETRIABLE:
             raise ConflictError(
                 f"Task {task_id} is {task['status']}; only a task that is LOST, ABANDONED or in ERROR is retried."
             )
-        for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
-            self._revoke(device["_id"])
-        ready = self._make_ready(task)
-        if task["pin"] is not None:
-            self._states.need(task["pin"]["snapshot"])
-        if not ready:
-            raise ConflictError(f"Task {task_id} changed meanwhile; look at it again.")
-        reopen(self._records, task["experiment"], task_id)
-        self._records.log("task.retried", task_id, actor=actor, attempt=task["attempt"])
-        self._wake()
+        self.start_again(task, actor)
         return self._task(task_id)
+
+    def start_again(self, task: Task, actor: str, **fields: Any) -> None:
+        """Have a task that a decision is waited for run from its start, with ``fields`` changed in the same moment.
+
+        Its devices are taken from the attempt before first. Raises ConflictError when a driver does not answer or the
+        task changed meanwhile: then it stays stopped.
+        """
+        for device in self._records.devices.find({"holder": task["_id"]}, {"_id": 1}):
+            self._revoke(device["_id"])
+        ready = self._make_ready(task, fields)
+        pin = fields.get("pin", task["pin"])
+        if pin is not None:
+            self._states.need(pin["snapshot"])
+        if not ready:
+            raise ConflictError(f"Task {task['_id']} changed meanwhile; look at it again.")
+        reopen(self._records, task["experiment"], task["_id"])
+        self._records.log("task.retried", task["_id"], actor=actor, attempt=task["attempt"])
+        self._wake()
 
     def _end(self, task: Task, actor: str) -> bool:
         query = {"_id": task["_id"], "status": {"$in": list(_IDLE)}, "claim": None}
@@ -129,9 +140,10 @@ class Commands:
         query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}}
         return self._records.tasks.update_one(query, {"$set": {"cancel_requested": True}}).matched_count == 1
 
-    def _make_ready(self, task: Task) -> bool:
+    def _make_ready(self, task: Task, fields: dict[str, Any]) -> bool:
         query = {"_id": task["_id"], "status": task["status"], "attempt": task["attempt"]}
-        return self._records.tasks.update_one(query, {"$set": _fresh(TaskStatus.READY)}).modified_count == 1
+        change = {"$set": _fresh(TaskStatus.READY) | fields}
+        return self._records.tasks.update_one(query, change).modified_count == 1
 
     def _top_level(self, task_id: str, verb: str) -> Task:
         task = self._task(task_id)

@@ -1,4 +1,7 @@
-"""What people may do to tasks that have not started: bind them to other code, and change their parameters."""
+"""What people may do to tasks that have not started: bind them to other code, and change their parameters.
+
+Those that are stopped at a decision can be bound to other code, too: they run from their start with it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from bson.errors import BSONError
 
 from hotswap.generations import Generation, Generations
 from lab.catalog import Catalog
+from lab.managers.commands import RETRIABLE, Commands
 from lab.managers.examination import Examiner
 from lab.parameters import complaint, sentence
 from lab.records import ENDED, Document, Edit, Examined, Records, Task, TaskStatus, now, pin_to
@@ -22,22 +26,38 @@ _SHORT: Final = 12
 
 
 class Unstarted:
-    """``wake`` follows each change. Without an ``examiner`` only schemas are compared."""
+    """``wake`` follows each change. Without an ``examiner`` only schemas are compared.
 
-    def __init__(self, records: Records, catalog: Catalog, examiner: Examiner | None, wake: Callable[[], None]) -> None:
+    ``commands`` have a task run again that is stopped.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        catalog: Catalog,
+        examiner: Examiner | None,
+        commands: Commands,
+        wake: Callable[[], None],
+    ) -> None:
         self._records = records
         self._catalog = catalog
         self._examiner = examiner
+        self._commands = commands
         self._wake = wake
         self._generations = Generations(records.database)
 
     def move_task(self, task_id: str, to: str, actor: str) -> Task:
         """Bind a task that has not started to code that was live: ``current``, or a snapshot by its id or beginning.
 
-        Raises NotFoundError; ConflictError when it has started; SubmissionError when that code does not take it.
+        One that is LOST, ABANDONED or failed is retried with that code. It keeps what it holds, so its devices need the
+        same driver there. Raises NotFoundError; ConflictError when it is at work, or when its devices have another
+        driver or do not answer; SubmissionError when that code does not take it.
         """
-        task = self._unstarted(task_id, "moved")
-        self._move([task], self._target(to), actor)
+        task = self._movable(task_id)
+        if task["status"] in RETRIABLE:
+            self._move_stopped(task, self._target(to), actor)
+        else:
+            self._move([task], self._target(to), actor)
         return self._task(task_id)
 
     def move_experiment(self, experiment_id: str, to: str, actor: str) -> Document:
@@ -62,7 +82,7 @@ class Unstarted:
 
         The code that it is bound to has to take them. Raises as ``move_task``.
         """
-        task = self._unstarted(task_id, "edited")
+        task = self._unstarted(task_id)
         if task["attempt"]:
             raise ConflictError(f"Task {task_id} ran with its parameters before; cancel it and submit a new one.")
         parameters = _edited(task, changes, removed)
@@ -80,27 +100,34 @@ class Unstarted:
         return self._task(task_id)
 
     def _move(self, tasks: list[Task], target: Generation, actor: str) -> list[str]:
-        for task in tasks:
-            self._check_free(task)
         self._check(tasks, target.snapshot)
         fields = {"pin": pin_to(target), "examined": _fits(target.snapshot), "reason": None}
         moved = [task for task in tasks if self._change(task, {"$set": fields})]
         self._generations.states.need(target.snapshot)
         for task in moved:
-            before = task["pin"]["snapshot"] if task["pin"] is not None else None
-            self._records.log("task.moved", task["_id"], actor=actor, before=before, snapshot=target.snapshot)
+            self._log_move(task, target, actor)
         self._wake()
         if not moved:
             raise _moved_on(tasks[0]["_id"])
         return [task["_id"] for task in moved]
+
+    def _move_stopped(self, task: Task, target: Generation, actor: str) -> None:
+        self._check([task], target.snapshot)
+        self._commands.start_again(task, actor, pin=pin_to(target), examined=_fits(target.snapshot))
+        self._log_move(task, target, actor)
+
+    def _log_move(self, task: Task, target: Generation, actor: str) -> None:
+        before = task["pin"]["snapshot"] if task["pin"] is not None else None
+        self._records.log("task.moved", task["_id"], actor=actor, before=before, snapshot=target.snapshot)
 
     def _change(self, task: Task, change: Document) -> bool:
         unchanged = {key: task[key] for key in ("_id", "status", "attempt", "pin", "parameters")}
         return self._records.tasks.update_one(unchanged, change).matched_count == 1  # it may be as it is to be
 
     def _check(self, tasks: list[Task], snapshot: str) -> None:
-        """Raises SubmissionError for the first task that the code does not take."""
+        """Raises SubmissionError for the first task that the code does not take; ConflictError, see ``_check_held``."""
         for task in tasks:
+            self._check_held(task, snapshot)
             known = self._catalog.get(snapshot).tasks.get(task["type"])
             wrong = f"it has no task type {task['type']!r}" if known is None else None
             if known is not None:
@@ -111,14 +138,16 @@ class Unstarted:
         for task_id, objection in objections.items():
             raise _refused(snapshot, task_id, objection["reason"])
 
-    def _check_free(self, task: Task) -> None:
-        """What a task holds from an earlier attempt has the driver of the code it ran."""
-        device = self._records.devices.find_one({"holder": task["_id"]}, {"_id": 1})
-        if device is not None:
-            raise ConflictError(
-                f"Task {task['_id']} still holds {device['_id']} from an earlier attempt, so it is not moved; cancel "
-                "it and submit a new one."
-            )
+    def _check_held(self, task: Task, snapshot: str) -> None:
+        """What a task holds from an earlier attempt keeps its driver: that code has to have the same one."""
+        drivers = self._catalog.get(snapshot).drivers
+        for device in self._records.devices.find({"holder": task["_id"]}, {"binding.digest": 1}):
+            binding = device["binding"]
+            if binding is None or binding["digest"] != drivers.get(device["_id"]):
+                raise ConflictError(
+                    f"Task {task['_id']} still holds {device['_id']} from an earlier attempt, with another driver than "
+                    f"code version {snapshot[:_SHORT]} has, so it is not moved; cancel it and submit a new one."
+                )
 
     def _target(self, to: str) -> Generation:
         """The newest generation that is meant: only code that was live has passed the policy."""
@@ -130,15 +159,27 @@ class Unstarted:
             raise ConflictError(f"Several code versions begin with {to!r}; give more of the id.")
         return found[0]
 
-    def _unstarted(self, task_id: str, done: str) -> Task:
+    def _movable(self, task_id: str) -> Task:
+        task = self._top_level(task_id, "moved")
+        if task["status"] not in (*UNSTARTED, *RETRIABLE):
+            raise ConflictError(
+                f"Task {task_id} {_progress(task)} ({task['status']}); only a task that has not started, or that is "
+                "LOST, ABANDONED or in ERROR, can be moved."
+            )
+        return task
+
+    def _unstarted(self, task_id: str) -> Task:
+        task = self._top_level(task_id, "edited")
+        if task["status"] not in UNSTARTED:
+            raise ConflictError(
+                f"Task {task_id} {_progress(task)} ({task['status']}); only a task that has not started can be edited."
+            )
+        return task
+
+    def _top_level(self, task_id: str, done: str) -> Task:
         task = self._task(task_id)
         if task["parent"] is not None:
             raise ConflictError(f"Task {task_id} is part of task {task['parent']}, so it cannot be {done} alone.")
-        if task["status"] not in UNSTARTED:
-            ended = "has ended" if task["status"] in ENDED else "has started"
-            raise ConflictError(
-                f"Task {task_id} {ended} ({task['status']}); only a task that has not started can be {done}."
-            )
         return task
 
     def _task(self, task_id: str) -> Task:
@@ -167,6 +208,10 @@ def _difference(before: Document, after: Document, actor: str) -> Edit:
         return {name: value for name, value in one.items() if name not in other or other[name] != value}
 
     return Edit(at=now(), actor=actor, before=only(before, after), after=only(after, before))
+
+
+def _progress(task: Task) -> str:
+    return "has ended" if task["status"] in ENDED else "has started"
 
 
 def _fits(snapshot: str) -> Examined:

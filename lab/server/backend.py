@@ -160,7 +160,7 @@ class Backend:
         self.templates = Templates(self._definitions, surroundings.ask)
         self._admission = Admission(_examiner(ground, surroundings))
         self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)
-        self.unstarted = Unstarted(records, catalog, _examiner(ground, surroundings), self._wake)
+        self.unstarted = Unstarted(records, catalog, _examiner(ground, surroundings), self.commands, self._wake)
 
     def start(self) -> None:
         """Start listening, then all managers: each begins with what the database says."""

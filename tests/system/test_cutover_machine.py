@@ -182,10 +182,10 @@ class CutoverMachine(RuleBasedStateMachine):
         self.lab.commands.retry(task, "ada")
         self.model.tasks[task].phase = "queued"
 
-    @precondition(lambda self: self.model.among("queued"))
+    @precondition(lambda self: self.model.among("queued", "lost"))
     @rule(data=st.data(), version=versions)
     def move(self, data: st.DataObject, version: int) -> None:
-        task = data.draw(st.sampled_from(self.model.among("queued")))
+        task = data.draw(st.sampled_from(self.model.among("queued", "lost")))
         known = self.model.tasks[task]
         if version not in self.model.live:
             return
@@ -194,9 +194,10 @@ class CutoverMachine(RuleBasedStateMachine):
         except SubmissionError:
             assert (known.kind, version) == ("Dosing", 3)
         except ConflictError:
-            assert self.records.devices.find_one({"holder": task}) is not None
+            held = self.records.devices.find({"holder": task})
+            assert [d for d in held if d["binding"]["digest"] != DRIVERS[version].get(d["_id"])]  # type: ignore[index]
         else:
-            known.pin = version
+            known.phase, known.pin = "queued", version
 
     # -- devices -------------------------------------------------------------------------------------------------
 

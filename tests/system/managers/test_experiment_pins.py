@@ -13,7 +13,6 @@ from hotswap.store import Store
 from lab.config import Snapshots
 from lab.managers.binding import ExperimentPins
 from lab.managers.collection import CollectionManager
-from lab.managers.unstarted import Unstarted
 from lab.records import TaskStatus
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def test_the_code_of_an_experiment_drains_but_is_not_gone(lab: Lab, bound: list[
 
 
 def test_moving_an_experiment_takes_the_unstarted_tasks_only(lab: Lab, bound: list[str]) -> None:
-    commands = Unstarted(lab.records, lab.ground.catalog, None, lambda: None)
+    commands = lab.new_backend.unstarted
     commands.move_experiment(lab.task(bound[0])["experiment"], "current", "ann")
     assert pins(lab, bound) == [OLD, NEW, NEW]
     lab.end(bound[0])
@@ -77,7 +76,7 @@ def test_an_experiment_with_a_task_kept_on_old_code_runs_all_of_it_there(lab: La
     lab.promote(OLD)
     kept, other = lab.submit([], [])
     lab.promote(NEW)
-    Unstarted(lab.records, lab.ground.catalog, None, lambda: None).move_task(kept, OLD, "ann")
+    lab.new_backend.unstarted.move_task(kept, OLD, "ann")
     lab.add_worker(OLD)
     lab.add_worker(NEW)
     lab.start()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hotswap.generations import SnapshotState
+from lab.managers.commands import RETRIABLE
 from lab.managers.examination import Examiner
 from lab.managers.unstarted import Unstarted
 from lab.provenance._attempts import attempts_of
-from lab.records import Document, TaskStatus
+from lab.records import Document, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError, SubmissionError
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def unstarted(lab: Lab) -> Unstarted:
     """Of a laboratory where old code is superseded by new code."""
     lab.promote(OLD)
     lab.promote(NEW)
-    return Unstarted(lab.records, lab.ground.catalog, Examiner(lab.records, ask), lambda: None)
+    return Unstarted(
+        lab.records, lab.ground.catalog, Examiner(lab.records, ask), lab.new_backend.commands, lambda: None
+    )
 
 
 def test_a_held_task_that_is_moved_runs_the_code_it_was_moved_to(lab: Lab, unstarted: Unstarted) -> None:
@@ -79,18 +82,54 @@ def test_a_task_that_runs_or_ended_keeps_its_code_and_parameters(
 ) -> None:
     (task,) = lab.submit([])
     lab.records.tasks.update_one({"_id": task}, {"$set": {"status": status}})
-    with pytest.raises(ConflictError, match=f"has {how} .*; only a task that has not started can be moved"):
+    with pytest.raises(ConflictError, match=f"has {how} .*; only a task that has not started, or that is LOST"):
         unstarted.move_task(task, "current", "ann")
     with pytest.raises(ConflictError, match=f"has {how} .*; only a task that has not started can be edited"):
         unstarted.edit(task, {"minutes": 2}, [], "ann")
 
 
-def test_a_task_is_not_moved_while_a_device_is_its_own(lab: Lab, unstarted: Unstarted) -> None:
-    lab.furnish()
+@pytest.mark.parametrize("status", [TaskStatus.READY, TaskStatus.LOST])
+def test_a_task_is_not_moved_to_code_with_another_driver_of_a_device_that_is_its_own(
+    lab: Lab, unstarted: Unstarted, status: TaskStatus
+) -> None:
+    lab.furnish("other")
     (task,) = lab.submit([])
+    lab.records.tasks.update_one({"_id": task}, {"$set": {"status": status}})
     lab.records.devices.update_one({"_id": "arm"}, {"$set": {"holder": task}})
-    with pytest.raises(ConflictError, match="still holds arm from an earlier attempt"):
+    with pytest.raises(ConflictError, match="still holds arm from an earlier attempt, with another driver than"):
         unstarted.move_task(task, OLD, "ann")
+    assert (lab.task(task)["pin"], lab.devices.revoked) == (None, [])
+
+
+@pytest.mark.parametrize("status", RETRIABLE)
+def test_a_task_that_is_stopped_runs_again_with_the_code_it_is_moved_to(
+    lab: Lab, unstarted: Unstarted, status: TaskStatus
+) -> None:
+    lab.furnish()
+    lab.add_worker(NEW)
+    lab.add_worker(OLD)
+    (task,) = lab.submit([])
+    unstarted.move_task(task, OLD, "ann")
+    lab.start()
+    lab.run()
+    stopped = {"status": status, "claim": None, "ended_at": now()}
+    lab.records.tasks.update_one({"_id": task}, {"$set": stopped})
+    lab.records.devices.update_one({"_id": "arm"}, {"$set": {"holder": task, "fence": 1}})
+    unstarted.move_task(task, "current", "ann")
+    assert set(lab.devices.revoked) == {"arm"}  # one that is ABANDONED has lost it before
+    again = lab.becomes(task, TaskStatus.INITIATED)
+    assert (again["pin"]["snapshot"], again["attempt"]) == (NEW, 2)  # type: ignore[index]
+    assert lab.device("arm")["holder"] == task
+
+
+def test_a_task_that_is_stopped_stays_so_when_the_code_does_not_take_it(lab: Lab, unstarted: Unstarted) -> None:
+    lab.furnish()
+    (task,) = lab.submit([], minutes=13)
+    lab.records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.LOST}})
+    lab.records.devices.update_one({"_id": "arm"}, {"$set": {"holder": task}})
+    with pytest.raises(SubmissionError, match="thirteen is refused"):
+        unstarted.move_task(task, "current", "ann")
+    assert (lab.task(task)["status"], lab.devices.revoked) == (TaskStatus.LOST, [])
 
 
 def test_a_task_is_moved_only_to_code_that_was_live(lab: Lab, unstarted: Unstarted) -> None:
