@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import http.client
 from ipaddress import ip_address
+from typing import cast
+from unittest.mock import MagicMock
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 from laboratory import Laboratory
+from starlette.routing import Route
+
+from lab.server.app import create_app
 
 pytestmark = pytest.mark.system
 
+ROUTES = cast("list[Route]", create_app(MagicMock(), lab="lab", token="token").routes)
 CHANGES = [
-    "experiments",
-    "experiments/x/cancel",
-    "tasks/x/cancel",
-    "tasks/x/retry",
-    "devices/balance/pause",
-    "devices/balance/release",
-    "devices/balance/emergency_stop",
-    "refresh",
-    "plan",
-    "rollback",
-    "shutdown",
+    *(route.path.removeprefix("/api/").format(id="balance") for route in ROUTES if "POST" in (route.methods or ())),
     "no/such/path",
 ]
 
@@ -36,6 +32,10 @@ def answer(lab: Laboratory, method: str, path: str, **headers: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_every_route_that_changes_something_is_tried() -> None:
+    assert {"experiments", "devices/balance/pause", "tasks/balance/move", "refresh/cancel", "collect"} < set(CHANGES)
 
 
 @pytest.mark.parametrize("path", CHANGES)

@@ -114,6 +114,21 @@ def test_without_a_branch_what_is_checked_out_counts(
     assert told.next() == first
 
 
+@pytest.mark.parametrize("hooked", [True, False])
+def test_without_a_branch_a_switch_to_another_one_is_told_and_then_its_commits(
+    repo: Path, told: Recorder, watch_commits: Callable[..., CommitTrigger], hooked: bool
+) -> None:
+    if hooked:
+        install_hook(repo)
+    git(repo, "checkout", "-q", "-b", "feature")
+    tip = commit(repo)
+    git(repo, "checkout", "-q", "main")
+    watch_commits(branch=None)
+    git(repo, "checkout", "-q", "feature")
+    assert told.next() == tip
+    assert commit(repo) == told.next()
+
+
 def test_packing_refs_is_no_commit_and_does_not_hide_the_next(
     repo: Path, told: Recorder, watch_commits: Callable[..., CommitTrigger]
 ) -> None:
