@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lab.finding import find_in
 from lab.managers.changes import Changed
-from lab.managers.ledger import OPEN, Ledger, News
+from lab.managers.ledger import OPEN, Ledger
 from lab.managers.turns import Turns
 from lab.records import Device, Position, Records, Request, RequestStatus
 
@@ -105,7 +105,7 @@ class Readings:
                 continue
             requests |= self._ledger.asked_by.get(name, set())
             for held in self._ledger.holdings.get(name, ()):
-                self._turns.changed(held, News.CHANGED)
+                self._turns.changed(held)
             self._turns.renewed(name)
         return requests
 
@@ -121,18 +121,18 @@ class Readings:
         before = self._ledger.holder(name)
         self._tell(name, self._ledger.learn_position(name, position), before)
 
-    def _tell(self, name: str, news: News, holder: str | None) -> None:
-        if news is News.NOTHING:
+    def _tell(self, name: str, is_new: bool, holder: str | None) -> None:
+        if not is_new:
             return
-        self._turns.changed(name, news)
+        self._turns.changed(name)
         after = self._ledger.holder(name)
         if holder != after:
             for task in {holder, after} - {None}:
                 self._turns.renewed(task or "")
 
     def _learn_sample(self, sample: str, position: str | None) -> None:
-        for place, news in self._ledger.learn_sample(sample, position).items():
-            self._turns.changed(place, news)
+        for place in self._ledger.learn_sample(sample, position):
+            self._turns.changed(place)
         for task in self._ledger.handled_by.get(sample, set()).copy():
             self._turns.renewed(task)
 

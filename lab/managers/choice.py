@@ -35,13 +35,14 @@ class Lack:
     """Why a request has to wait. ``rebind`` names the devices it will get once they have the driver of its snapshot.
 
     ``keep`` names the devices and places that no later request may take meanwhile, or it might wait for ever: what it
-    gets once a driver is connected or once working tasks give back the rest of it. ``hopeless``: no release will ever
-    help, because the snapshot does not define what is asked for.
+    gets once a driver is connected, or once tasks at work give back the rest, which it ``awaits``. ``hopeless``: no
+    release will ever help, because the snapshot does not define what is asked for.
     """
 
     reason: str
     rebind: tuple[str, ...] = ()
     keep: frozenset[str] = frozenset()
+    awaits: frozenset[str] = frozenset()
     hopeless: bool = False
 
 
@@ -106,9 +107,9 @@ class _Chooser:
         standalone = self._standalone(self._is_free)
         if standalone is None:
             want = next(want for want in self.request["wants"] if want["kind"] == "none")
+            reason = f"The places {_words(want)} are not all free{self._who_has(want, None)}."
             coming = self._standalone(self._is_coming)
-            keep = frozenset() if coming is None else self._kept_while_coming(coming, math.inf)
-            return Lack(f"The places {_words(want)} are not all free{self._who_has(want, None)}.", keep=keep)
+            return Lack(reason) if coming is None else self._wait_for_rest(reason, coming, math.inf)
         self.taken.update(_names(standalone))
         return self._with_devices(standalone)
 
@@ -133,7 +134,7 @@ class _Chooser:
             reason = f"{names}: the driver of this code version is connected first."
             places = _names(standalone | self._places_on(with_rebinds))
             return Lack(reason, rebind=rebind, keep=self._with_partners(rebind).union(places))
-        return Lack(self._shortage(with_rebinds), keep=self._kept_while_coming(standalone, 0.0))
+        return self._wait_for_rest(self._shortage(with_rebinds), standalone, 0.0)
 
     def _places_on(self, devices: Mapping[str, str]) -> dict[str, Places]:
         """Those that are free come first."""
@@ -141,24 +142,30 @@ class _Chooser:
             want["key"]: self._places(want, devices[want["key"]], self._is_coming) or {} for want in self._device_wants
         }
 
-    def _kept_while_coming(self, standalone: dict[str, Places], slowest: float) -> frozenset[str]:
-        """What the request keeps, and what it waits for; nothing while a part of it is not bound to come.
+    def _wait_for_rest(self, reason: str, standalone: dict[str, Places], slowest: float) -> Lack:
+        """What the request keeps while it waits; nothing while a part of what it lacks is not bound to come.
 
         ``slowest`` is how long something else that it lacks is held as a rule.
         """
         options = self._match(self._will_serve)
         if len(options) < len(self._device_wants):
-            return frozenset()
+            return Lack(reason)
         wants = {want["key"]: want for want in self._device_wants}
-        lacking = {key for key, name in options.items() if not self._serves(wants[key], name)}
-        slowest = max([slowest, *(self._slowness(wants[key]) for key in lacking)])
-        kept = {key: name for key, name in options.items() if key in lacking or self._slowness(wants[key]) >= slowest}
+        lacking = [want for key, want in wants.items() if not self._serves(want, options[key])]
+        slowest = max([slowest, *map(self._slowness, lacking)])
         places = self._places_on(options)
-        names = {*kept.values(), *_names({key: places[key] for key in kept}), *_names(standalone)}
-        return frozenset(names) if any(self._is_at_hand(name) for name in names) else frozenset()
+        keep = {name for name in _names(standalone) if self._is_at_hand(name)}
+        for key, device in options.items():
+            # Places are of no use to others while somebody has the device.
+            if self._slowness(wants[key]) >= slowest and (self._is_at_hand(device) or self._holds(device)):
+                keep.update(name for name in [device, *_names({key: places[key]})] if self._is_at_hand(name))
+        if not keep:
+            return Lack(reason)
+        awaited = {*options.values(), *_names(places), *_names(standalone)} - keep
+        return Lack(reason, keep=frozenset(keep), awaits=frozenset(awaited))
 
     def _is_at_hand(self, name: str) -> bool:
-        """Whether there is anything to be kept: nobody holds it, nor does the task itself."""
+        """Whether nobody holds it, the task itself included."""
         found = self.situation.devices.get(name) or self.situation.positions.get(name)
         return found is not None and found["holder"] is None
 

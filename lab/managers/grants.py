@@ -77,7 +77,7 @@ class Granter:
         for device in self._records.devices.find({"_id": {"$in": sorted(names)}, "request": request_id}):
             if not self._revoke(device):
                 return False
-            self._free(device)
+            self._free(device, _typical_hold(device))
         held = {"_id": {"$in": sorted(names)}, "request": request_id}
         self._records.positions.update_many(held, {"$set": {"holder": None, "request": None}})
         return True
@@ -168,7 +168,7 @@ class Granter:
         device = self._records.devices.find_one(mine)
         if device is not None:
             self._revoke(device)
-            self._free(device)
+            self._free(device, device.get("typical_hold"))
 
     def _revoke(self, device: Device) -> bool:
         """Have the driver forget the fence; a driver that is gone has forgotten, one that hangs has not."""
@@ -183,9 +183,9 @@ class Granter:
             log.info("The driver of %s has nothing to revoke: %s", device["_id"], error)
         return True
 
-    def _free(self, device: Device) -> None:
+    def _free(self, device: Device, typical_hold: float | None) -> None:
         mine = {"_id": device["_id"], "request": device["request"]}
-        nobody = {"holder": None, "request": None, "typical_hold": _typical_hold(device)}
+        nobody = {"holder": None, "request": None, "typical_hold": typical_hold}
         granted = {**mine, "state": DeviceState.GRANTED}
         if not self._records.devices.update_one(
             granted, {"$set": {"state": DeviceState.FREE, **nobody}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum
 from typing import Any, Final
 
 from lab.managers.choice import Situation
@@ -17,14 +16,6 @@ OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEE
 
 _DEVICE_FACTS: Final = ("state", "paused", "holder", "request", "failed_digest", "error", "group", "typical_hold")
 _PLACE_FACTS: Final = ("holder", "request", "device", "prefix")
-
-
-class News(Enum):
-    """What a document says that was read again: nothing new, that something was taken, or that more may be had."""
-
-    NOTHING = "nothing"
-    TAKEN = "taken"
-    CHANGED = "changed"
 
 
 def rank(request: Request) -> Rank:
@@ -77,18 +68,18 @@ class Ledger:
     def place_of(self, sample: str) -> str | None:
         return self._standing.get(sample)
 
-    def learn_device(self, name: str, device: Device | None) -> News:
-        """``None``: there is no such device any more."""
+    def learn_device(self, name: str, device: Device | None) -> bool:
+        """Whether anything is new; ``None``: there is no such device any more."""
         before = self.devices.get(name)
         self._hold(name, before, device)
         if device is None:
             self.devices.pop(name, None)
         else:
             self.devices[name] = device
-        return _news(before, device, _device_facts)
+        return before is None or device is None or _device_facts(before) != _device_facts(device)
 
-    def learn_position(self, name: str, position: Position | None) -> News:
-        """``None``: there is no such place any more."""
+    def learn_position(self, name: str, position: Position | None) -> bool:
+        """Whether anything is new; ``None``: there is no such place any more."""
         before = self.positions.get(name)
         self._hold(name, before, position)
         if name in self.occupants:
@@ -99,22 +90,20 @@ class Ledger:
             self.positions[name] = position
         if name in self.occupants:
             self._count(name, +1)
-        return _news(before, position, _place_facts)
+        return before is None or position is None or _place_facts(before) != _place_facts(position)
 
-    def learn_sample(self, sample: str, position: str | None) -> dict[str, News]:
-        """What is new about places: where it stood, and where it stands now."""
-        before = self._standing.get(sample)
+    def learn_sample(self, sample: str, position: str | None) -> list[str]:
+        """The places of which something is new: where it stood, and where it stands now."""
+        before = self._standing.pop(sample, None)
         if before == position:
-            return {}
-        news: dict[str, News] = {}
-        if before is not None and self.occupants.get(before) == sample:
+            self._standing.update({} if position is None else {sample: position})
+            return []
+        if before is not None:
             self._count(before, -1)
             del self.occupants[before]
-            news[before] = News.CHANGED
-        self._standing.pop(sample, None)
         if position is not None:
-            news[position] = self._stand(sample, position)
-        return news
+            self._stand(sample, position)
+        return [place for place in (before, position) if place is not None]
 
     def standing(self) -> set[str]:
         """The samples that stand in a place."""
@@ -150,15 +139,14 @@ class Ledger:
             if request["task"] not in self.asked_by:
                 self.forget_task(request["task"])
 
-    def _stand(self, sample: str, position: str) -> News:
+    def _stand(self, sample: str, position: str) -> None:
         other = self.occupants.get(position)
-        self._standing[sample] = position
-        self.occupants[position] = sample
         if other is None:
             self._count(position, +1)
-            return News.TAKEN
-        del self._standing[other]  # it has left; its own document, which says where to, is read next
-        return News.CHANGED
+        else:
+            del self._standing[other]  # it has left; its own document, which says where to, is read next
+        self._standing[sample] = position
+        self.occupants[position] = sample
 
     def _count(self, position: str, change: int) -> None:
         place = self.positions.get(position)
@@ -180,14 +168,6 @@ def _device_facts(device: Device) -> list[Any]:
 
 def _place_facts(position: Position) -> list[Any]:
     return [position[key] for key in _PLACE_FACTS]
-
-
-def _news(before: Any, after: Any, facts: Any) -> News:
-    old, new = None if before is None else facts(before), None if after is None else facts(after)
-    if old == new:
-        return News.NOTHING
-    taken = before and after and before["holder"] is None and after["holder"] is not None
-    return News.TAKEN if taken and before.get("paused") == after.get("paused") else News.CHANGED
 
 
 def _add(index: defaultdict[str, set[str]], key: str, value: str) -> None:

@@ -49,6 +49,7 @@ class ResourceManager(Manager):
         links: Links,
         want: Callable[[Mapping[str, str]], object],
         deadlock: DeadlockPolicy = "tell",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__("resource manager")
         self._records = records
@@ -56,6 +57,7 @@ class ResourceManager(Manager):
         self._granter = Granter(records, links)
         self._want = want
         self._policy = deadlock
+        self._clock = clock
         self._gate = OPEN_GATE
         self._ledger = Ledger()
         self._turns = Turns(self._ledger, self._definitions, self._is_admitted)
@@ -65,13 +67,15 @@ class ResourceManager(Manager):
         self._words: dict[str, str] = {}
         self._unreleased: set[str] = set()
         self._ungranted: set[str] = set()
+        self._retry_at = 0.0
         self._explained_at = 0.0
         for collection, fields in _INTERESTS.items():
             bus.subscribe(collection, self.wake, fields, self._changes)
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
 
     def reconcile(self) -> float | None:
-        self._settle(self._readings.read(self._changes.take()) | self._unreleased)
+        again = self._take_up_again()
+        self._settle(self._readings.read(self._changes.take()) | again)
         self._look_at_gate()
         if self._grant_all() or self._deadlocked:
             self._look_for_deadlocks()
@@ -81,6 +85,16 @@ class ResourceManager(Manager):
             return _EXPLAIN_SECONDS
         return _RETRY_SECONDS if self._unreleased or self._ungranted else REREAD_SECONDS
 
+    def _take_up_again(self) -> set[str]:
+        """What could not be granted or released, not more often than every second; returns what is to be released."""
+        if self._clock() < self._retry_at:
+            return set()
+        self._retry_at = self._clock() + _RETRY_SECONDS
+        for name in self._ungranted & self._ledger.requests.keys():
+            self._turns.look_at(self._ledger.requests[name])
+        again, self._ungranted, self._unreleased = self._unreleased, set(), set()
+        return again
+
     def _look_at_gate(self) -> None:
         gate = gate_of(self._records.database) if self._ledger.requests else OPEN_GATE
         if gate != self._gate:
@@ -89,7 +103,7 @@ class ResourceManager(Manager):
 
     def _settle(self, names: Iterable[str]) -> None:
         """Release what is not needed any more, and withdraw what nobody waits for."""
-        self._unreleased = {name for name in names if not self._settle_one(name)}
+        self._unreleased |= {name for name in names if not self._settle_one(name)}
 
     def _settle_one(self, name: str) -> bool:
         """False to try again later."""
@@ -138,16 +152,14 @@ class ResourceManager(Manager):
 
     def _grant_all(self) -> bool:
         """Grant what can be granted, in order; whether anything was decided."""
-        for name in self._ungranted & self._ledger.requests.keys():
-            self._turns.look_at(self._ledger.requests[name])
-        self._ungranted = set()
         reasons: list[tuple[Request, str]] = []
         decided = False
         while (turn := self._turns.next()) is not None:
             request, decision = turn
             decided = True
             if isinstance(decision, Choice):
-                self._grant(request, decision)
+                if request["_id"] not in self._ungranted:
+                    self._grant(request, decision)
             elif decision.hopeless:
                 self._move(request, RequestStatus.ERROR, error=decision.reason)
             else:
@@ -209,18 +221,18 @@ class ResourceManager(Manager):
 
     def _explain_stale(self) -> None:
         """Tell those behind in their lines, too, when there is time: some of them, for a short while, then again."""
-        began = time.monotonic()
+        began = self._clock()
         if not self._turns.stale or began - self._explained_at < _EXPLAIN_SECONDS:
             return
         told: list[tuple[Request, str]] = []
-        while self._turns.stale and len(told) < _AT_A_TIME and time.monotonic() - began < _EXPLAIN_SECONDS / 10:
+        while self._turns.stale and len(told) < _AT_A_TIME and self._clock() - began < _EXPLAIN_SECONDS / 10:
             key = next(iter(self._turns.stale))
             reason, requests = self._turns.behind(key, _AT_A_TIME)
             told += [(request, reason) for request in requests]
             if len(requests) < _AT_A_TIME:
                 self._turns.stale.pop(key, None)
         self._explain(told)
-        self._explained_at = time.monotonic()
+        self._explained_at = self._clock()
 
     def _explain(self, reasons: list[tuple[Request, str]]) -> None:
         """Tell each waiting request what it lacks, in one round trip and only where that changed."""

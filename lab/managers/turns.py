@@ -11,9 +11,10 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from lab.managers.choice import Choice, Lack, choose
-from lab.managers.ledger import Ledger, News, Rank, rank
+from lab.managers.ledger import Ledger, Rank, rank
 from lab.managers.waits import Define, Waits
 from lab.records import Request, Want
 
@@ -33,12 +34,14 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Keeper:
-    """A waiting request that keeps something, and the devices that need the driver of its code."""
+    """A waiting request that keeps something."""
 
     rank: Rank
     request: Request
-    names: frozenset[str]
-    rebind: tuple[str, ...]
+    lack: Lack
+
+
+_NOTHING: Final = Lack("")
 
 
 class Turns:
@@ -76,6 +79,7 @@ class Turns:
         self._line_of[request["_id"]] = key
         self.stale[key] = None
         self._look_at(key, rank(request))
+        self._look_at_barred()
 
     def leave(self, request: Request) -> None:
         """It is not pending any more; harmless when it was not."""
@@ -85,22 +89,19 @@ class Turns:
         self._barred.discard(request["_id"])
         line = self._lines[key]
         del line.ranks[bisect_left(line.ranks, rank(request))]
-        self._keep(request, frozenset(), ())  # after that: who is looked at then is not the one that leaves
+        self._keep(request, _NOTHING)  # after that: who is looked at then is not the one that leaves
+        self._look_at_barred()
         if not line.ranks:
             self._close(key)
 
-    def changed(self, name: str, news: News) -> None:
-        """A device or place changed: look at all that want it or, when it was only taken, at who keeps it."""
+    def changed(self, name: str) -> None:
+        """A device or place changed: look at all that want it, and at those that keep it for another reason."""
         lines = self._lines_for(name)
-        if news is News.CHANGED:
-            for key in lines:
-                self._look_at(key, None)
-        if news is not News.NOTHING:
-            self.stale.update(dict.fromkeys(lines))
-            position = self._ledger.positions.get(name)  # how full its device is decides which one is preferred
-            device = None if position is None else position["device"]
-            self._look_at_keepers_of(frozenset({name, device or name}))
-            self._look_at_barred()
+        for key in lines:
+            self._look_at(key, None)
+        self.stale.update(dict.fromkeys(lines))
+        self._look_at_keepers_of(frozenset({name}))
+        self._look_at_barred()
 
     def renewed(self, task: str) -> None:
         """What a task holds, its samples or its status changed: its requests may stand in other lines."""
@@ -128,9 +129,13 @@ class Turns:
         """
         while self._agenda:
             position, key = heapq.heappop(self._agenda)
-            line = self._lines.get(key)
-            if line is not None and key in self._cursors and line.next(self._cursors[key]) == position:
+            if key not in self._cursors:
+                continue
+            following = self._lines[key].next(self._cursors[key])
+            if following == position:
                 return self._visit(key, position)
+            if following is not None and following > position:  # who was to be looked at has left
+                heapq.heappush(self._agenda, (following, key))
         return None
 
     def decide(self, request: Request) -> Choice | Lack:
@@ -145,13 +150,13 @@ class Turns:
         """Device -> the snapshot whose driver it should have, for the requests that come next, in their order."""
         wanted: dict[str, str] = {}
         for keeper in self._sorted_keepers():
-            for name in keeper.rebind:
+            for name in keeper.lack.rebind:
                 wanted.setdefault(name, keeper.request["snapshot"])
         return wanted
 
     def kept(self) -> dict[str, frozenset[str]]:
         """Request -> what it keeps from those that come later."""
-        return {name: keeper.names for name, keeper in self._keepers.items()}
+        return {name: keeper.lack.keep for name, keeper in self._keepers.items()}
 
     def behind(self, key: str, most: int) -> tuple[str, list[Request]]:
         """Why a line waits, and so many of its requests, at most, as have been told otherwise."""
@@ -178,7 +183,7 @@ class Turns:
     def _visit(self, key: str, position: Rank) -> tuple[Request, Choice | Lack]:
         request = self._ledger.requests[position[2]]
         if not self._admits(request["task"]):
-            self._keep(request, frozenset(), ())
+            self._keep(request, _NOTHING)
             self._go_on(key, _after(position))
             return request, Lack("")
         decision = self.decide(request)
@@ -188,10 +193,10 @@ class Turns:
     def _note(self, key: str, request: Request, decision: Choice | Lack) -> None:
         behind = _after(rank(request))
         if isinstance(decision, Choice) or decision.hopeless:
-            self._keep(request, frozenset(), ())
+            self._keep(request, _NOTHING)
             self._go_on(key, behind)
             return
-        self._keep(request, decision.keep, decision.rebind)
+        self._keep(request, decision)
         if decision.keep:
             self._go_on(key, behind)
             return
@@ -222,27 +227,30 @@ class Turns:
             heapq.heappush(self._agenda, (following, key))
 
     def _look_at_keepers_of(self, names: frozenset[str], behind: Rank | None = None) -> None:
-        for name, keeper in self._keepers.items():
-            if keeper.names & names and (behind is None or keeper.rank > behind):
-                self._look_at(self._line_of[name], keeper.rank)
+        """At those who keep one of these, or might keep something else if they cannot have it."""
+        lines = {key for name in names for key in self._lines_for(name)}
+        for request, keeper in self._keepers.items():
+            concerned = self._line_of[request] in lines or keeper.lack.keep & names
+            if concerned and (behind is None or keeper.rank > behind):
+                self._look_at(self._line_of[request], keeper.rank)
 
     def _look_at_barred(self) -> None:
-        """Whom something is kept from although he holds something: what he holds may be needed by now."""
+        """Whom something is kept from although he holds something: that may be needed, now that others wait."""
         for name in self._barred:
             request = self._ledger.requests[name]
             self._look_at(self._line_of[name], rank(request))
 
-    def _keep(self, request: Request, names: frozenset[str], rebind: tuple[str, ...]) -> None:
+    def _keep(self, request: Request, lack: Lack) -> None:
         before = self._keepers.pop(request["_id"], None)
-        if names:
-            self._keepers[request["_id"]] = _Keeper(rank(request), request, names, rebind)
-        old = frozenset() if before is None else before.names
-        if old == names:
+        if lack.keep:
+            self._keepers[request["_id"]] = _Keeper(rank(request), request, lack)
+        old = _NOTHING if before is None else before.lack
+        if (old.keep, old.awaits) == (lack.keep, lack.awaits):
             return
-        for name in old - names:
+        for name in old.keep - lack.keep:
             for key in self._lines_for(name):
                 self._look_at(key, None)
-        self._look_at_keepers_of(names - old, behind=rank(request))
+        self._look_at_keepers_of(lack.keep - old.keep, behind=rank(request))
         self._look_at_barred()
 
     def _reserved(self, request: Request) -> dict[str, str]:
@@ -256,16 +264,16 @@ class Turns:
         self._barred.discard(request["_id"])
         for keeper in keepers:
             if plain or not self._is_needed(request["task"], keeper, keepers):
-                reserved |= dict.fromkeys(keeper.names, keeper.request["task"])
+                reserved |= dict.fromkeys(keeper.lack.keep, keeper.request["task"])
                 if not plain:
                     self._barred.add(request["_id"])
         return reserved
 
     def _is_needed(self, task: str, keeper: _Keeper, keepers: list[_Keeper]) -> bool:
         def kept(request: Request) -> Iterator[frozenset[str]]:
-            return (each.names for each in keepers if each.rank < rank(request))
+            return (each.lack.keep | each.lack.awaits for each in keepers if each.rank < rank(request))
 
-        return task in self.waits.needed_by(keeper.names, kept)
+        return task in self.waits.needed_by(keeper.lack.keep | keeper.lack.awaits, kept)
 
     def _sorted_keepers(self) -> list[_Keeper]:
         return sorted(self._keepers.values(), key=lambda keeper: keeper.rank)

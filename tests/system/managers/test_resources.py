@@ -332,3 +332,15 @@ def test_a_driver_that_is_gone_holds_up_nothing(started: Lab) -> None:
     started.give_back(request)
     started.reaches(request, RequestStatus.RELEASED)
     assert started.device("arm")["state"] == DeviceState.FREE
+
+
+def test_a_driver_that_refuses_is_asked_again_after_a_while_only(started: Lab) -> None:
+    started.driver.refuse.add("arm")
+    request = started.request(started.running_task(), want("arm"))
+    started.until(lambda: started.driver.log.count(("grant", "arm", 1)) == 1)
+    granted(started, started.request(started.running_task(), want("furnace_1")))
+    asked = [each for each in started.driver.log if each[:2] == ("grant", "arm")]
+    assert len(asked) < 5, "it is asked without a pause"
+    assert started.device("arm").get("typical_hold") is None
+    started.driver.refuse.clear()
+    granted(started, request)
