@@ -60,7 +60,7 @@ def test_a_sample_that_was_left_in_the_way_is_taken_away(lab: Lab) -> None:
     lab.until(lambda: reroutes(lab))
     (task,) = reroutes(lab)
     assert (task["samples"], task["priority"]) == ([sample], 900)
-    experiment = lab.records.experiments.find_one({"_id": task["experiment"]})
+    experiment = lab.until(lambda: lab.records.experiments.find_one({"_id": task["experiment"]}))
     assert experiment is not None
     assert (experiment["name"], experiment["tags"]) == ("reroute of left", ["reroute"])
     lab.becomes(task["_id"], TaskStatus.INITIATED)
