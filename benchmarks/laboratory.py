@@ -23,10 +23,10 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from lab.client import LabClient
-from lab.config import LabConfig, load
 from lab.init import create_lab
 from lab.records import ENDED, Document
 from lab.server.settings import Settings
+from lab.settings.config import LabConfig, load
 
 PROBE: Final = "tasks/probe.py"
 _REGISTRATION: Final = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from .builder import ExperimentBuilder, SampleBuilder, TaskBuilder
 from .definitions import (
     BaseDevice,
     BaseTask,
@@ -23,8 +22,9 @@ from .definitions import (
     mock,
     value_in_database,
 )
-from .large_result import LargeResult
-from .outcomes import get_experiment_result, get_experiment_status
+from .experiments.builder import ExperimentBuilder, SampleBuilder, TaskBuilder
+from .experiments.outcomes import get_experiment_result, get_experiment_status
+from .results.large_result import LargeResult
 
 __all__ = [
     "BaseDevice",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from hotswap.errors import HotswapError
 from lab.client import ClientError, LabClient
-from lab.config import LabConfig, load
+from lab.settings.config import LabConfig, load
 
 
 def connect(address: str | None = None, token: str | None = None, folder: Path | str | None = None) -> LabClient:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hotswap.errors import HotswapError
 
-from .config import FILE_NAME, RESERVED_PACKAGES
+from .settings.config import FILE_NAME, RESERVED_PACKAGES
 
 STARTER_PACKAGE = "my_lab"
 _BRANCH = "main"

@@ -17,7 +17,7 @@ from bson import ObjectId
 from bson.errors import BSONError
 from pydantic import BaseModel
 
-from lab.large_result import LargeResult
+from lab.results.large_result import LargeResult
 
 Plain = Any
 """Text, bytes, booleans, 64-bit integers, floats, None, datetimes, and lists and text-keyed dictionaries of these."""

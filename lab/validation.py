@@ -10,9 +10,9 @@ from typing import Any
 from hotswap.fleet import Fleet, Limits
 from hotswap.source import TreeSource
 from hotswap.store import Store
-from lab.config import LabConfig
 from lab.managers.refresh import LabCode
 from lab.services.supervisor import DESCRIBE, PRELOAD
+from lab.settings.config import LabConfig
 
 
 def validate(config: LabConfig, rev: str | None = None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from hotswap.store import Store
 from lab.archiving.documents import ArchiveError, copy
 from lab.records import ENDED, Document, ExperimentStatus, Records, Task, now
 from lab.refusals import ConflictError, NotFoundError
-from lab.result_files import BUCKET as RESULTS
+from lab.results.result_files import BUCKET as RESULTS
 
 ABOUT_TASKS: Final = ("calls", "requests", "prompts", "task_logs")
 """The collections whose documents name a ``task``."""

@@ -9,10 +9,10 @@ from hotswap import archive as archives
 from hotswap.errors import HotswapError, UnknownSnapshotError
 from hotswap.store import Store
 from lab.archiving.archive import Archive
-from lab.config import LabConfig
 from lab.records import Records
 from lab.services.access import database_of
 from lab.services.connection import connect
+from lab.settings.config import LabConfig
 
 
 def export_code(config: LabConfig, code: str, file: Path) -> str:

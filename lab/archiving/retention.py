@@ -8,9 +8,9 @@ from typing import Any
 from bson import ObjectId
 
 from lab.archiving.archive import ABOUT_TASKS, Archive, is_archived
-from lab.keeping import Retention
 from lab.records import ExperimentStatus, Records, now
-from lab.result_files import ResultFiles
+from lab.results.result_files import ResultFiles
+from lab.settings.keeping import Retention
 
 
 def sweep(records: Records, settings: Retention, archive: Archive) -> dict[str, int]:

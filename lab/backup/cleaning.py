@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lab.backup.manifest import BackupError
 from lab.backup.taking import take
-from lab.config import LabConfig
 from lab.services.access import database_at_rest
+from lab.settings.config import LabConfig
 
 
 def clean(config: LabConfig, database: str | None, target: Path | None) -> None:

@@ -17,10 +17,10 @@ from hotswap.store import Store
 from lab.archiving.documents import RAW, batches, raw
 from lab.backup import manifest as manifests
 from lab.backup.manifest import CHANGES, CODE, DATABASE, BackupError, Manifest
-from lab.config import LabConfig
 from lab.migrations import CURRENT, UNFINISHED
 from lab.records import Document, now
 from lab.services.access import database_at_rest
+from lab.settings.config import LabConfig
 
 _MARK: Final = {"_id": UNFINISHED}
 

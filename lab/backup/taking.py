@@ -24,11 +24,11 @@ from hotswap.store import Store
 from lab.archiving.documents import raw
 from lab.backup.changes import Changes, Key, watched
 from lab.backup.manifest import CHANGES, CODE, DATABASE, BackupError, Manifest
-from lab.config import LabConfig
 from lab.managers.collection import CollectionManager
 from lab.migrations import version_of
 from lab.records import Document, Records, new_id, now
 from lab.services.access import database_of
+from lab.settings.config import LabConfig
 
 NOT_KEPT: Final = frozenset({"workers"})
 """Collections that say which processes run."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from lab.client import LabClient
-    from lab.config import LabConfig
+    from lab.settings.config import LabConfig
 
 
 _INTERRUPTED = 130  # as shells have it: 1 would tell what a command found
@@ -56,7 +56,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print facts as J
 
 
 def config_of(folder: Path | None) -> LabConfig:
-    from lab.config import load
+    from lab.settings.config import load
 
     return load(folder)
 

@@ -30,7 +30,7 @@ def result(folder: Path | None, task: str, name: str | None, output: Path | None
       lab result 665f0c3b9a7e4d1f2a3b4c5d
       lab result 665f0c3b9a7e4d1f2a3b4c5d image -o image.tif
     """
-    from lab.large_result import download, is_reference
+    from lab.results.large_result import download, is_reference
 
     client = client_of(config_of(folder))
     found = _part(client.task(task)["result"], name, task)

@@ -10,7 +10,7 @@ import click
 from lab.cli._common import as_json, client_of, config_of, in_lab, tell
 
 if TYPE_CHECKING:
-    from lab.config import LabConfig
+    from lab.settings.config import LabConfig
 
 STOP_SECONDS = 60.0
 

@@ -26,7 +26,7 @@ def config(context: click.Context, folder: Path | None, as_json: bool) -> None:
       lab config import config.toml
     """
     from lab import display
-    from lab.effective import effective
+    from lab.settings.effective import effective
 
     if context.invoked_subcommand is None:
         print_facts(as_json, [asdict(setting) for setting in effective(folder)], display.show_settings)
@@ -44,7 +44,7 @@ def import_config(file: Path, as_json: bool) -> None:
     Example:
       lab config import my_lab/config.toml
     """
-    from lab.peer_config import carry_over, write
+    from lab.settings.peer_config import carry_over, write
 
     carried = carry_over(file)
     target = write(carried)

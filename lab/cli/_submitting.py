@@ -57,7 +57,7 @@ def templates(folder: Path | None, as_json: bool) -> None:
 
 
 def _read(words: tuple[str, ...]) -> dict[str, Any]:
-    from lab.experiment_file import read
+    from lab.experiments.experiment_file import read
 
     if len(words) != 1:
         raise UsageError("Give one FILE with the experiment, or --template and its parameters.")

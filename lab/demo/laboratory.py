@@ -16,12 +16,12 @@ from hotswap.generations import Generations
 from hotswap.process import Identity
 from lab.catalog import Catalog
 from lab.client import LabClient
-from lab.config import load
 from lab.demo.claims import StoryError
 from lab.demo.processes import Process, belonging_to, end_all
 from lab.demo.repository import GIT_ENVIRONMENT, Repository
 from lab.records import Document, Records
 from lab.services.service import adopt
+from lab.settings.config import load
 
 _COMMAND_SECONDS: Final = 90.0
 _DATABASE_MS: Final = 5000

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import redis
 import redis.exceptions
 
-from lab.config import LabConfig
 from lab.doctor._report import Report
 from lab.services.service import adopt
+from lab.settings.config import LabConfig
 
 _PATIENCE_SECONDS = 2.0
 

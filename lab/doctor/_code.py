@@ -9,10 +9,10 @@ from hotswap.generations import Generations
 from hotswap.source import repository_around
 from hotswap.store import Store
 from hotswap.triggers import install_hook, is_hooked
-from lab.config import LabConfig
 from lab.doctor._report import Report
 from lab.managers.environment import drift_in, told
 from lab.records import Records
+from lab.settings.config import LabConfig
 
 
 def check_store(report: Report, store: Store) -> None:

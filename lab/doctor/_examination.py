@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hotswap.errors import HotswapError
 from hotswap.store import Store
-from lab.config import LabConfig, load
 from lab.doctor._broker import check_broker
 from lab.doctor._code import check_environment, check_hooks, check_store
 from lab.doctor._database import check_clock, check_database, check_schema
@@ -15,9 +14,10 @@ from lab.doctor._invariants import check_invariants
 from lab.doctor._report import Report
 from lab.doctor._settings import check_settings
 from lab.records import Records
-from lab.section import ConfigError
 from lab.services.access import database_of
 from lab.services.supervisor import running
+from lab.settings.config import LabConfig, load
+from lab.settings.section import ConfigError
 
 
 def examine(folder: Path | None) -> Report:

@@ -14,10 +14,10 @@ from typing import Final
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from lab.config import LabConfig
 from lab.doctor._report import Report
 from lab.services.managers import record_of
 from lab.services.record import living
+from lab.settings.config import LabConfig
 
 LOW_DISK_BYTES: Final = 1 << 30
 _OLDEST_PYTHON: Final = (3, 11)

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import git
 
-from lab.config import LabConfig
 from lab.doctor._report import Report
-from lab.section import ConfigError
+from lab.settings.config import LabConfig
+from lab.settings.section import ConfigError
 
 
 def check_settings(report: Report, config: LabConfig) -> None:

@@ -17,7 +17,7 @@ from lab.drivers._server import DriverServer
 from lab.drivers._signals import signal_jobs
 from lab.drivers._slot import Slot
 from lab.records import Document, Records
-from lab.simulation import Simulation
+from lab.settings.simulation import Simulation
 
 __all__ = ["main"]
 

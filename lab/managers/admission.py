@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from hotswap.errors import HotswapError
+from lab.experiments.parameters import sentence
+from lab.experiments.submission import Submission
 from lab.managers.examination import Examiner
-from lab.parameters import sentence
 from lab.records import Document, Examined
 from lab.refusals import SubmissionError
-from lab.submission import Submission
 
 PATIENCE_SECONDS: Final = 2.0
 _AT_ONCE: Final = 4

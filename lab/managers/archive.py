@@ -12,10 +12,10 @@ from pymongo.errors import PyMongoError
 from hotswap.errors import HotswapError
 from lab.archiving.archive import Archive
 from lab.archiving.retention import sweep
-from lab.keeping import Archive as Settings
-from lab.keeping import Retention
 from lab.managers.bus import Bus, Manager
 from lab.records import Document, Records
+from lab.settings.keeping import Archive as Settings
+from lab.settings.keeping import Retention
 
 _LOOK_SECONDS: Final = 3600.0
 _SECONDS_A_DAY: Final = 86_400.0

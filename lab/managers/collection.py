@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from hotswap.generations import Generations, SnapshotState
 from hotswap.store import Decision, Retention, Store
-from lab.config import Snapshots
 from lab.managers.bus import Manager
 from lab.records import ENDED, Document, ExperimentStatus, Records, now
+from lab.settings.config import Snapshots
 
 _DAY_SECONDS: Final = 86_400.0
 _ON_THE_WAY: Final = frozenset(SnapshotState) - {SnapshotState.DRAINED, SnapshotState.REJECTED, SnapshotState.STAGED}

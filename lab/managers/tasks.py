@@ -17,6 +17,7 @@ from typing import Any, Final
 from hotswap.errors import HotswapError
 from hotswap.routing import RoutingError
 from lab.catalog import Catalog
+from lab.experiments.parameters import complaint, sentence
 from lab.managers._barrier_blockers import holders
 from lab.managers.barrier_gate import Gate, gate_of
 from lab.managers.binding import ExperimentPins
@@ -24,7 +25,6 @@ from lab.managers.bus import Bus, Manager
 from lab.managers.changes import REREAD_SECONDS
 from lab.managers.examination import Examiner
 from lab.managers.ready import ReadyTasks
-from lab.parameters import complaint, sentence
 from lab.records import ENDED, UNDECIDED, Examined, ExperimentStatus, Pin, Records, Task, TaskStatus, now
 
 RESEND_SECONDS: Final = 5.0

@@ -7,12 +7,12 @@ from typing import Final
 
 from hotswap.errors import DescribeError
 from lab.catalog import Definitions
+from lab.experiments.parameters import complaint, did_you_mean, sentence
 from lab.managers.examination import Ask
-from lab.parameters import complaint, did_you_mean, sentence
 from lab.records import Document
 from lab.refusals import ConflictError, NotFoundError, SubmissionError
 
-HOOK: Final = "lab.templates:expand"
+HOOK: Final = "lab.experiments.templates:expand"
 
 
 class Templates:

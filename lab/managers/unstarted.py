@@ -13,9 +13,9 @@ from bson.errors import BSONError
 
 from hotswap.generations import Generation, Generations
 from lab.catalog import Catalog
+from lab.experiments.parameters import complaint, sentence
 from lab.managers.commands import RETRIABLE, Commands
 from lab.managers.examination import Examiner
-from lab.parameters import complaint, sentence
 from lab.records import ENDED, Document, Edit, Examined, Records, Task, TaskStatus, now, pin_to
 from lab.refusals import ConflictError, NotFoundError, SubmissionError
 

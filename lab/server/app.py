@@ -23,12 +23,12 @@ from lab.durations import DurationError
 from lab.managers.alarms import AlarmManager
 from lab.records import Document, Records
 from lab.refusals import ConflictError, NotFoundError
-from lab.result_files import ResultFiles, pieces
+from lab.results.result_files import ResultFiles, pieces
 from lab.server import views
 from lab.server.backend import Backend
 from lab.server.guard import LOOPBACK_NAMES, Guard
 from lab.server.signals import signals
-from lab.simulation import Simulation
+from lab.settings.simulation import Simulation
 
 _MAX_BODY: Final = 16 * 1024 * 1024
 _CODES: Final[dict[type[HotswapError], int]] = {

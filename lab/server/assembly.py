@@ -19,7 +19,6 @@ from hotswap.routing import make_broker, purge, queue_name, send
 from hotswap.store import Store
 from lab.alarms.channels import channels_of
 from lab.archiving.archive import Archive
-from lab.config import LabConfig
 from lab.managers.alarms import AlarmManager
 from lab.managers.archive import ArchiveManager
 from lab.managers.barrier import BarrierManager
@@ -50,6 +49,7 @@ from lab.server.backend import Backend, Ground, Surroundings
 from lab.server.guard import LOOPBACK_NAMES
 from lab.server.settings import Settings
 from lab.services.connection import client_for
+from lab.settings.config import LabConfig
 
 _WORKER_GRACE_SECONDS: Final = 1.0
 _ARCHIVE_SECONDS: Final = 5.0

@@ -13,6 +13,7 @@ from hotswap.generations import Generations
 from hotswap.process import DeathWatch
 from hotswap.store import Store
 from lab.catalog import Catalog, Definitions
+from lab.experiments.submission import check
 from lab.managers.abandonment import AbandonmentManager
 from lab.managers.admission import Admission
 from lab.managers.alarms import AlarmManager
@@ -40,8 +41,7 @@ from lab.prompts import Prompts
 from lab.provenance import Provenance
 from lab.records import Document, Pin, Records, pin_to
 from lab.refusals import ConflictError
-from lab.result_files import ResultFiles
-from lab.submission import check
+from lab.results.result_files import ResultFiles
 
 
 class _Part(Protocol):

@@ -6,9 +6,9 @@ import re
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lab.config import LabConfig
 from lab.managers.leases import BEATS
 from lab.records import Document
+from lab.settings.config import LabConfig
 
 
 class Settings(BaseModel):

@@ -22,7 +22,7 @@ from lab.prompts import Prompt, Prompts
 from lab.records import NEEDING, DeviceState, Document, Records, RequestStatus, Task, TaskStatus
 from lab.refusals import NotFoundError
 from lab.server.backend import Backend
-from lab.simulation import Simulation
+from lab.settings.simulation import Simulation
 from lab.task_logs import TaskLogs
 
 _LIMIT: Final = 1000

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from pymongo.database import Database
 
-from lab.config import LabConfig
 from lab.services.connection import Document, connect
 from lab.services.database import start_database
 from lab.services.service import ServiceError, adopt, stop
 from lab.services.supervisor import left_running, only_one
+from lab.settings.config import LabConfig
 
 _PATIENCE_SECONDS = 5.0
 

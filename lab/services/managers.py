@@ -17,10 +17,10 @@ from typing import Final
 
 from hotswap.fleet import restart_delay
 from hotswap.process import DeathWatch, Identity
-from lab.config import LabConfig
 from lab.server.settings import Settings
 from lab.services.record import living
 from lab.services.service import ServiceError
+from lab.settings.config import LabConfig
 
 _READY_SECONDS: Final = 60.0
 _GRACE_SECONDS: Final = 5.0

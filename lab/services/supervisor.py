@@ -30,8 +30,6 @@ from hotswap.fleet import Fleet, Limits, serve_fleet
 from hotswap.process import DeathWatch, Identity
 from hotswap.store import Store
 from lab.alarms.channels import Message, channels_of, tell_now
-from lab.config import LabConfig, load
-from lab.overrides import forget_secrets
 from lab.server.settings import Settings
 from lab.services.broker import start_broker
 from lab.services.database import start_database
@@ -39,6 +37,8 @@ from lab.services.keeper import Keeper, Start
 from lab.services.managers import ManagersProcess, last_line, ready_seconds, record_of
 from lab.services.record import living, read_record
 from lab.services.service import Service, ServiceError
+from lab.settings.config import LabConfig, load
+from lab.settings.overrides import forget_secrets
 
 PRELOAD: Final = ("lab.worker", "lab.drivers", "lab.definitions")
 DESCRIBE: Final = "lab.definitions:describe"

@@ -11,7 +11,7 @@ from lab.definitions import registry
 from lab.drivers.client import Caller
 from lab.patience import patiently
 from lab.records import Claim, Records, Task, TaskStatus, new_id, now
-from lab.result_files import ResultFiles
+from lab.results.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
 from lab.worker._lease import Lease

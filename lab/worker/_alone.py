@@ -7,9 +7,9 @@ import threading
 
 from hotswap.process import Context, serve
 from lab.definitions import set_simulation
-from lab.large_result import read_from
 from lab.records import Records
-from lab.result_files import ResultFiles
+from lab.results.large_result import read_from
+from lab.results.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._actor import Intake
 from lab.worker._lease import BEAT_SECONDS, Lease

@@ -11,9 +11,9 @@ from hotswap.process import Context, Identity, serve
 from hotswap.routing import make_broker, queue_name, start_worker
 from hotswap.wire import address_of
 from lab.definitions import set_simulation
-from lab.large_result import read_from
 from lab.records import Document, Records, Worker, now
-from lab.result_files import ResultFiles
+from lab.results.large_result import read_from
+from lab.results.result_files import ResultFiles
 from lab.watching import Watcher
 from lab.worker._actor import Intake
 from lab.worker._lease import BEAT_SECONDS, Lease

@@ -12,7 +12,7 @@ from lab.drivers.client import Caller
 from lab.errors import TaskCancelled
 from lab.patience import patiently
 from lab.records import CLAIMED, Attempt, Claim, Pin, Records, RequestStatus, TaskStatus, ended_attempt, now
-from lab.result_files import ResultFiles
+from lab.results.result_files import ResultFiles
 from lab.samples import samples_left
 from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation

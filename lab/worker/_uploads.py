@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.large_result import REFERENCE, LargeResult, references
 from lab.plain import Plain, to_record
 from lab.records import Document
-from lab.result_files import ResultFiles
+from lab.results.large_result import REFERENCE, LargeResult, references
+from lab.results.result_files import ResultFiles
 
 
 class Uploads:

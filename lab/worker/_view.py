@@ -10,11 +10,11 @@ from typing import Any
 
 from lab.definitions import BaseTask, Reading, Resources, TaskLogger, make_task, registry
 from lab.errors import ResourceError, TaskCancelled
-from lab.large_result import is_reference
 from lab.patience import patiently
 from lab.plain import to_record
 from lab.prompts import OK, PromptCategory
 from lab.records import PRIORITIES, Document, Task, TaskStatus, new_task, now
+from lab.results.large_result import is_reference
 from lab.samples import told
 from lab.signals import Signals
 from lab.task_logs import TaskLogBook

@@ -18,8 +18,8 @@ from pymongo import MongoClient
 from hotswap.process import Identity
 from lab.catalog import Catalog, Definitions
 from lab.client import LabClient
-from lab.config import load
 from lab.records import ENDED, Device, DeviceState, Document, Records, Task
+from lab.settings.config import load
 
 _Answer = TypeVar("_Answer")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hotswap.errors import DescribeError
-from lab.config import LabConfig, load
 from lab.init import create_lab
+from lab.settings.config import LabConfig, load
 from lab.validation import validate
 
 pytestmark = pytest.mark.system

@@ -17,10 +17,10 @@ import pytest
 from hotswap.cli import main as hotswap_cli
 from hotswap.generations import SnapshotState
 from lab.cli import main as lab_cli
-from lab.config import LabConfig
 from lab.prompts import PromptCategory, PromptStatus
 from lab.records import DeviceState, ExperimentStatus, RequestStatus, TaskStatus
 from lab.server.app import create_app
+from lab.settings.config import LabConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

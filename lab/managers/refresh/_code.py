@@ -11,8 +11,8 @@ from hotswap.errors import MovedError, SourceError
 from hotswap.snapshot import Snapshot
 from hotswap.source import GitSource, TreeSource, fetch, repository_around
 from hotswap.store import Store
-from lab.config import LabConfig
 from lab.managers.refresh._again import AgainSource
+from lab.settings.config import LabConfig
 
 VERSION: Final = "version:"
 """Begins the revision that means the files of a code version in the store."""

@@ -15,10 +15,10 @@ from hotswap.cutover import Cutover, Outcome, Pipeline, Refresh
 from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generations
 from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger
-from lab.config import LabConfig
 from lab.managers.refresh._code import VERSION, LabCode
 from lab.managers.refresh._participant import LabParticipant
 from lab.records import Document, Records
+from lab.settings.config import LabConfig
 
 _TRIGGER_ACTOR: Final = "trigger"
 _ROLLBACK: Final = "rollback"

@@ -8,9 +8,9 @@ from typing import Final
 from hotswap.compare import compare
 from hotswap.snapshot import Snapshot
 from lab.catalog import Definitions
+from lab.experiments.parameters import complaint
 from lab.managers.refresh._holders import holder_of
 from lab.managers.refresh._removals import places, removed_in_use
-from lab.parameters import complaint
 from lab.records import Document, Records, TaskStatus
 
 _NOTHING: Final[Mapping[str, str]] = {}

@@ -10,8 +10,8 @@ from hotswap.errors import HotswapError
 from hotswap.snapshot import Snapshot
 from hotswap.source import is_on_branch, signature_objection
 from lab.catalog import Definitions
-from lab.config import LabConfig
 from lab.records import Document
+from lab.settings.config import LabConfig
 
 _NAMED: Final = 5
 

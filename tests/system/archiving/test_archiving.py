@@ -20,14 +20,14 @@ from hotswap.store import Store
 from lab.archiving.archive import Archive
 from lab.archiving.documents import ArchiveError
 from lab.archiving.retention import sweep
-from lab.keeping import Archive as Settings
-from lab.keeping import Retention
-from lab.large_result import LargeResult
 from lab.managers.archive import ArchiveManager
 from lab.managers.bus import Bus
 from lab.records import Document, Records, now
 from lab.refusals import ConflictError, NotFoundError
-from lab.result_files import ResultFiles
+from lab.results.large_result import LargeResult
+from lab.results.result_files import ResultFiles
+from lab.settings.keeping import Archive as Settings
+from lab.settings.keeping import Retention
 
 pytestmark = pytest.mark.system
 

@@ -19,9 +19,9 @@ from lab.backup.cleaning import clean
 from lab.backup.manifest import BackupError
 from lab.backup.restoring import restore
 from lab.backup.taking import take
-from lab.config import LabConfig, load
 from lab.migrations import CURRENT, SchemaError, check, migrate
 from lab.records import Document, new_id, now
+from lab.settings.config import LabConfig, load
 
 pytestmark = pytest.mark.system
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hotswap.errors import DescribeError
+from lab.experiments.submission import Submission, check
 from lab.managers import admission
 from lab.managers.admission import Admission
 from lab.managers.examination import Examiner
 from lab.records import Document, Examined
 from lab.refusals import SubmissionError
-from lab.submission import Submission, check
 
 if TYPE_CHECKING:
     from conftest import Lab

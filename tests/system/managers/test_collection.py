@@ -16,9 +16,9 @@ from hotswap.environment import Environment
 from hotswap.generations import Generations, SnapshotState
 from hotswap.source import TreeSource
 from hotswap.store import Store
-from lab.config import Snapshots
 from lab.managers.collection import CollectionManager
 from lab.records import Records, TaskStatus, new_task, now
+from lab.settings.config import Snapshots
 
 pytestmark = pytest.mark.system
 

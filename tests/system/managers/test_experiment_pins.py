@@ -10,10 +10,10 @@ import pytest
 
 from hotswap.generations import SnapshotState
 from hotswap.store import Store
-from lab.config import Snapshots
 from lab.managers.binding import ExperimentPins
 from lab.managers.collection import CollectionManager
 from lab.records import TaskStatus
+from lab.settings.config import Snapshots
 
 if TYPE_CHECKING:
     from conftest import Lab

@@ -21,14 +21,14 @@ from pymongo import MongoClient
 from hotswap import wire
 from hotswap.process import Identity
 from lab.client import ClientError, LabClient
-from lab.config import load
 from lab.init import create_lab
-from lab.large_result import LargeResult
 from lab.records import TaskStatus
-from lab.result_files import ResultFiles
+from lab.results.large_result import LargeResult
+from lab.results.result_files import ResultFiles
 from lab.server.__main__ import Server
 from lab.server.app import create_app
 from lab.server.settings import Settings
+from lab.settings.config import load
 
 if TYPE_CHECKING:
     from .conftest import Lab

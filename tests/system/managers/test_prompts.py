@@ -13,7 +13,7 @@ from lab.prompts import Prompt, PromptCategory, Prompts, PromptStatus, new_promp
 from lab.records import TaskStatus
 from lab.refusals import AnswerError, ConflictError, NotFoundError
 from lab.server import views
-from lab.simulation import Simulation
+from lab.settings.simulation import Simulation
 
 if TYPE_CHECKING:
     from .conftest import Lab

@@ -19,9 +19,9 @@ from hotswap.errors import DescribeError, HotswapError, SourceError, Unreachable
 from hotswap.generations import Generations
 from hotswap.snapshot import FileEntry, Origin, Snapshot
 from hotswap.store import Store
-from lab.config import load
 from lab.managers.refresh import LabCode, PolicyError, RefreshManager
 from lab.records import Records
+from lab.settings.config import load
 
 pytestmark = pytest.mark.system
 

@@ -28,7 +28,7 @@ def templates(lab: Lab, answer: Any = None) -> Templates:
     definitions = replace(lab.ground.catalog.get(NEW), templates={"firing": FIRING})
 
     def ask(snapshot: str, hook: str, question: Document) -> Document:
-        assert (snapshot, hook, question["template"]) == (NEW, "lab.templates:expand", "firing")
+        assert (snapshot, hook, question["template"]) == (NEW, "lab.experiments.templates:expand", "firing")
         if isinstance(answer, Exception):
             raise answer
         return dict(answer)

@@ -16,9 +16,9 @@ import pytest
 from blake3 import blake3
 
 from hotswap.routing import make_broker, queue_name, send
-from lab.large_result import references
 from lab.records import Pin, Records, TaskStatus, new_task
-from lab.result_files import ResultFiles, pieces
+from lab.results.large_result import references
+from lab.results.result_files import ResultFiles, pieces
 
 pytestmark = pytest.mark.system
 OLD = "a" * 64
@@ -348,7 +348,7 @@ def test_a_promised_result_passes_with_dates_sets_and_large_parts(strict: Work) 
 
 
 def test_a_file_that_breaks_off_while_it_is_stored_leaves_nothing(records: Records) -> None:
-    from lab.large_result import LargeResult
+    from lab.results.large_result import LargeResult
 
     class Breaking(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from lab import BaseTask, ExperimentBuilder
-from lab.builder import BuildError
 from lab.catalog import Definitions
 from lab.definitions import ParameterError
-from lab.experiment_file import read
-from lab.submission import check
+from lab.experiments.builder import BuildError
+from lab.experiments.experiment_file import read
+from lab.experiments.submission import check
 
 ANYTHING = {"schema": {"type": "object"}}
 DEFINITIONS = Definitions(

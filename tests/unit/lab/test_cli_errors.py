@@ -15,9 +15,9 @@ from hotswap.errors import HotswapError
 from hotswap.process import Identity
 from lab.cli import main
 from lab.client import ClientError, LabClient
-from lab.config import load
 from lab.services.connection import connect
 from lab.services.supervisor import running, take_over
+from lab.settings.config import load
 
 
 @pytest.fixture
@@ -122,6 +122,6 @@ def test_ctrl_c_has_an_exit_code_of_its_own(folder: Path, monkeypatch: pytest.Mo
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lab.config.load", interrupt)
+    monkeypatch.setattr("lab.settings.config.load", interrupt)
     result = lab(folder, "status")
     assert (result.exit_code, result.stderr) == (130, "lab: interrupted\n")

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from lab import LargeResult
 from lab.cli import main
 from lab.client import ClientError, LabClient
-from lab.large_result import LargeResultError
+from lab.results.large_result import LargeResultError
 
 VERSION = {"snapshot": "ab" * 32, "commit": "c0ffee" * 6, "generation": 2}
 TASK = {

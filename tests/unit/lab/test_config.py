@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import LabConfig, load
-from lab.overrides import forget_secrets
-from lab.section import ConfigError
+from lab.settings.config import LabConfig, load
+from lab.settings.overrides import forget_secrets
+from lab.settings.section import ConfigError
 
 Write = Callable[[str], Path]
 

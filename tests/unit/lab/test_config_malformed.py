@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import pytest
 
-from lab.config import LabConfig, load
-from lab.section import ConfigError
+from lab.settings.config import LabConfig, load
+from lab.settings.section import ConfigError
 
 
 def keys(model: Any, table: str = "") -> Iterator[tuple[str, str]]:

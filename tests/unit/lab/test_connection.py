@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lab.client import ClientError
-from lab.config import ConfigError
 from lab.connection import connect
+from lab.settings.config import ConfigError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.effective import effective
+from lab.settings.effective import effective
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.experiment_file import ExperimentFileError, read
+from lab.experiments.experiment_file import ExperimentFileError, read
 
 YAML = b"""\
 name: first light

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import load
 from lab.init import InitError, create_lab
+from lab.settings.config import load
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from malformed import EXPERIMENTS, SETTINGS
 
-from lab.config import load
-from lab.section import ConfigError
+from lab.settings.config import load
+from lab.settings.section import ConfigError
 
 
 @pytest.mark.parametrize("text", SETTINGS)

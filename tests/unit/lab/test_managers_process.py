@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from hotswap.process import DeathWatch, Identity
-from lab.config import LabConfig, load
 from lab.server.settings import Settings
 from lab.services import ServiceError, managers, supervisor
 from lab.services.managers import ManagersProcess, ready_seconds, record_of
+from lab.settings.config import LabConfig, load
 
 READS_AND_HANGS = """
 import os, pathlib, sys, time

@@ -13,8 +13,8 @@ from hotswap.environment import Distribution, Environment
 from hotswap.errors import MovedError, SourceError, StoreError
 from hotswap.source import TreeSource
 from hotswap.store import Store
-from lab.config import ConfigError, load
 from lab.managers.refresh import LabCode
+from lab.settings.config import ConfigError, load
 
 pytestmark = pytest.mark.system
 

@@ -13,8 +13,8 @@ import pytest
 from distributions import make_package
 
 from hotswap.store import Store
-from lab.config import load
 from lab.managers.refresh import CodePolicy, LabCode, PolicyError
+from lab.settings.config import load
 
 pytestmark = [pytest.mark.system, pytest.mark.skipif(shutil.which("gpg") is None, reason="needs the program gpg")]
 

@@ -11,8 +11,8 @@ from distributions import make_package
 from hotswap.snapshot import Snapshot
 from hotswap.store import Store
 from lab.catalog import Definitions
-from lab.config import ConfigError, load
 from lab.managers.refresh import CodePolicy, LabCode, PolicyError
+from lab.settings.config import ConfigError, load
 
 pytestmark = pytest.mark.system
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.config import load
-from lab.peer_config import carry_over, write
-from lab.section import ConfigError
+from lab.settings.config import load
+from lab.settings.peer_config import carry_over, write
+from lab.settings.section import ConfigError
 
 WHOLE = """
 [general]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.simulation import Simulation
+from lab.settings.simulation import Simulation
 
 
 def test_all_devices_pretend_until_that_is_turned_off() -> None:

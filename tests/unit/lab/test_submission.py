@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from lab.catalog import Definitions
+from lab.experiments.submission import Submission, check
 from lab.records import TaskStatus
 from lab.refusals import SubmissionError
-from lab.submission import Submission, check
 
 HEATING = {
     "properties": {

@@ -12,7 +12,7 @@ from hotswap.errors import DescribeError
 from lab import BaseTask, ExperimentBuilder, add_experiment_template
 from lab.definitions import registry
 from lab.definitions._describe import _describe_template
-from lab.templates import expand
+from lab.experiments.templates import expand
 
 
 class Heating(BaseTask):

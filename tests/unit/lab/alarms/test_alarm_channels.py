@@ -15,8 +15,8 @@ import pytest
 
 from lab.alarms.channels import Channel, ChannelError, Message, channels_of, tell_now
 from lab.alarms.settings import Alarms
-from lab.config import load
-from lab.section import ConfigError
+from lab.settings.config import load
+from lab.settings.section import ConfigError
 
 MAILBOX = Path(__file__).parents[3] / "support" / "mailbox.py"
 MESSAGE = Message("m1", "[night lab] Device furnace_1 is in error", "10:00 furnace_1: öde")

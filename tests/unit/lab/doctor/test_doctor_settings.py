@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from hotswap.store import Store
-from lab.config import LabConfig, load
 from lab.doctor import Report, examine
 from lab.doctor._broker import check_broker
 from lab.doctor._code import check_hooks, check_store
 from lab.doctor._host import check_disk, check_platform, check_ports
 from lab.doctor._settings import check_settings
+from lab.settings.config import LabConfig, load
 
 Write = Callable[[str], LabConfig]
 

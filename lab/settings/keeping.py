@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from lab.section import Section, revealed
+from lab.settings.section import Section, revealed
 
 
 class Archive(Section):

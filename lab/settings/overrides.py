@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
-from lab.section import ConfigError
+from lab.settings.section import ConfigError
 
 Table = dict[str, Any]
 Key = tuple[str, ...]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lab.config import Written, read, settings_of
-from lab.overrides import SECRETS, Key, Table
+from lab.settings.config import Written, read, settings_of
+from lab.settings.overrides import SECRETS, Key, Table
 
 
 @dataclass(frozen=True)

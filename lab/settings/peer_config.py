@@ -11,8 +11,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from hotswap.files import write_private
-from lab.config import FILE_NAME, load
-from lab.section import ConfigError
+from lab.settings.config import FILE_NAME, load
+from lab.settings.section import ConfigError
 
 Table = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hotswap.errors import HotswapError
-from lab.builder import ExperimentBuilder
 from lab.definitions import ParameterError, check_parameters, load, registry
+from lab.experiments.builder import ExperimentBuilder
 
 
 def expand(package: str, template: str, parameters: dict[str, Any]) -> dict[str, Any]:

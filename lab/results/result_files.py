@@ -10,9 +10,9 @@ from gridfs import GridFSBucket, GridOut
 from gridfs.errors import NoFile
 from pymongo.database import Database
 
-from lab.large_result import REFERENCE, LargeResult
 from lab.records import Document, new_id, now
 from lab.refusals import NotFoundError
+from lab.results.large_result import REFERENCE, LargeResult
 
 BUCKET: Final = "results"
 PIECE: Final = 1024 * 1024

@@ -172,7 +172,7 @@ class ExperimentBuilder:
 
     def mermaid(self) -> str:
         """The tasks and their order as a Mermaid flowchart, which many editors and web pages draw."""
-        from lab import graph
+        from lab.experiments import graph
 
         return graph.mermaid(self.to_dict())
 
@@ -181,7 +181,7 @@ class ExperimentBuilder:
 
         Raises BuildError where matplotlib is not installed.
         """
-        from lab import graph
+        from lab.experiments import graph
 
         try:
             return graph.plot(self.to_dict(), ax)

@@ -16,10 +16,10 @@ from blake3 import blake3
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from lab.alarms.settings import Alarms
-from lab.keeping import Archive, Retention
-from lab.overrides import Key, Table, overridden
-from lab.section import ConfigError, Section, revealed
-from lab.simulation import Simulation
+from lab.settings.keeping import Archive, Retention
+from lab.settings.overrides import Key, Table, overridden
+from lab.settings.section import ConfigError, Section, revealed
+from lab.settings.simulation import Simulation
 
 FILE_NAME = "lab.toml"
 DEFAULT_PORT = 8895

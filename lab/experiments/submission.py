@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.catalog import Definitions
-from lab.parameters import complaint, did_you_mean, sentence
+from lab.experiments.parameters import complaint, did_you_mean, sentence
 from lab.plain import MAX_RECORD_BYTES
 from lab.records import (
     PRIORITIES,
