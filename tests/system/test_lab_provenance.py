@@ -38,6 +38,14 @@ def lose(lab: Laboratory, task: str) -> None:
     lab.reached(task, "LOST")
 
 
+def checked_out(lab: Laboratory, snapshot: str, folder: Path) -> Path:
+    """The folder, with the files of a code version in it."""
+    program = Path(sys.executable).parent / "hotswap"
+    command = [program, "checkout", snapshot, folder, "--store", lab.state / "store"]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return folder
+
+
 def test_a_sample_names_each_code_that_made_it_and_that_code_comes_back_with_its_edits(
     saving: Laboratory, tmp_path: Path
 ) -> None:
@@ -76,15 +84,6 @@ def test_a_sample_names_each_code_that_made_it_and_that_code_comes_back_with_its
     dirty = told["tasks"][-1]["snapshot"]
     (sample,) = json.loads(saving.cli("samples", "--version", dirty[:12], "--json"))
     assert sample["name"] == "quartz"
-    back = tmp_path / "as-it-ran"
-    program = Path(sys.executable).parent / "hotswap"
-    subprocess.run(
-        [program, "checkout", dirty, back, "--store", saving.state / "store"],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    assert (back / "my_lab" / "tasks" / "holding.py").read_text() == (
-        saving.folder / "my_lab/tasks/holding.py"
-    ).read_text()
-    assert f'CODE = "{edited}"' in (back / "my_lab" / "tasks" / "holding.py").read_text()
+    came_back = checked_out(saving, dirty, tmp_path / "as-it-ran") / "my_lab" / "tasks" / "holding.py"
+    assert came_back.read_text() == (saving.folder / "my_lab/tasks/holding.py").read_text()
+    assert f'CODE = "{edited}"' in came_back.read_text()

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from blake3 import blake3
-from click.testing import CliRunner, Result
+from answering import FakeLab, lab
+from click.testing import CliRunner
 
-from lab import LargeResult
 from lab.cli import main
 from lab.client import ClientError, LabClient
-from lab.results.large_result import LargeResultError
 
 VERSION = {"snapshot": "ab" * 32, "commit": "c0ffee" * 6, "generation": 2}
 TASK = {
@@ -43,72 +37,6 @@ DEVICE = {
     "error": None,
     "message": "heating",
 }
-
-
-class FakeLab:
-    """``answers`` maps "METHOD path" to (status, body); ``seen`` keeps what was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, Any]] = {}
-        self.seen: list[tuple[str, Any, str | None]] = []
-        lab = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer(None)
-
-            def do_POST(self) -> None:
-                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-            def _answer(self, body: Any) -> None:
-                call = f"{self.command} {self.path}"
-                lab.seen.append((call, body, self.headers["Authorization"]))
-                status, answer = lab.answers.get(call, (404, {"error": f"There is no {self.path}."}))
-                data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                """Keep the test's output clean."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeLab]:
-    lab = FakeLab()
-    thread = threading.Thread(target=lab.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield lab
-    lab.server.shutdown()
-    lab.server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A lab's folder, whose lab does not run."""
-    (tmp_path / "my_lab").mkdir()
-    (tmp_path / "my_lab" / "__init__.py").touch()
-    (tmp_path / "lab.toml").write_text('[general]\nname = "test"\nstate_dir = "state"\n')
-    return tmp_path
-
-
-@pytest.fixture
-def running(folder: Path, fake: FakeLab) -> Path:
-    """A lab's folder that points to the fake lab."""
-    (folder / "state" / "run").mkdir(parents=True)
-    (folder / "state" / "token").write_text("secret\n")
-    (folder / "state" / "run" / "managers.json").write_text(json.dumps({"url": fake.url}))
-    return folder
-
-
-def lab(folder: Path, *arguments: str, stdin: str = "") -> Result:
-    environment = {"COLUMNS": "200"} | {name: "" for name in os.environ if name.startswith("LAB_")}
-    return CliRunner().invoke(main, [*arguments, "--config", str(folder)], input=stdin, env=environment)
 
 
 def test_the_client_sends_token_and_actor(fake: FakeLab) -> None:
@@ -394,66 +322,6 @@ def test_only_prompts_that_wait_are_listed_unless_all_are_wanted(running: Path, 
     assert [call for call, _, _ in fake.seen] == ["GET /api/prompts?status=PENDING", "GET /api/prompts"]
 
 
-IMAGE = {"large_result": "r1", "name": "scan.tif", "size": 4, "blake3": blake3(b"\x00\xff\n\r").hexdigest()}
-
-
-@pytest.fixture
-def with_result(running: Path, fake: FakeLab) -> Path:
-    fake.answers["GET /api/tasks/t1"] = (
-        200,
-        {"result": {"peaks": [1.5, 2], "scan": {"image": IMAGE}, "a.b": "dotted"}},
-    )
-    fake.answers["GET /api/results/r1"] = (200, b"\x00\xff\n\r")
-    return running
-
-
-@pytest.mark.parametrize(
-    ("name", "printed"), [("peaks", [1.5, 2]), ("peaks.0", 1.5), ("a.b", "dotted"), ("scan", {"image": IMAGE})]
-)
-def test_a_part_of_a_result_is_printed_as_json(with_result: Path, name: str, printed: Any) -> None:
-    assert json.loads(lab(with_result, "result", "t1", name).stdout) == printed
-
-
-def test_a_large_result_goes_into_a_pipe_or_a_file_as_it_is(with_result: Path) -> None:
-    assert lab(with_result, "result", "t1", "scan.image").stdout_bytes == b"\x00\xff\n\r"
-    target = with_result / "image.tif"
-    assert "Saved" in lab(with_result, "result", "t1", "scan.image", "-o", str(target)).stdout
-    assert target.read_bytes() == b"\x00\xff\n\r"
-
-
-def test_a_plain_result_is_saved_as_json(with_result: Path) -> None:
-    target = with_result / "peaks.json"
-    lab(with_result, "result", "t1", "peaks", "-o", str(target))
-    assert json.loads(target.read_text()) == [1.5, 2]
-
-
-def test_a_part_that_is_not_there_is_told_with_those_that_are(with_result: Path) -> None:
-    refused = lab(with_result, "result", "t1", "image")
-    assert refused.exit_code == 2
-    assert refused.stderr == "lab: The result of task t1 has no 'image'; it has peaks, scan, a.b.\n"
-
-
-def test_what_did_not_arrive_whole_is_not_saved(with_result: Path, fake: FakeLab) -> None:
-    fake.answers["GET /api/results/r1"] = (200, b"\x00\xff\n\n")
-    target = with_result / "image.tif"
-    target.write_text("before")
-    refused = lab(with_result, "result", "t1", "scan.image", "-o", str(target))
-    assert "did not arrive as it was stored" in refused.stderr
-    assert [path.name for path in with_result.glob("*image*")] == ["image.tif"]
-    assert target.read_text() == "before"
-
-
-def test_a_large_result_is_found_from_the_folder_of_the_lab(
-    with_result: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(with_result)
-    monkeypatch.delenv("LAB_STATE_DIR", raising=False)
-    large = LargeResult.of(IMAGE)
-    assert large.retrieve() == b"\x00\xff\n\r"
-    large.save(tmp_path / "saved")
-    assert (tmp_path / "saved").read_bytes() == b"\x00\xff\n\r"
-
-
 @pytest.mark.parametrize(
     ("status", "said"), [("COMPLETED", "is skipped"), ("WAITING", "will be skipped when its turn comes")]
 )
@@ -472,18 +340,3 @@ def test_a_sample_that_was_moved_by_hand_is_recorded(running: Path, fake: FakeLa
     fake.answers["POST /api/samples/quartz-7/move"] = (200, {"name": "quartz-7", "position": sent})
     assert lab(running, "move-sample", "quartz-7", typed).output.startswith("Sample quartz-7 is ")
     assert fake.seen[0][1]["position"] == sent
-
-
-def test_a_file_that_was_closed_too_early_is_told_with_the_way_out(tmp_path: Path) -> None:
-    (tmp_path / "scan").write_bytes(b"1")
-    with (tmp_path / "scan").open("rb") as file:
-        large = LargeResult.from_file_like_data(file, "scan")
-    with pytest.raises(LargeResultError, match=r"large result 'scan' was closed .* give it to update_result first\.$"):
-        large.retrieve()
-
-
-def test_a_large_result_needs_its_file_and_a_whole_reference(tmp_path: Path) -> None:
-    with pytest.raises(LargeResultError, match=r"There is no file .*missing; write it before"):
-        LargeResult.from_local_file(tmp_path / "missing")
-    with pytest.raises(LargeResultError, match="refers to no large result"):
-        LargeResult.of({"large_result": "r1"})
