@@ -38,9 +38,10 @@ def logs_of(state_dir: Path, process: str | None = None) -> dict[str, Path]:
         everything = services | versions
         exact = {name: path for name, path in everything.items() if name == process}
         found = exact or {name: path for name, path in everything.items() if name.startswith(process)}
+    if not found and process:
+        raise NoLogError(f"There is no log of a process {process!r}; there are {', '.join(everything)}.")
     if not found:
-        whose = f"a process {process!r}" if process else "this lab, which was never launched"
-        raise NoLogError(f"There is no log of {whose}; `lab logs` takes a name that `lab status --json` lists.")
+        raise NoLogError("There is no log of this lab, which was never launched; `lab launch` starts it.")
     return found
 
 

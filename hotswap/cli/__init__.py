@@ -21,7 +21,7 @@ from hotswap.cli._why import why
 from hotswap.cli._working import list_generations, promote, show_current, worker
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hotswap-lab")
 def main() -> None:
     """Versions of code: freeze a package into an immutable snapshot, look at snapshots, compare and check them.

@@ -28,7 +28,7 @@ def backup(folder: Path | None, target: Path, as_json: bool) -> None:
     size = sum(facts["size"] for facts in manifest.files.values())
     facts = {"folder": str(target), "settled": manifest.settled, "missing": manifest.missing, "size": size}
     settled = "" if manifest.settled else " It was at work until the end: see the reference of `lab backup`."
-    tell(as_json, facts, f"Wrote {len(manifest.files)} files, {size >> 20} MB, into {target}.{settled}")
+    tell(as_json, facts, f"Wrote {len(manifest.files)} files, {size / 1e6:.1f} MB, into {target}.{settled}")
 
 
 @click.command()

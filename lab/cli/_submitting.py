@@ -27,7 +27,7 @@ def submit(folder: Path | None, words: tuple[str, ...], template: str | None, dr
       lab submit experiment.json
       lab submit experiment.yaml
       generate_experiment | lab submit - --json
-      lab submit --template firing temperature_c=600 samples=4
+      lab submit --template firing powder=quartz samples=2
     """
     experiment = _read(words) if template is None else _expanded(folder, template, words)
     if dry_run:

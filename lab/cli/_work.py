@@ -40,7 +40,7 @@ def status(folder: Path | None, experiment: str | None, as_json: bool) -> None:
 @as_json
 @in_lab
 def tasks(folder: Path | None, task: str | None, wanted: str | None, experiment: str | None, as_json: bool) -> None:
-    """List tasks, the newest first, or tell of one TASK.
+    """List tasks, newest experiment first, or tell of one.
 
     Everything about it is in its JSON.
 

@@ -73,5 +73,6 @@ def _expected(device: Document) -> str:
         return f"{device['status']}: it waits for `lab retry` or `lab cancel`"
     if not device.get("expected_until"):
         return "until when is not known"
-    tasks = "task" if device["estimated_from"] == 1 else "tasks"
-    return f"expected until {time(device['expected_until'])}, as {device['estimated_from']} completed {tasks} tell"
+    count = device["estimated_from"]
+    told_by = "1 completed task tells" if count == 1 else f"{count} completed tasks tell"
+    return f"expected until {time(device['expected_until'])}, as {told_by}"

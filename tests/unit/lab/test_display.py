@@ -274,7 +274,7 @@ def test_a_plan_fits_a_terminal_and_tells_everything() -> None:
     [
         ({"expected_until": None, "estimated_from": 0}, "until when is not known"),
         ({"status": "LOST", "expected_until": None}, "LOST: it waits for `lab retry` or `lab cancel`"),
-        ({"estimated_from": 1}, "as 1 completed task tell"),
+        ({"estimated_from": 1}, "as 1 completed task tells"),
     ],
 )
 def test_a_plan_says_what_it_expects_of_who_holds_a_device(fields: dict[str, Any], said: str) -> None:
