@@ -76,7 +76,8 @@ class Repairer:
         return data is not None
 
     def _find(self, digest: str) -> bytes | None:
-        candidates = (copy.content(digest) for copy in (*self._copies, _TreeCopies(self._layout, self._records)))
+        # The own trees first: where they have it, other places need not answer.
+        candidates = (copy.content(digest) for copy in (_TreeCopies(self._layout, self._records), *self._copies))
         return next((data for data in candidates if data is not None and hash_bytes(data) == digest), None)
 
     def _remove_stray_objects(self, paths: Iterable[str]) -> None:

@@ -319,6 +319,16 @@ def test_a_copy_in_a_tree_brings_an_object_back(kept: Store) -> None:
     assert kept.verify() == []
 
 
+def test_another_place_is_not_asked_for_what_a_tree_has(kept: Store) -> None:
+    class Down:
+        def content(self, digest: str) -> bytes | None:
+            raise StoreError(f"The database fails, asked for {digest}.")
+
+    kept.freeze(Held(CODE))
+    lose(kept, b"hello", change=True)
+    assert kept.repair(kept.verify(), [Down()]) == []
+
+
 def test_what_no_copy_has_stays_damaged_and_is_told(kept: Store) -> None:
     snapshot = kept.freeze(Held(CODE))
     lose(kept, b"LIMIT = 1200\n", change=True)
