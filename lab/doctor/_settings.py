@@ -6,13 +6,16 @@ import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import git
 
 from lab.doctor._report import Report
-from lab.settings.config import LabConfig
+from lab.settings.config import LabConfig, read
 from lab.settings.section import ConfigError
+
+_URLS: Final = (("mongodb", "uri"), ("broker", "url"), ("archive", "uri"), ("code", "remote"))
 
 
 def check_settings(report: Report, config: LabConfig) -> None:
@@ -20,14 +23,16 @@ def check_settings(report: Report, config: LabConfig) -> None:
         config.check_package()
     except ConfigError as error:
         report.find("settings", str(error), "correct that, or bring the folder back")
-    if any(_has_password(url) for url in (config.mongodb.uri, config.broker.url)):
+    in_file = read(config.path, {}).in_file
+    if any(_has_password(in_file.get(section), key) for section, key in _URLS):
         _check_file(report, config.path)
     _check_private(report, config.general.state_dir)
 
 
-def _has_password(url: str | None) -> bool:
+def _has_password(section: Any, key: str) -> bool:
+    url = section.get(key) if isinstance(section, dict) else None
     try:
-        return url is not None and urlsplit(url).password is not None
+        return isinstance(url, str) and urlsplit(url).password is not None
     except ValueError:
         return True
 
@@ -42,7 +47,7 @@ def _check_file(report: Report, file: Path) -> None:
         report.find(
             "settings",
             f"{file} has a password in it, and is in git",
-            "name a file with uri_file or url_file instead, and change the password",
+            "name a file with uri_file or url_file instead, leave that of a remote to git, and change the password",
         )
 
 
