@@ -188,7 +188,7 @@ class LabConfig(Section):
     def _remote_needs_a_branch(self) -> LabConfig:
         if self.code.remote is not None and (self.general.branch is None or self.general.trigger == "save"):
             raise ValueError(
-                f"code.remote is {self.code.remote!r}, but which branch of it to take is not said: "
+                "code.remote is set, but which branch of it to take is not said: "
                 'set branch in [general], with trigger = "commit"'
             )
         return self
@@ -198,7 +198,7 @@ class LabConfig(Section):
         keys = {"simulation", "simulate", "trigger", "branch", "cutover", "pin"}
         general = self.general.model_dump(mode="json", include=keys)
         policy = self.policy.model_dump(mode="json")
-        return {"general": general, "code": self.code.model_dump(mode="json"), "policy": policy}
+        return {"general": general, "code": self.code.model_dump(mode="json", exclude={"remote"}), "policy": policy}
 
     def revealed(self, environ: Mapping[str, str] = os.environ) -> LabConfig:
         """The same with every secret in its place. Raises ConfigError when one cannot be had."""

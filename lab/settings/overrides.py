@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
@@ -15,6 +16,7 @@ PREFIX: Final = "HOTSWAP_LAB__"
 SECRETS: Final = frozenset({"uri", "url", "password"})
 """What the keys are called whose values are shown to nobody."""
 
+_USER: Final = re.compile(r"(?<=://)[^/\s]*@")
 _SHORT: Final[dict[str, Key]] = {"LAB_STATE_DIR": ("general", "state_dir"), "LAB_PORT": ("server", "port")}
 
 
@@ -58,9 +60,21 @@ def _with(table: Table, key: Key, value: Any) -> Table:
 
 def forget_secrets(settings: Table, environ: MutableMapping[str, str]) -> None:
     """Take the variables that hold secrets out of an environment that other processes are to inherit."""
-    for variable in [*_named(settings), *(name for name in environ if name.startswith(PREFIX))]:
-        if not variable.startswith(PREFIX) or _key(variable)[-1] in SECRETS:
-            environ.pop(variable, None)
+    overriding = [name for name in environ if name.startswith(PREFIX)]
+    secret = [name for name in overriding if _is_secret(_key(name)[-1], _value(name, environ[name]))]
+    for variable in (*_named(settings), *secret):
+        environ.pop(variable, None)
+
+
+def without_user(value: Any) -> Any:
+    """A value, of which the user and password in a URL are not shown."""
+    return _USER.sub("***@", value) if isinstance(value, str) else value
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_is_secret(inner, each) for inner, each in value.items())
+    return key in SECRETS or value != without_user(value)
 
 
 def _named(settings: Table) -> Iterator[str]:
