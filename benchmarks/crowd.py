@@ -110,10 +110,12 @@ def _wait(lab: Laboratory, count: int) -> None:
     ended = [{"$match": {"operationType": "insert", "fullDocument.kind": "experiment.ended"}}]
     deadline = time.monotonic() + _PATIENCE_SECONDS
     with lab.database["events"].watch(ended, max_await_time_ms=1000) as changes:
-        completed = lab.database["experiments"].count_documents({"status": "COMPLETED"})
-        while completed < count and time.monotonic() < deadline:
-            if (change := changes.try_next()) is not None:
-                completed += change["fullDocument"]["facts"]["status"] == "COMPLETED"
+        # Some that are found here are told of as well.
+        done = {each["_id"] for each in lab.database["experiments"].find({"status": "COMPLETED"}, {"_id": 1})}
+        while len(done) < count and time.monotonic() < deadline:
+            change = changes.try_next()
+            if change is not None and change["fullDocument"]["facts"]["status"] == "COMPLETED":
+                done.add(change["fullDocument"]["subject"])
     completed = lab.database["experiments"].count_documents({"status": "COMPLETED"})
     if completed < count:
         raise LaboratoryError(f"Of {count} experiments {completed} are completed.")
