@@ -61,17 +61,19 @@ def channels_of(settings: Alarms, *, simulation: bool) -> dict[str, Channel]:
     return found
 
 
-def tell_now(channels: dict[str, Channel], message: Message, pause: Callable[[float], object]) -> dict[str, str | None]:
+def tell_now(
+    channels: dict[str, Channel], message: Message, pause: Callable[[float], object], tries: int = TRIES
+) -> dict[str, str | None]:
     """Send a message by every channel, at once and in turn; each with why it failed at last, None if it did not.
 
-    ``pause`` waits for so many seconds before another try.
+    ``pause`` waits for so many seconds before another of the ``tries``.
     """
-    return {name: _persist(channel, message, pause) for name, channel in channels.items()}
+    return {name: _persist(channel, message, pause, tries) for name, channel in channels.items()}
 
 
-def _persist(channel: Channel, message: Message, pause: Callable[[float], object]) -> str | None:
+def _persist(channel: Channel, message: Message, pause: Callable[[float], object], tries: int) -> str | None:
     failure = None
-    for attempt in range(TRIES):
+    for attempt in range(tries):
         if attempt:
             pause(2.0**attempt)
         try:

@@ -72,7 +72,7 @@ class AlarmManager(Manager):
             raise NotFoundError(f"There is no channel {channel!r} to send alarms by; there is {known}.")
         chosen = {name: each for name, each in self._channels.items() if channel in (None, name)}
         message = Message(new_id(), f"[{self._lab}] A test", "This is a test: nothing is wrong.")
-        return {"channels": tell_now(chosen, message, self._given_up.wait)}
+        return {"channels": tell_now(chosen, message, self._given_up.wait, tries=1)}  # somebody waits for the answer
 
     def health(self) -> Document:
         """How the last message went by each channel, and how many alarms are not told yet."""

@@ -174,6 +174,13 @@ def test_a_test_tells_how_it_went_and_refuses_a_channel_that_is_not_set_up(recor
         manager.test("email")
 
 
+def test_a_test_tries_once_for_somebody_waits_for_the_answer(records: Records, tmp_path: Path) -> None:
+    told = Told(failures=3)
+    manager = AlarmManager(records, Bus(records.database), Alarms(), "night", tmp_path, {"told": told})
+    assert manager.test() == {"channels": {"told": "no line"}}
+    assert told.tries == 1
+
+
 class Clock:
     def __init__(self) -> None:
         self.time = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -157,6 +157,8 @@ def test_what_fails_is_tried_twice_more_and_then_told() -> None:
 
     assert tell_now({"broken": Broken()}, MESSAGE, pauses.append) == {"broken": "no line"}
     assert len(pauses) == 2
+    assert tell_now({"broken": Broken()}, MESSAGE, pauses.append, tries=1) == {"broken": "no line"}
+    assert len(pauses) == 2
 
 
 @pytest.mark.parametrize(
