@@ -49,8 +49,12 @@ class Pushed(NamedTuple):
 def opened(url: str) -> Iterator[Depot]:
     """The depot in the database that a ``mongodb://`` URL names. Raises StoreError, without the URL's password."""
     where = url.rpartition("@")[2].rpartition("://")[2].partition("/")[0]
-    with _answering(where):
-        client: MongoClient[Document] = MongoClient(url, serverSelectionTimeoutMS=_ANSWER_MS)
+    try:
+        with _answering(where):
+            client: MongoClient[Document] = MongoClient(url, serverSelectionTimeoutMS=_ANSWER_MS)
+    except ValueError:
+        # Not from the error, which quotes what may be a password.
+        raise StoreError("The URL of the database is not one of MongoDB: write mongodb://host:port/name.") from None
     with client:
         yield Depot(client.get_default_database(_NAME), where)
 
