@@ -19,7 +19,6 @@ from lab.services.managers import record_of
 from lab.services.record import living
 from lab.settings.config import LabConfig
 
-LOW_DISK_BYTES: Final = 1 << 30
 _OLDEST_PYTHON: Final = (3, 11)
 _SHOWN: Final = ("pymongo", "dramatiq", "pydantic", "starlette", "uvicorn")
 
@@ -57,11 +56,11 @@ def _check_distributions(report: Report) -> None:
 
 def check_disk(report: Report, config: LabConfig) -> None:
     folder = _there(config.general.state_dir)
-    free = shutil.disk_usage(folder).free
-    report.tell("disk", f"{free >> 20} MB are free where {config.general.state_dir} is")
+    free = shutil.disk_usage(folder).free >> 20
+    report.tell("disk", f"{free} MB are free where {config.general.state_dir} is")
     mend = "run `lab collect`, shorten [retention] in lab.toml, or make room"
-    if free < LOW_DISK_BYTES:
-        report.find("disk", f"only {free >> 20} MB are free in {folder}", mend)
+    if free < config.alarms.disk_free_mb:
+        report.find("disk", f"only {free} MB are free in {folder}", mend)
     status = os.statvfs(folder)
     if status.f_files and status.f_favail < status.f_files // 100:
         report.find("disk", f"only {status.f_favail} more files can be made in {folder}", mend)
