@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
-from lab.services.connection import Document, connect
+from lab.services.connection import Document, connect, reason_of
 from lab.services.database import start_database
 from lab.services.service import ServiceError, adopt, stop
 from lab.services.supervisor import left_running, only_one
@@ -20,7 +21,7 @@ _PATIENCE_SECONDS = 5.0
 def database_of(config: LabConfig) -> Iterator[Database[Document]]:
     """The database of a laboratory; its own server is started for as long as that takes where none runs.
 
-    ``config`` is revealed. Raises HotswapError when there is none, or it does not answer.
+    ``config`` is revealed. Raises HotswapError when there is none, or it does not answer, then or in the middle.
     """
     running = None if config.mongodb.uri else adopt(config.general.state_dir, "database")
     uri = running.url if running is not None else config.mongodb.uri
@@ -38,7 +39,7 @@ def database_of(config: LabConfig) -> Iterator[Database[Document]]:
 def database_at_rest(config: LabConfig) -> Iterator[Database[Document]]:
     """The database of a laboratory that does not run, made if there is none; nobody can launch it meanwhile.
 
-    ``config`` is revealed. Raises HotswapError when the laboratory runs, or the database does not answer.
+    ``config`` is revealed. Raises HotswapError when the laboratory runs, or as `database_of`.
     """
     with only_one(config):
         if left_running(config.general.state_dir / "run"):
@@ -62,4 +63,7 @@ def _served(config: LabConfig) -> Iterator[str]:
 @contextmanager
 def _connected(uri: str, config: LabConfig) -> Iterator[Database[Document]]:
     with connect(uri, appname="lab", patience=_PATIENCE_SECONDS) as client:
-        yield client[config.database]
+        try:
+            yield client[config.database]
+        except PyMongoError as error:
+            raise ServiceError(f"The database fails ({reason_of(error)}); see that it runs, then try again.") from error

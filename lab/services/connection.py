@@ -22,12 +22,15 @@ def connect(uri: str, key: str = "[mongodb] uri", *, appname: str, patience: flo
         client.admin.command("ping")
     except PyMongoError as error:
         client.close()
-        # What follows are timeouts, and a description of the topology of 500 characters.
-        reason = str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0]
         raise HotswapError(
-            f"The database does not answer ({reason}); start it, or correct {key} in lab.toml."
+            f"The database does not answer ({reason_of(error)}); start it, or correct {key} in lab.toml."
         ) from error
     return client
+
+
+def reason_of(error: PyMongoError) -> str:
+    """What an error of the driver says, without the timeouts, and the topology of 500 characters, that follow it."""
+    return str(error).partition(" (configured timeouts")[0].partition(", Timeout:")[0].partition(", full error:")[0]
 
 
 def client_for(uri: str, key: str, *, appname: str, patience: float = 30.0) -> MongoClient[Document]:

@@ -6,8 +6,10 @@ import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from hotswap.store import Store
 from lab.doctor import Report, examine
@@ -105,8 +107,10 @@ def test_a_port_that_is_taken_is_found(write: Write) -> None:
 def test_a_disk_that_is_nearly_full_is_found(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = type("Usage", (), {"free": 5 << 20})
     monkeypatch.setattr("lab.doctor._host.shutil.disk_usage", lambda _: usage)
-    check_disk(report := Report(), config := write(""))
+    check_disk(report := Report(), config := write("[alarms]\ndisk_free_mb = 6\n"))
     assert found(report) == [f"only 5 MB are free in {config.lab_dir}"]
+    check_disk(enough := Report(), write("[alarms]\ndisk_free_mb = 5\n"))
+    assert enough.findings == []
 
 
 def test_a_distribution_that_does_not_fit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +157,16 @@ def test_a_broker_that_does_not_answer_is_found_without_its_password(write: Writ
     check_broker(report := Report(), write(f'[broker]\nurl = "redis://:hidden@127.0.0.1:{port}"\n'), runs=False)
     assert found(report) == ["the broker does not answer (ConnectionError)"]
     assert "hidden" not in str(report.to_dict())
+
+
+def test_a_database_that_fails_in_the_middle_is_found(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = MagicMock()
+    client.__enter__.return_value = client
+    client.__exit__.return_value = None
+    client.__getitem__.return_value.client.admin.command.side_effect = AutoReconnect("connection closed")
+    monkeypatch.setattr("lab.services.access.connect", lambda *_, **__: client)
+    report = examine(write('[mongodb]\nuri = "mongodb://host"\n').path)
+    assert "The database fails (connection closed); see that it runs, then try again." in found(report)
 
 
 def test_settings_that_cannot_be_read_are_the_finding(tmp_path: Path) -> None:
