@@ -16,16 +16,15 @@ from typing import Any, BinaryIO, Final
 
 import bson
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
 
 from hotswap import archive as archives
 from hotswap.errors import HotswapError, UnknownSnapshotError
 from hotswap.store import Store
+from lab import migrations
 from lab.archiving.documents import raw
 from lab.backup.changes import Changes, Key, watched
 from lab.backup.manifest import CHANGES, CODE, DATABASE, BackupError, Manifest
 from lab.managers.collection import CollectionManager
-from lab.migrations import version_of
 from lab.records import Document, Records, new_id, now
 from lab.services.access import database_of
 from lab.settings.config import LabConfig
@@ -49,7 +48,7 @@ def take(config: LabConfig, folder: Path) -> Manifest:
         unfinished.mkdir(parents=True, mode=0o700)
         manifest = _take(config, unfinished)
         unfinished.replace(folder)
-    except (PyMongoError, TimeoutError) as error:
+    except TimeoutError as error:
         raise BackupError(f"The database fails ({error}); try again.") from error
     except OSError as error:
         raise BackupError(f"The backup cannot be written to {folder} ({error.strerror}); choose another.") from error
@@ -64,7 +63,7 @@ def _take(config: LabConfig, folder: Path) -> Manifest:
             lab=config.general.name,
             database=config.database,
             simulation=config.general.simulation,
-            schema=version_of(database),
+            schema=migrations.check(database),
             taken_at=now().isoformat(),
             program=metadata.version("hotswap-lab"),
         )

@@ -227,6 +227,8 @@ def test_a_restore_that_is_cut_short_keeps_the_lab_from_launching_until_it_is_re
     with there.client:
         with pytest.raises(SchemaError, match="did not come to its end; run `lab restore` with --replace"):
             check(there)
+        with pytest.raises(SchemaError, match="did not come to its end"):
+            take(other, tmp_path / "of half of it")
         restore(other, tmp_path / "backup", replace=True)
         check(there)
     assert content(other) == content(filled)
