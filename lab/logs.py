@@ -45,17 +45,22 @@ def logs_of(state_dir: Path, process: str | None = None) -> dict[str, Path]:
     return found
 
 
-def last_lines(logs: dict[str, Path], count: int) -> Iterator[Line]:
-    """The last lines of each log."""
+def lines_of(logs: dict[str, Path], count: int, *, follow: bool = False, ended: Event | None = None) -> Iterator[Line]:
+    """The last lines of each log; to ``follow``, then every line that is added to what was told, until ``ended``."""
+    read_to: dict[str, int] = {}
     for name, path in logs.items():
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for text in deque(file, maxlen=count):
-                yield Line(name, text.rstrip("\n"))
+        with path.open("rb") as file:
+            last = deque(file, maxlen=count)
+            read_to[name] = file.tell()
+        if follow and last and not last[-1].endswith(b"\n"):
+            read_to[name] -= len(last.pop())
+        for text in last:
+            yield Line(name, text.decode("utf-8", errors="replace").rstrip("\n"))
+    if follow:
+        yield from _followed(logs, read_to, ended)
 
 
-def follow(logs: dict[str, Path], ended: Event | None = None) -> Iterator[Line]:
-    """Every line that is added from now on, until ``ended`` is set."""
-    read_to = {name: path.stat().st_size for name, path in logs.items()}
+def _followed(logs: dict[str, Path], read_to: dict[str, int], ended: Event | None) -> Iterator[Line]:
     folders = sorted({path.parent for path in logs.values()})
     yield from _added(logs, read_to)
     for _ in watchfiles.watch(*folders, stop_event=ended, debounce=50, step=10, recursive=False):

@@ -96,12 +96,5 @@ def logs(folder: Path | None, process: str | None, follow: bool, lines: int, as_
 
     found = reading.logs_of(config_of(folder).general.state_dir, process)
     width = max(len(name) for name in found)
-
-    def print_line(line: reading.Line) -> None:
+    for line in reading.lines_of(found, lines, follow=follow):
         click.echo(json.dumps(asdict(line)) if as_json else f"{line.process:{width}} | {line.text}")
-
-    for line in reading.last_lines(found, lines):
-        print_line(line)
-    if follow:
-        for line in reading.follow(found):
-            print_line(line)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.logs import Line, NoLogError, follow, last_lines, logs_of
+from lab.logs import Line, NoLogError, lines_of, logs_of
 
 
 @pytest.fixture
@@ -43,13 +43,21 @@ def test_a_lab_that_was_never_launched_has_none(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_are_told(state: Path) -> None:
-    lines = list(last_lines(logs_of(state, "managers"), 2))
+    lines = list(lines_of(logs_of(state, "managers"), 2))
     assert lines == [Line("managers", "logs/managers 3"), Line("managers", "logs/managers 4")]
+
+
+def test_what_is_added_while_the_last_lines_are_told_is_followed(state: Path) -> None:
+    lines = lines_of(logs := logs_of(state, "managers"), 1, follow=True)
+    assert next(lines).text == "logs/managers 4"
+    with logs["managers"].open("a") as file:
+        file.write("5\n")
+    assert next(lines).text == "5"
 
 
 def test_what_is_added_is_followed_also_when_the_log_begins_anew(state: Path) -> None:
     ended = threading.Event()
-    added = follow(logs := logs_of(state, "managers"), ended)
+    added = lines_of(logs := logs_of(state, "managers"), 0, follow=True, ended=ended)
     path = logs["managers"]
 
     def write() -> None:
