@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from pymongo.database import Database
 
-from hotswap import archive as archives
 from hotswap.depot import Depot
 from hotswap.errors import DamagedError, HotswapError, UnknownSnapshotError
 from hotswap.store import Store
@@ -81,15 +78,6 @@ class Archive:
     def holds(self, experiment_id: str) -> bool:
         """Whether the archive has this experiment."""
         return self._target["experiments"].find_one({"_id": experiment_id}, {"_id": 1}) is not None
-
-    def fetch_code(self, snapshot: str, path: Path) -> None:
-        """Write archived code into the file ``path``, for `hotswap import`; an id may be shortened.
-
-        Raises UnknownSnapshotError.
-        """
-        with TemporaryDirectory(prefix="hotswap-") as folder:
-            store = Store(Path(folder, "store"))
-            archives.export(store, self._code.fetch(store, snapshot).snapshot.id, path)
 
     def _add_snapshot(self, snapshot: str) -> bool:
         """Whether the archive has it now; what left the store long ago cannot be brought back."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pymongo.database import Database
 
 from hotswap import archive as archives
+from hotswap.depot import Depot
 from hotswap.errors import HotswapError, UnknownSnapshotError
 from hotswap.store import Store
-from lab.archiving.archive import Archive
-from lab.records import Records
+from lab.records import Document
 from lab.services.access import database_of
 from lab.services.connection import connect
 from lab.settings.config import LabConfig
@@ -26,15 +30,23 @@ def export_code(config: LabConfig, code: str, file: Path) -> str:
     try:
         archives.export(store, code, file)
     except UnknownSnapshotError:
-        _from_archive(config, store, code, file)
+        _from_archive(config, code, file)
         return "archive"
     return "store"
 
 
-def _from_archive(config: LabConfig, store: Store, code: str, file: Path) -> None:
-    with ExitStack() as closing:
-        database = closing.enter_context(database_of(config))
-        client = database.client
-        if config.archive.uri is not None:
-            client = closing.enter_context(connect(config.archive.uri, "[archive] uri", appname="lab", patience=5.0))
-        Archive(Records(database), store, client[config.archive_database]).fetch_code(code, file)
+def _from_archive(config: LabConfig, code: str, file: Path) -> None:
+    with _archive_of(config) as database, TemporaryDirectory(prefix="hotswap-") as folder:
+        store = Store(Path(folder, "store"))
+        archives.export(store, Depot(database, "the archive").fetch(store, code).snapshot.id, file)
+
+
+@contextmanager
+def _archive_of(config: LabConfig) -> Iterator[Database[Document]]:
+    """The lab's own database is asked for nothing, and may be gone, where the archive is elsewhere."""
+    if config.archive.uri is None:
+        with database_of(config) as database:
+            yield database.client[config.archive_database]
+    else:
+        with connect(config.archive.uri, "[archive] uri", appname="lab", patience=5.0) as client:
+            yield client[config.archive_database]

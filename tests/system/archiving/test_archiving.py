@@ -18,6 +18,7 @@ from hotswap.errors import UnknownSnapshotError
 from hotswap.source import TreeSource
 from hotswap.store import Store
 from lab.archiving.archive import Archive
+from lab.archiving.code import export_code
 from lab.archiving.documents import ArchiveError
 from lab.archiving.retention import sweep
 from lab.managers.archive import ArchiveManager
@@ -26,6 +27,7 @@ from lab.records import Document, Records, now
 from lab.refusals import ConflictError, NotFoundError
 from lab.results.large_result import LargeResult
 from lab.results.result_files import ResultFiles
+from lab.settings.config import load
 from lab.settings.keeping import Archive as Settings
 from lab.settings.keeping import Retention
 
@@ -186,14 +188,22 @@ def test_what_is_not_read_back_as_it_was_written_is_not_archived(
 
 
 def test_code_can_be_fetched_back_when_the_lab_has_it_no_more(
-    records: Records, archive: Archive, snapshot: str, tmp_path: Path
+    records: Records, archive: Archive, snapshot: str, mongo_uri: str, tmp_path: Path
 ) -> None:
     ended(records, snapshot)
     archive.add("e")
-    archive.fetch_code(snapshot[:10], tmp_path / "fetched")
+    package = tmp_path / "lab" / "my_lab"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    name = records.database.name
+    (package.parent / "lab.toml").write_text(
+        f'[general]\nname = "{name}"\nsimulation = false\nstate_dir = "state"\n[archive]\nuri = "{mongo_uri}"\n'
+    )
+    config = load(package.parent, {})  # whose own database is not there
+    assert export_code(config, snapshot[:10], tmp_path / "fetched") == "archive"
     assert archives.load(Store(tmp_path / "elsewhere"), tmp_path / "fetched").snapshot.id == snapshot
     with pytest.raises(UnknownSnapshotError, match="nothing starts with '0000000000'"):
-        archive.fetch_code("0" * 10, tmp_path / "nothing")
+        export_code(config, "0" * 10, tmp_path / "nothing")
 
 
 def test_code_that_was_lost_before_does_not_keep_an_experiment_from_the_archive(
