@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -24,10 +24,9 @@ from hotswap.digest import canonical_json, hash_bytes
 from hotswap.errors import DamagedError, ManifestError, SourceError, StoreError, UnknownSnapshotError
 from hotswap.snapshot import SHORT, FileEntry, Origin, Snapshot
 from hotswap.source import SourceFile
-from hotswap.store import Frozen, Store
+from hotswap.store import Frozen, Progress, Store
 
 Document = dict[str, Any]
-Progress = Callable[[int, int], None]
 
 BUCKET: Final = "hotswap"
 _NAME: Final = "hotswap"  # of the database, where the URL has none

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from hotswap.store._checks import Damage
+from hotswap.store._progress import Progress
 from hotswap.store._repairing import Copy
 from hotswap.store._retention import Decision, Retention
 from hotswap.store._store import Frozen, Owner, Store
 
-__all__ = ["Copy", "Damage", "Decision", "Frozen", "Owner", "Retention", "Store"]
+__all__ = ["Copy", "Damage", "Decision", "Frozen", "Owner", "Progress", "Retention", "Store"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from hotswap.digest import Json, Memory
 from hotswap.environment import Environment, fingerprint
@@ -15,9 +15,7 @@ from hotswap.snapshot import FileEntry
 from hotswap.source import Following, Source, SourceFile
 from hotswap.store import _bytecode
 from hotswap.store._objects import Objects
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of files dealt with, and of all that are known so far."""
+from hotswap.store._progress import Progress
 
 _WORTH_SAVING = 100
 
