@@ -82,7 +82,7 @@ def _time_of(database: Database[Document]) -> datetime | None:
 
 
 def _check_past(report: Report, records: Records) -> None:
-    newest = next(iter(records.database["events"].find(sort=[("_id", DESCENDING)]).limit(1)), None)
+    newest = records.database["events"].find_one(sort=[("_id", DESCENDING)])
     ahead = newest["at"] - datetime.now(UTC) if newest is not None else timedelta()
     if ahead > _APART:
         what = f"the newest event was written {ahead.total_seconds():.0f} s in the future: the clock has gone back"

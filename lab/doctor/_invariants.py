@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from pymongo import DESCENDING
+
 from hotswap.generations import Generations
 from hotswap.process import Identity
 from hotswap.store import Store
@@ -84,7 +86,7 @@ def _devices(records: Records) -> Found:
         name, holder, state = device["_id"], device["holder"], device["state"]
         if holder is not None and status.get(holder) in (None, *ENDED):
             yield _finding(f"{name} is granted to task {holder}, which {_ended(status.get(holder))}", _RELEASE)
-        if (state == DeviceState.GRANTED) != (holder is not None) and state not in _HELD:
+        if holder is not None and state not in _HELD:
             yield _finding(f"{name} is {state}, but held by task {holder}", _RELEASE)
         if state == DeviceState.GRANTED and holder is None:
             yield _finding(f"{name} is granted, but to nobody", _RELEASE)
@@ -94,10 +96,9 @@ def _pauses(records: Records) -> Found:
     """Somebody has to have asked for each pause; a refresh pauses nothing that outlives it."""
     for device in records.devices.find({"paused": True}, {"_id": 1}):
         name = device["_id"]
-        kinds = ["device.paused", "device.emergency_stop", "device.released"]
-        told = records.events.find({"subject": name, "kind": {"$in": kinds}}, {"kind": 1}).sort("_id", 1)
-        last = next((event["kind"] for event in reversed(list(told))), None)
-        if last in (None, "device.released"):
+        told = {"$in": ["device.paused", "device.emergency_stop", "device.released"]}
+        last = records.events.find_one({"subject": name, "kind": told}, {"kind": 1}, sort=[("_id", DESCENDING)])
+        if last is None or last["kind"] == "device.released":
             yield _finding(f"{name} is paused, and nothing says by whom", f"look at it, then `lab release {name}`")
 
 

@@ -113,7 +113,7 @@ def _last_refresh(records: Records) -> Document | None:
     fields = {"outcome": 1, "error": 1, "path": 1, "line": 1, "commit": 1, "requested_at": 1}
     # A revision that somebody mistyped says nothing about the code.
     about_code = {"$or": [{"rev": None}, {"snapshot": {"$exists": True}}, {"trigger": {"$in": ["commit", "save"]}}]}
-    return next(records.refreshes.find(about_code, fields, sort=[("_id", -1)]).limit(1), None)
+    return records.refreshes.find_one(about_code, fields, sort=[("_id", -1)])
 
 
 def _counts(records: Records) -> dict[str, int]:
