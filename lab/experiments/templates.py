@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from hotswap.errors import HotswapError
 from lab.definitions import ParameterError, check_parameters, load, registry
 from lab.experiments.builder import ExperimentBuilder
+
+log = logging.getLogger(__name__)
 
 
 def expand(package: str, template: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +27,9 @@ def expand(package: str, template: str, parameters: dict[str, Any]) -> dict[str,
         built = function(**checked)
     except HotswapError as error:
         return _refused(str(error).removesuffix("."))
-    except Exception as error:  # noqa: BLE001 - a lab author's code may raise anything; what it says is the answer
+    except Exception as error:
+        # Broad: a lab author's code may raise anything. What it says is the answer, the log has where it was raised.
+        log.warning("The template %s failed.", template, exc_info=True)
         return _refused(" ".join(f"{type(error).__name__}: {error}".split()).removesuffix("."))
     if not isinstance(built, ExperimentBuilder):
         return _refused(f"it returns {type(built).__name__} in place of an ExperimentBuilder")

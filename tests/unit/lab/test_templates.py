@@ -79,6 +79,11 @@ def test_what_a_template_refuses_is_the_end_of_a_sentence(template: str, paramet
     assert told["refused"].startswith(reason)
 
 
+def test_where_a_template_failed_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    expand("json", "firing", {"samples": 1, "minutes": 601})
+    assert "in firing" in caplog.text
+
+
 @pytest.mark.parametrize("wrong", [lambda: None, Heating, "firing"])
 def test_only_a_function_with_a_name_is_a_template(wrong: Any) -> None:
     with pytest.raises(DescribeError, match=r"test_templates\.py:\d+: add_experiment_template\(\) was given"):
