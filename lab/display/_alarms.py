@@ -5,14 +5,14 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from lab.display._tables import Column, Document, show
+from lab.display._tables import Column, Document, show, time
 
 
 def show_alarms(console: Console, alarms: list[Document]) -> None:
     columns: list[Column] = [
-        ("at", lambda alarm: str(alarm["at"])[:19]),
+        ("at", lambda alarm: time(alarm["at"])),
         ("kind", lambda alarm: alarm["kind"]),
-        ("told", lambda alarm: str(alarm["told_at"] or "not yet")[:19]),
+        ("told", lambda alarm: time(alarm["told_at"]) or "not yet"),
     ]
     show(console, "alarms", alarms, columns, lambda alarm: alarm["text"])
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
 
 from lab.display._tables import Document, time
-
-_UNDECIDED: Final = ("LOST", "ABANDONED")
+from lab.statuses import UNDECIDED
 
 
 def show_attention(console: Console, status: Document) -> None:
@@ -21,7 +19,7 @@ def show_attention(console: Console, status: Document) -> None:
 
 def _decisions(status: Document) -> Iterator[tuple[str, str]]:
     for task in (task for each in status["versions"] for task in each["tasks"]):
-        if task["status"] in _UNDECIDED:
+        if task["status"] in UNDECIDED:
             yield "to be decided", f"{task['type']} {task['id']} is {task['status']}; `lab retry` or `lab cancel` it"
 
 

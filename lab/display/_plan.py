@@ -10,6 +10,7 @@ from rich.text import Text
 
 from lab.display._laboratory import changes
 from lab.display._tables import Document, time
+from lab.statuses import UNDECIDED
 
 _PARTS = ("files", "tasks", "devices", "positions")
 
@@ -69,7 +70,7 @@ def _rebinding(device: Document) -> Iterator[str]:
 
 
 def _expected(device: Document) -> str:
-    if device.get("status") in ("LOST", "ABANDONED"):
+    if device.get("status") in UNDECIDED:
         return f"{device['status']}: it waits for `lab retry` or `lab cancel`"
     if not device.get("expected_until"):
         return "until when is not known"

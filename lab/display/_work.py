@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from rich.console import Console
 from rich.text import Text
 
 from lab.display._prompts import asked
 from lab.display._tables import Column, Document, brief, commit_of, first_line, show, show_facts, time, version, words
-
-_AT_WORK: Final = ("RUNNING", "REQUESTING_RESOURCES")
+from lab.statuses import CLAIMED
 
 
 def show_experiments(console: Console, experiments: list[Document]) -> None:
@@ -131,7 +128,7 @@ def _where(position: str | None) -> str:
 
 
 def _said(task: Document) -> str:
-    if task.get("unreachable_since") and task["status"] in _AT_WORK:
+    if task.get("unreachable_since") and task["status"] in CLAIMED:
         return f"its worker gives no sign of life since {time(task['unreachable_since'])}"
     waits = asked(task) or task.get("waits_for")
     return first_line(waits or task.get("note") or task["error"] or task["reason"] or _doing(task))
@@ -139,7 +136,7 @@ def _said(task: Document) -> str:
 
 def _doing(task: Document) -> str:
     progress = task.get("progress")
-    done = "" if progress is None or task["status"] not in _AT_WORK else f"{progress:.0%}"
+    done = "" if progress is None or task["status"] not in CLAIMED else f"{progress:.0%}"
     return ", ".join(filter(None, (done, task["message"])))
 
 
