@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from lab.settings.section import ConfigError, Section, revealed
+from lab.settings.section import ConfigError, Section, is_loopback, revealed
 
 Address = Annotated[str, StringConstraints(pattern=r"^[^\s@<>]+@[^\s@<>]+$")]
 
@@ -29,7 +28,7 @@ class Email(Section):
 
     @model_validator(mode="after")
     def _keep_the_password(self) -> Email:
-        if self.user is not None and self.tls == "none" and not _is_here(self.host):
+        if self.user is not None and self.tls == "none" and not is_loopback(self.host):
             raise ValueError(f'a password is not sent to {self.host} in the clear: use tls = "starttls" or "tls"')
         if (self.user is None) != (self.password is None and self.password_env is None and self.password_file is None):
             raise ValueError("user and its password go together: give both, as password_env or password_file, or none")
@@ -85,10 +84,3 @@ class Alarms(Section):
         email = self.email.revealed(environ) if self.email else None
         webhook = self.webhook.revealed(environ) if self.webhook else None
         return self.model_copy(update={"email": email, "webhook": webhook})
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

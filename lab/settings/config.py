@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import tomllib
@@ -18,7 +17,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from lab.alarms.settings import Alarms
 from lab.settings.keeping import Archive, Retention
 from lab.settings.overrides import Key, Table, overridden
-from lab.settings.section import ConfigError, Section, revealed
+from lab.settings.section import ConfigError, Section, is_loopback, revealed
 from lab.settings.simulation import Simulation
 
 FILE_NAME = "lab.toml"
@@ -63,7 +62,7 @@ class Server(Section):
 
     @model_validator(mode="after")
     def _listen_on_loopback(self) -> Server:
-        if not (self.allow_remote or _is_loopback(self.host)):
+        if not (self.allow_remote or is_loopback(self.host)):
             raise ValueError(
                 f"host {self.host!r} can be reached from other machines: use 127.0.0.1, "
                 "or set allow_remote = true if that is meant"
@@ -285,7 +284,7 @@ def load(path: Path | str | None = None, environ: Mapping[str, str] = os.environ
 def read(path: Path | str | None = None, environ: Mapping[str, str] = os.environ) -> Written:
     """What the file and the environment say, not checked yet; as `load` finds it."""
     file = _find(Path.cwd() if path is None else Path(path))
-    in_file = _parse(file)
+    in_file = parse(file)
     table, variables = overridden(in_file, environ)
     return Written(file, table, in_file, variables)
 
@@ -345,13 +344,16 @@ def _find(start: Path) -> Path:
     )
 
 
-def _parse(file: Path) -> dict[str, Any]:
+def parse(file: Path) -> dict[str, Any]:
+    """What stands in a TOML file. Raises ConfigError."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is not valid TOML ({error}): correct that line") from error
     except OSError as error:
-        raise ConfigError(f"{file} cannot be read ({error.strerror}): allow this user to read it") from error
+        raise ConfigError(
+            f"{file} cannot be read ({error.strerror}): correct its path, or allow this user to read it"
+        ) from error
 
 
 def _fill_general(file: Path, general: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -409,15 +411,6 @@ def _default_state_dir(lab_dir: Path, name: str, environ: Mapping[str, str]) -> 
     # Two labs of one name, say two checkouts, must not share a database.
     mark = blake3(str(lab_dir).encode()).hexdigest(length=4)
     return base / "hotswap" / f"{name}-{mark}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _sentence(written: Written, error: ValidationError) -> str:

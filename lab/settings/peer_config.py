@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from hotswap.files import write_private
-from lab.settings.config import FILE_NAME, load
+from lab.settings.config import FILE_NAME, load, parse
 from lab.settings.section import ConfigError
 
 Table = dict[str, Any]
@@ -43,7 +42,7 @@ class Carried:
 
 def carry_over(file: Path) -> Carried:
     """What a ``config.toml`` says, in our words. Raises ConfigError when it cannot be read."""
-    table = _read(file)
+    table = parse(file)
     package = (file.resolve().parent / str(_table(table, "general").get("working_dir", "."))).resolve()
     carried = Carried(package.parent)
     _general(carried, _table(table, "general"), package)
@@ -79,15 +78,6 @@ def write(carried: Carried) -> Path:
     if carried.secrets:
         write_private(secrets / ".gitignore", "*\n")
     return target
-
-
-def _read(file: Path) -> Table:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} is not valid TOML ({error}): correct that line") from error
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read ({error.strerror}): correct its path") from error
 
 
 def _table(table: Table, name: str) -> Table:
