@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
+
+from pymongo import timeout
+from pymongo.errors import PyMongoError
 
 from lab.definitions import BaseDevice
 from lab.drivers._periodic import Job
 from lab.drivers._slot import Slot
-from lab.patience import patiently
 from lab.records import DeviceState, Records
+
+_TELL_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +44,22 @@ class _Check:
     def _check(self, device: BaseDevice) -> None:
         try:
             device.check_health()
-        except Exception as error:
+        except Exception as error:  # a driver may raise anything at all; whatever it is, the device is not well
             reason = f"{type(error).__name__}: {error}"
             if not self._ailing:
                 log.warning("Device %s is not well: %s", device.name, reason, exc_info=True)
             self._tell({"state": DeviceState.FREE}, reason)
-            self._ailing = True
             return
         if self._ailing:
             self._tell({"ailing": {"$ne": None}}, None)
-        self._ailing = False
 
     def _tell(self, before: dict[str, Any], reason: str | None) -> None:
+        """Once and for a moment only: meanwhile nobody can call the device, and no other one is asked."""
         mine = {"_id": self._slot.name, "binding.process": self._process, **before}
-        patiently(lambda: self._open().devices.update_one(mine, {"$set": {"ailing": reason}}))
+        try:
+            with timeout(_TELL_SECONDS):
+                self._open().devices.update_one(mine, {"$set": {"ailing": reason}})
+        except PyMongoError as error:
+            log.warning("How device %s is cannot be told; it is asked again: %s", self._slot.name, error)
+        else:
+            self._ailing = reason is not None
