@@ -276,7 +276,7 @@ def _by_snapshot(processes: list[Document]) -> dict[str, list[Document]]:
 
 def refreshes(records: Records) -> list[Document]:
     """The newest first."""
-    found = sorted(records.refreshes.find().limit(_LIMIT), key=lambda refresh: str(refresh["_id"]), reverse=True)
+    found = list(records.refreshes.find(sort=[("_id", DESCENDING)]).limit(_LIMIT))
     barriers = {each["_id"]: each for each in barriers_of(records.database).find()}
     return [{**each, "barrier": barriers.get(each["_id"])} for each in found]
 
