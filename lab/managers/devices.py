@@ -79,7 +79,7 @@ class DeviceManager(Manager):
         bus.subscribe("devices", self.wake, {"state", "paused", "binding", "ailing"})
         bus.subscribe("current_generation", self.wake)
         bus.subscribe("barriers", self.wake, {"step", "outcome"})
-        bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,)}, self._changes)
+        bus.subscribe("tasks", self.wake, {"status": (TaskStatus.READY,), "pin": None}, self._changes)
 
     def reconcile(self) -> float | None:
         gate = gate_of(self._records.database)  # before what is current: devices arrive at what it was promoted for
@@ -271,7 +271,7 @@ class DeviceManager(Manager):
         return self._groups[name]
 
     def _look_at_work(self, generation: int) -> None:
-        """Which other code is in use; that changes with the generation, and when a task is ready that has a pin."""
+        """Which other code is in use; that changes with the generation, and when a task is pinned to other code."""
         changed = self._changes.take()
         if generation != self._known_generation:
             self._forget_failures(generation)
@@ -280,9 +280,10 @@ class DeviceManager(Manager):
         self._known_generation = generation
 
     def _any_pinned(self, changed: Changed) -> bool:
+        """Whether one of these tasks is pinned to code that is not in use yet."""
         names = sorted(changed.of("tasks"))
-        found = self._records.tasks.find({"_id": {"$in": names}}, {"pin": 1}) if names else ()
-        return any(task["pin"] is not None for task in found)
+        news = {"_id": {"$in": names}, "pin.snapshot": {"$nin": [None, *self._used[1]]}}
+        return bool(names) and self._records.tasks.find_one(news, {"_id": 1}) is not None
 
     def _forget_failures(self, generation: int) -> None:
         """A new generation is reason to try drivers again that did not connect."""

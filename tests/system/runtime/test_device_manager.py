@@ -238,6 +238,16 @@ def test_a_device_of_a_pinned_task_stays_when_code_goes_live_that_others_are_pin
     assert (managed.manager.unsettled(), managed.device("furnace")["state"]) == ([], "free")
 
 
+def test_a_device_comes_for_a_task_that_is_moved_to_code_with_it(managed: Managed) -> None:
+    managed.describe(NEW, {"furnace": "d1", "other": "o1", "unwritten": "u1"})
+    task = {**new_task("Adding", {}, samples=[], experiment="e"), "status": TaskStatus.READY}
+    managed.records.tasks.insert_one(task)  # type: ignore[arg-type]
+    managed.manager.reconcile()
+    pin = {**managed.pin, "snapshot": NEW}
+    managed.records.tasks.update_one({"_id": task["_id"]}, {"$set": {"pin": pin}})
+    managed.eventually(lambda: managed.records.devices.find_one({"_id": "unwritten", "state": "error"}))
+
+
 def test_a_removed_position_goes_when_no_sample_stands_there(managed: Managed) -> None:
     managed.records.samples.insert_one({"_id": "s", "name": "s", "position": "furnace/slot/1"})  # type: ignore[typeddict-item]
     managed.describe("c" * 64, {"other": "o1"})
