@@ -20,6 +20,11 @@ class Deadlock:
     words: Mapping[str, str]
 
     @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from others: the same tasks may come to wait for each other again, by other requests."""
+        return tuple(sorted(request["_id"] for request in self.requests))
+
+    @property
     def youngest(self) -> Request:
         """The request that came last."""
         return max(self.requests, key=lambda request: (request["created_at"], request["_id"]))

@@ -187,12 +187,12 @@ class ResourceManager(Manager):
 
     def _look_for_deadlocks(self) -> None:
         before = self._deadlocked
-        self._deadlocked = found = {deadlock.tasks: deadlock for deadlock in self._deadlocks.find()}
+        self._deadlocked = found = {deadlock.key: deadlock for deadlock in self._deadlocks.find()}
         self._words = {name: words for each in found.values() for name, words in each.words.items()}
-        for tasks in before.keys() - found.keys():
-            self._mark(before[tasks].requests, None)
-        for tasks in found.keys() - before.keys():
-            self._tell_deadlock(found[tasks])
+        for key in before.keys() - found.keys():
+            self._mark(before[key].requests, None)
+        for key in found.keys() - before.keys():
+            self._tell_deadlock(found[key])
 
     def _tell_deadlock(self, deadlock: Deadlock) -> None:
         told = deadlock.words[deadlock.youngest["_id"]]

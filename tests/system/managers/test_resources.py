@@ -9,6 +9,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from lab.managers.grants import Granter
+from lab.managers.resources import ResourceManager
 from lab.records import DeviceState, Grant, GrantedDevice, Request, RequestStatus, TaskStatus, Want
 from lab.server.views import deadlocks
 
@@ -127,6 +128,24 @@ def test_the_youngest_request_of_a_deadlock_fails_where_that_is_wanted(started: 
     assert error.endswith("It was refused as the youngest of them.")
     started.end(two, TaskStatus.ERROR)
     granted(started, first)
+
+
+def test_the_same_tasks_in_another_deadlock_are_told_of_again(started: Lab) -> None:
+    one, two, first, second = crossed(started)
+    started.until(lambda: started.asked(second).get("deadlock"))
+    started.stop()
+    started.records.requests.update_one({"_id": second}, {"$set": {"status": RequestStatus.CANCELLED}})
+    manager = ResourceManager(
+        started.records, started.ground.catalog, started.ground.bus, started._links, lambda _: None
+    )
+    again = [started.request(two, want("furnace_1"))]
+    manager.reconcile()
+    assert started.asked(again[0])["deadlock"] == sorted([one, two])
+    started.records.requests.update_one({"_id": again[0]}, {"$set": {"status": RequestStatus.CANCELLED}})
+    again.append(started.request(two, want("furnace_1")))
+    manager.reread()
+    manager.reconcile()
+    assert started.asked(again[1]).get("deadlock") == started.asked(first)["deadlock"] == sorted([one, two])
 
 
 def test_those_behind_are_told_who_has_it_now(started: Lab) -> None:
