@@ -43,7 +43,7 @@ class RerouteManager(Manager):
     """
 
     def __init__(self, records: Records, catalog: Catalog, bus: Bus, current: Current) -> None:
-        super().__init__("reroute manager")
+        super().__init__("reroute manager", pause=0.25)
         self._records = records
         self._catalog = catalog
         self._current = current
@@ -59,10 +59,22 @@ class RerouteManager(Manager):
             return None
         waiting = {"status": RequestStatus.PENDING, "waits_for": {"$ne": None}}
         order = [("priority", -1), ("created_at", 1)]
-        for request in list(self._records.requests.find(waiting, sort=order).limit(_MOST)):
-            for sample in self._in_the_way(request, left):
-                self._start(left.pop(sample), request, definitions)
+        requests = list(self._records.requests.find(waiting, sort=order).limit(_MOST))
+        if not requests:
+            return None
+        situation, going = self._situation(), self._going()
+        for request in requests:
+            for sample in self._in_the_way(request, left, situation, going):
+                if self._start(left.pop(sample), request, definitions):
+                    going.add(sample)
         return None
+
+    def _situation(self) -> Situation:
+        return Situation.of(
+            list(self._records.devices.find()),
+            list(self._records.positions.find()),
+            list(self._records.samples.find({"position": {"$type": "string"}}, {"position": 1})),
+        )
 
     def _left(self, definitions: Definitions) -> dict[str, Sample]:
         """The samples, by id, that no unfinished task has to do with, in places that something is named for."""
@@ -74,15 +86,12 @@ class RerouteManager(Manager):
                 found.pop(sample, None)
         return found
 
-    def _in_the_way(self, request: Request, left: Mapping[str, Sample]) -> list[str]:
+    def _in_the_way(
+        self, request: Request, left: Mapping[str, Sample], situation: Situation, going: set[str]
+    ) -> list[str]:
         """The least of them without which the request could be granted now; none where that would not help."""
         task = self._records.tasks.find_one({"_id": request["task"]}, {"samples": 1})
-        gone = self._going() | set(task["samples"] if task is not None else ())
-        situation = Situation.of(
-            list(self._records.devices.find()),
-            list(self._records.positions.find()),
-            list(self._records.samples.find({"position": {"$type": "string"}}, {"position": 1})),
-        )
+        gone = going.union(task["samples"] if task is not None else ())
         definitions = self._catalog.get(request["snapshot"])
 
         def granted_without(samples: set[str]) -> bool:
@@ -101,10 +110,10 @@ class RerouteManager(Manager):
         running = {"tags": _TAG, "status": ExperimentStatus.RUNNING}
         return {each for found in self._records.experiments.find(running, {"samples": 1}) for each in found["samples"]}
 
-    def _start(self, sample: Sample, request: Request, definitions: Definitions) -> None:
+    def _start(self, sample: Sample, request: Request, definitions: Definitions) -> bool:
+        """False when it was tried before."""
         reroute = reroute_from(definitions, sample["position"] or "")
-        if reroute is None:
-            return
+        assert reroute is not None, sample["position"]  # only those are looked at that something is named for
         identifier = blake3(f"{sample['_id']} {len(sample['history'])}".encode()).hexdigest(length=12)
         experiment = _experiment(identifier, sample, request)
         task = new_task(
@@ -120,10 +129,11 @@ class RerouteManager(Manager):
             self._records.tasks.insert_one(task)
             self._records.experiments.insert_one(experiment)
         except DuplicateKeyError:
-            return  # it was tried before
+            return False
         log.info("Sample %s is taken away from %s by %s.", sample["name"], sample["position"], reroute["task"])
         facts = {"position": sample["position"], "task": task["_id"], "for_task": request["task"]}
         self._records.log("sample.rerouted", sample["_id"], **facts)
+        return True
 
 
 def reroute_from(definitions: Definitions, position: str) -> Document | None:

@@ -125,3 +125,16 @@ def test_no_more_samples_are_taken_away_than_needed(lab: Lab) -> None:
     places = {each["_id"]: each["position"] for each in lab.records.samples.find()}
     taken = {places[each] for task in reroutes(lab) for each in task["samples"]}
     assert taken in ({"furnace_2/slot/2"}, {"furnace_1/slot/1", "furnace_1/slot/2"})
+
+
+def test_what_is_taken_away_for_one_request_serves_the_next(lab: Lab) -> None:
+    lab.stop()
+    lab.build()
+    promote(lab, ["furnace_1", "furnace_2"])
+    for place in ("furnace_1/slot/1", "furnace_2/slot/1"):
+        stand(lab, place)
+    for _ in range(2):
+        request = lab.request(lab.running_task(), SLOTS)  # type: ignore[arg-type]
+        lab.records.requests.update_one({"_id": request}, {"$set": {"waits_for": "a furnace"}})
+    RerouteManager(lab.records, lab.ground.catalog, lab.ground.bus, lab.ground.current_pin).reconcile()
+    assert len(reroutes(lab)) == 1
