@@ -38,8 +38,8 @@ class CleanUpManager(Manager):
             take_out(self._records, left, task["_id"], task["attempt"], str(prompt["actor"]))
             self._end(task)
         elif not left:
-            self._prompts.withdraw(prompt_id)
             self._end(task)
+            self._prompts.withdraw(prompt_id)  # not before: a sample that is put back would be nobody's any more
 
     def _end(self, task: Task) -> None:
         release = {"$set": {"status": RequestStatus.NEED_RELEASE}}

@@ -13,6 +13,7 @@ from lab.managers.downstream import next_step
 from lab.records import ENDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 
 _SWEEP_AGE: Final = timedelta(minutes=1)
+_UNSTARTED: Final = (TaskStatus.WAITING, TaskStatus.READY)
 _FIELDS: Final = ("status", "previous", "experiment", "samples", "planned", "skip", "parent")
 
 
@@ -26,16 +27,15 @@ class ExperimentManager(Manager):
         super().__init__("experiment manager", pause=0.02)
         self._records = records
         self._on_ready = on_ready
-        self._swept = False
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}}, self._changes)
         bus.subscribe("tasks", self.wake, {"status": {TaskStatus.WAITING, *ENDED}, "skip": None}, self._changes)
 
     def reconcile(self) -> float | None:
-        if not self._swept:
+        changed = self._changes.take()
+        if changed.everything:
             sweep_leftovers(self._records)
             resume_interrupted(self._records)
-            self._swept = True
-        running = self._running(self._changes.take())
+        running = self._running(changed)
         for experiment, tasks in self._tasks_of(list(running)).items():
             self._advance(experiment, tasks, running[experiment])
         return REREAD_SECONDS
@@ -103,12 +103,9 @@ def sweep_leftovers(records: Records) -> int:
 
     Younger ones are left alone: their submission may be under way. Returns how many documents went.
     """
-    known = {each["_id"] for each in records.experiments.find({}, {"_id": 1})}
-    old = {
-        each["_id"]: each["experiment"]
-        for each in records.tasks.find({"created_at": {"$lt": now() - _SWEEP_AGE}}, {"experiment": 1})
-    }
-    orphaned = sorted(set(old.values()) - known)
+    unstarted = {"status": {"$in": list(_UNSTARTED)}, "created_at": {"$lt": now() - _SWEEP_AGE}}
+    named = {each["experiment"] for each in records.tasks.find(unstarted, {"experiment": 1})}
+    orphaned = sorted(named - {each["_id"] for each in find_in(records.experiments, "_id", named, {"_id": 1})})
     if not orphaned:
         return 0
     query = {"experiment": {"$in": orphaned}}
@@ -117,7 +114,7 @@ def sweep_leftovers(records: Records) -> int:
 
 def resume_interrupted(records: Records) -> None:
     """Let experiments go on that ended, but whose tasks wait again because a retry was cut short by a crash."""
-    waiting = {"status": {"$in": [TaskStatus.WAITING, TaskStatus.READY]}, "parent": None}
+    waiting = {"status": {"$in": list(_UNSTARTED)}, "parent": None}
     experiments = sorted({task["experiment"] for task in records.tasks.find(waiting, {"experiment": 1})})
     ended = {"_id": {"$in": experiments}, "status": {"$ne": ExperimentStatus.RUNNING}}
     records.experiments.update_many(ended, {"$set": {"status": ExperimentStatus.RUNNING, "completed_at": None}})

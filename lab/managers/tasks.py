@@ -69,7 +69,8 @@ class TaskManager(Manager):
         self._due: dict[tuple[str, int], float] = {}
         self._ready = ReadyTasks(records)
         self._judged: dict[str, tuple[Task, str, bool]] = {}
-        bus.subscribe("tasks", self.wake, {"status": {TaskStatus.READY, *UNDECIDED, *ENDED}}, self._changes)
+        news = {TaskStatus.READY, *UNDECIDED, TaskStatus.FINISHING, *ENDED}
+        bus.subscribe("tasks", self.wake, {"status": news}, self._changes)
         bus.subscribe("experiments", self.wake, {"status": {ExperimentStatus.RUNNING}})
         bus.subscribe("workers", self.wake, {"capacity"})
         bus.subscribe("current_generation", self.reread)  # by now its code has been tried with queued tasks
@@ -239,14 +240,14 @@ class TaskManager(Manager):
         worker = self._records.workers.find_one({"snapshot": pin["snapshot"], "queue": {"$ne": ""}})
         query = {**_unclaimed(task["_id"], task["attempt"]), "sent_at": task["sent_at"]}
         renewed = self._records.tasks.update_one(query, {"$set": {"sent_at": now()}}).modified_count
-        if renewed and worker is not None:
-            self._tell(task, pin, task["attempt"], worker["queue"])
+        if renewed:
+            self._tell(task, pin, task["attempt"], None if worker is None else worker["queue"])
 
-    def _tell(self, task: Task, pin: Pin, attempt: int, queue: str) -> None:
-        """Have the attempt claimed: by the worker of the snapshot, or by a process that is started for it."""
-        if self._catalog.get(pin["snapshot"]).tasks.get(task["type"], {}).get("isolation") == "process":
+    def _tell(self, task: Task, pin: Pin, attempt: int, queue: str | None) -> None:
+        """Have the attempt claimed: by the worker of the snapshot if there is one, or by a process started for it."""
+        if self._catalog.policy({**task, "pin": pin}, "isolation") == "process":
             self._start_alone(pin["snapshot"], task["_id"], attempt)
-        else:
+        elif queue is not None:
             self._hint(queue, task["_id"], attempt)
 
     def _hint(self, queue: str, task: str, attempt: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import pytest
 
-from lab.prompts import Prompt, PromptCategory, PromptStatus
+from lab.managers.clean_up import CleanUpManager
+from lab.prompts import Prompt, PromptCategory, Prompts, PromptStatus
 from lab.records import RequestStatus, Sample, TaskStatus, Want, new_id
 from lab.refusals import ConflictError
 
@@ -80,9 +82,8 @@ def test_nobody_is_asked_once_the_samples_were_moved_by_hand(started: Lab) -> No
     prompt = left.prompt()
     started.new_backend.hand_moves.move("quartz", None, "ann")
     started.becomes(left.task, TaskStatus.CANCELLED)
-    asked = started.new_backend.prompts.find(prompt["_id"])
-    assert asked is not None
-    assert asked["status"] == PromptStatus.WITHDRAWN
+    withdrawn = {"_id": prompt["_id"], "status": PromptStatus.WITHDRAWN}
+    started.until(lambda: started.records.database["prompts"].find_one(withdrawn))
     started.until(left.is_free)
 
 
@@ -133,3 +134,29 @@ def test_a_task_without_worker_that_is_cancelled_follows_its_policy(lab: Lab, po
         lab.new_backend.prompts.answer(left.prompt()["_id"], None, None, "bob")
         assert lab.becomes(left.task, TaskStatus.CANCELLED)["reason"] == "Cancelled by ann."
         assert left.stands()["position"] is None
+
+
+def test_a_task_without_samples_has_ended_before_its_prompt_is_withdrawn(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.promote(NEW)
+    task = lab.running_task()
+    lab.records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.FINISHING, "ends_as": "ERROR"}})
+    monkeypatch.setattr(Prompts, "withdraw", MagicMock(side_effect=RuntimeError("killed")))
+    with pytest.raises(RuntimeError):
+        CleanUpManager(lab.records, lab.ground.bus).reconcile()
+    assert lab.task(task)["status"] == TaskStatus.ERROR
+
+
+def test_a_task_that_waits_for_a_person_makes_room_at_its_worker(started: Lab) -> None:
+    started.add_worker(capacity=1)
+    first, second = started.submit([], [])
+    running = started.run()
+    request = started.request(running, WANT)
+    place = started.reaches(request, RequestStatus.FULFILLED)["grant"]["positions"]["furnace_1"]["slot"][0]  # type: ignore[index]
+    sample = Sample(_id=new_id(), name="s", experiment="e", position=place, tags=[], metadata={}, history=[])
+    started.records.samples.insert_one(sample)
+    finishing = {"status": TaskStatus.FINISHING, "ends_as": TaskStatus.ERROR, "claim": None}
+    started.records.tasks.update_one({"_id": running}, {"$set": finishing})
+    started.becomes(second if running == first else first, TaskStatus.INITIATED)
+    assert started.task(running)["status"] == TaskStatus.FINISHING

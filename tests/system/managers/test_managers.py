@@ -11,10 +11,11 @@ import pytest
 
 from lab.managers.bus import Bus
 from lab.managers.epoch import Epoch
-from lab.managers.experiments import sweep_leftovers
+from lab.managers.experiments import ExperimentManager, sweep_leftovers
 from lab.managers.tasks import TaskManager
 from lab.records import ExperimentStatus, Pin, RequestStatus, TaskStatus, Want, new_id, new_task, now
 from lab.refusals import ConflictError, NotFoundError, SubmissionError
+from lab.server import views
 
 if TYPE_CHECKING:
     from .conftest import Lab
@@ -177,6 +178,18 @@ def test_a_task_whose_class_wants_it_gets_a_process_for_itself(started: Lab) -> 
     assert started.sent.empty()
 
 
+def test_a_process_for_one_task_is_started_again_where_no_worker_is_left(lab: Lab) -> None:
+    lab.promote(NEW)
+    lab.describe(isolation="process")
+    lab.start()
+    task = new_task("Heating", {"minutes": 1}, samples=[], experiment="e")
+    pin = {"snapshot": NEW, "generation": 1, "commit": None, "dirty": False, "environment": "e"}
+    sent = {"status": TaskStatus.INITIATED, "pin": pin, "attempt": 1, "sent_at": now() - timedelta(minutes=1)}
+    lab.records.tasks.insert_one({**task, **sent})  # type: ignore[typeddict-item]
+    lab.new_backend._tasks.wake()
+    assert lab.lone.started.get(timeout=20) == (NEW, task["_id"], 1)
+
+
 def test_a_task_without_its_experiment_is_left_alone(started: Lab) -> None:
     orphan = new_task("Heating", {"minutes": 1}, samples=[], experiment=new_id())
     orphan["status"], orphan["ready_at"] = TaskStatus.READY, now()
@@ -198,6 +211,18 @@ def test_only_old_leftovers_of_a_submission_are_swept(lab: Lab) -> None:
         "never stored 0",
         lab.task(kept)["experiment"],
     }
+
+
+def test_what_is_left_of_a_submission_goes_once_it_is_old_enough(lab: Lab) -> None:
+    manager = ExperimentManager(lab.records, lab.ground.bus, lambda _: None)
+    task = new_task("Heating", {}, samples=[], experiment="never stored")
+    lab.records.tasks.insert_one(task)
+    manager.reconcile()
+    assert lab.records.tasks.count_documents({}) == 1
+    lab.records.tasks.update_one({"_id": task["_id"]}, {"$set": {"created_at": now() - timedelta(minutes=2)}})
+    manager.reread()
+    manager.reconcile()
+    assert lab.records.tasks.count_documents({}) == 0
 
 
 def test_a_refused_submission_leaves_nothing(lab: Lab) -> None:
@@ -421,3 +446,10 @@ def test_the_bus_tells_only_of_fields_of_interest(lab: Lab) -> None:
         assert woken.get(timeout=20) == "capacity"
     finally:
         lab.ground.bus.stop()
+
+
+def test_the_newest_refreshes_are_told_of_when_there_are_many(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "_LIMIT", 2)
+    for name in ("a", "b", "c"):
+        lab.records.refreshes.insert_one({"_id": name})
+    assert [each["_id"] for each in views.refreshes(lab.records)] == ["c", "b"]
