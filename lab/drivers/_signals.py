@@ -42,7 +42,7 @@ class _Reader:
         name = f"Signal {self._signal.name!r} of {device.name}"
         try:
             value = to_plain(self._signal.read(device), name)
-        except Exception as error:
+        except Exception as error:  # a driver may raise anything at all; its other signals are read all the same
             if not self._fails:
                 log.warning("%s cannot be read; it is tried again: %s", name, error, exc_info=True)
             self._fails = True

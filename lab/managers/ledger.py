@@ -65,9 +65,6 @@ class Ledger:
         found = self.devices.get(name) or self.positions.get(name)
         return None if found is None else found["holder"]
 
-    def place_of(self, sample: str) -> str | None:
-        return self._standing.get(sample)
-
     def learn_device(self, name: str, device: Device | None) -> bool:
         """Whether anything is new; ``None``: there is no such device any more."""
         before = self.devices.get(name)
