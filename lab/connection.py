@@ -39,10 +39,18 @@ def client_of(config: LabConfig) -> LabClient:
         url = json.loads(path.read_text())["url"]
         token = (config.general.state_dir / "token").read_text().strip()
     except FileNotFoundError:
-        raise ClientError(f"The lab {config.general.name!r} does not run; start it with `lab launch`.") from None
+        raise ClientError(_absence(config)) from None
     except (ValueError, KeyError, TypeError):
         raise ClientError(f"{path} is damaged; run `lab stop`, then `lab launch`.") from None
     return LabClient(url, token, actor=user())
+
+
+def _absence(config: LabConfig) -> str:
+    from lab.services.record import living  # not for those who only read `lab`, such as version processes
+
+    if living(config.general.state_dir / "run" / "supervisor.json") is not None:
+        return f"The lab {config.general.name!r} is starting; try again in some seconds."
+    return f"The lab {config.general.name!r} does not run; start it with `lab launch`."
 
 
 def _place(address: str) -> tuple[str | None, int | None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hotswap.process import Identity
 from lab.client import ClientError
 from lab.connection import connect
 from lab.settings.config import ConfigError
@@ -50,6 +51,14 @@ def test_without_a_lab_an_address_is_enough_to_read(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     assert connect("http://127.0.0.1:8895")._token == ""
     with pytest.raises(ConfigError, match=r"there is no lab\.toml"):
+        connect()
+
+
+def test_a_lab_that_is_just_starting_is_not_told_to_be_started(folder: Path) -> None:
+    (folder / "state" / "run" / "managers.json").unlink()
+    record = {"identity": Identity.mine().to_dict()}
+    (folder / "state" / "run" / "supervisor.json").write_text(json.dumps(record))
+    with pytest.raises(ClientError, match="The lab 'test' is starting; try again"):
         connect()
 
 
