@@ -22,8 +22,8 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from hotswap.digest import canonical_json, hash_bytes
 from hotswap.errors import DamagedError, ManifestError, SourceError, StoreError, UnknownSnapshotError
-from hotswap.snapshot import SHORT, FileEntry, Origin, Snapshot
-from hotswap.source import SourceFile
+from hotswap.snapshot import SHORT, FileEntry, Snapshot
+from hotswap.source import StoredSource
 from hotswap.store import Frozen, Progress, Store
 
 Document = dict[str, Any]
@@ -91,7 +91,7 @@ class Depot:
         UnknownSnapshotError, and SourceError when something in the depot is damaged.
         """
         snapshot = self._manifest(self.resolve(name))
-        source = _Fetched(self, store, snapshot)
+        source = StoredSource(snapshot, partial(self._read_for, store, snapshot.id))
         return store.ensure(source, snapshot.environment, hold=hold, frozen_at=snapshot.frozen_at, progress=progress)
 
     def resolve(self, prefix: str) -> str:
@@ -114,17 +114,24 @@ class Depot:
             self._files.delete_one({"_id": digest})
         return None
 
+    def _read_for(self, store: Store, identity: str, entry: FileEntry) -> bytes:
+        with suppress(DamagedError):  # the store lacks it
+            return store.content(entry)
+        data = self.content(entry.digest)
+        if data is None:
+            raise self._damaged(identity)
+        return data
+
     def _manifest(self, identity: str) -> Snapshot:
         try:
             snapshot = Snapshot.from_dict(json.loads(self._read(f"{_MANIFEST}{identity}") or b""))
         except (ValueError, ManifestError) as problem:
-            raise self.damaged(identity) from problem
+            raise self._damaged(identity) from problem
         if snapshot.id != identity or not snapshot.is_consistent():
-            raise self.damaged(identity)
+            raise self._damaged(identity)
         return snapshot
 
-    def damaged(self, identity: str) -> SourceError:
-        """The error for a snapshot that cannot be fetched whole."""
+    def _damaged(self, identity: str) -> SourceError:
         return SourceError(
             f"Snapshot {identity[:SHORT]} is damaged in the database at {self._where}: push it again from a store "
             "that has it."
@@ -153,37 +160,6 @@ class Depot:
                 return bytes(self._bucket.open_download_stream(name).read())
             except (NoFile, CorruptGridFile):
                 return None
-
-
-class _Fetched:
-    """A snapshot in a depot as a source."""
-
-    def __init__(self, depot: Depot, store: Store, snapshot: Snapshot) -> None:
-        self._depot = depot
-        self._store = store
-        self._snapshot = snapshot
-
-    @property
-    def package(self) -> str:
-        return self._snapshot.package
-
-    @property
-    def origin(self) -> Origin:
-        return self._snapshot.origin
-
-    def files(self) -> list[SourceFile]:
-        return [SourceFile(one.path, one.mode, None, partial(self._content, one)) for one in self._snapshot.files]
-
-    def check(self) -> None:
-        """Every content was checked when it was read."""
-
-    def _content(self, entry: FileEntry) -> bytes:
-        with suppress(DamagedError):  # the store lacks it
-            return self._store.content(entry)
-        data = self._depot.content(entry.digest)
-        if data is None:
-            raise self._depot.damaged(self._snapshot.id)
-        return data
 
 
 def _put(collection: Any, query: Document, document: Document) -> None:

@@ -9,9 +9,8 @@ from typing import Final
 
 from hotswap.errors import MovedError, SourceError
 from hotswap.snapshot import Snapshot
-from hotswap.source import GitSource, TreeSource, fetch, repository_around
+from hotswap.source import GitSource, StoredSource, TreeSource, fetch, repository_around
 from hotswap.store import Store
-from lab.managers.refresh._again import AgainSource
 from lab.settings.config import LabConfig
 
 VERSION: Final = "version:"
@@ -43,7 +42,8 @@ class LabCode:
         ``version:ID`` means the files of a code version, with what is installed now. Raises SourceError or StoreError.
         """
         if rev is not None and rev.startswith(VERSION):
-            return self._store.freeze(AgainSource(self._store, self._store.open(rev.removeprefix(VERSION))))
+            found = self._store.open(rev.removeprefix(VERSION))
+            return self._store.freeze(StoredSource(found, self._store.content))
         if rev is None and self._saves:
             return self._freeze_saved()
         top = self.repository()
