@@ -1,29 +1,26 @@
-"""What the laboratory does for one device in its driver process; implements ``lab.definitions.Home``."""
+"""What the laboratory does for one device in its driver process."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from lab.definitions import Reading
+from lab.definitions import Home, Reading
 from lab.device_values import DeviceValues
 from lab.patience import patiently
 from lab.records import Records
 from lab.signals import Signals
 
-_Answer = TypeVar("_Answer")
 
-
-class DeviceHome:
+class DeviceHome(Home):
     """Of one device; ``open_records`` gives the database, asked for when it is first needed."""
 
     def __init__(self, device: str, simulated: bool, open_records: Callable[[], Records]) -> None:
+        super().__init__()
         self._device = device
         self._simulated = simulated
         self._open = open_records
-        self._lock = threading.RLock()
 
     @property
     def simulated(self) -> bool:
@@ -35,13 +32,6 @@ class DeviceHome:
 
     def write(self, name: str, value: Any) -> None:
         DeviceValues(self._open()).keep(self._device, name, value)
-
-    def change(self, name: str, default: Any, change: Callable[[Any], _Answer]) -> _Answer:
-        with self._lock:
-            value = self.read(name, default)
-            answer = change(value)
-            self.write(name, value)
-        return answer
 
     def readings(self, name: str, within: timedelta | None) -> list[Reading]:
         signals = Signals(self._open())
