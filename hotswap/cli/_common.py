@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from hotswap.snapshot import Snapshot
-    from hotswap.store import Store
+    from hotswap.store import Frozen, Store
 
 
 _UNLIMITED = 10_000  # columns
@@ -122,6 +122,31 @@ def summary(snapshot: Snapshot) -> dict[str, Any]:
     """Everything but the list of files."""
     facts = snapshot.to_dict()
     return {**facts, "files": len(facts["files"]), "size": snapshot.size}
+
+
+def only_application(app: str | None, known: list[str], *, none: str, unnamed: str, unknown: str) -> str:
+    """``app``, or the only one that is ``known``.
+
+    Raises ``StoreError``: ``none`` if none is, else why ``app`` is not one, because it is ``unnamed`` or ``unknown``.
+    """
+    if app in known:
+        return str(app)
+    if app is None and len(known) == 1:
+        return known[0]
+    if not known:
+        raise StoreError(none)
+    raise StoreError(f"{unnamed if app is None else unknown}: it has {', '.join(known)}.")
+
+
+def print_taken(frozen: Frozen, how: str, *, as_json: bool) -> None:
+    """The id of a snapshot that came from elsewhere; to people also ``how``, and how much it is."""
+    found = frozen.snapshot
+    if as_json:
+        print_json({**summary(found), "new": frozen.new})
+        return
+    click.echo(found.id)
+    told = f"{how} {files_of(found)} of {found.package}, {size(found.size)}"
+    click.echo(told if frozen.new else "already in the store, nothing written", err=True)
 
 
 def print_json(value: object) -> None:

@@ -14,8 +14,8 @@ from hotswap.cli._common import (
     files_of,
     open_store,
     print_json,
+    print_taken,
     progress_bar,
-    size,
     summary,
 )
 
@@ -73,10 +73,4 @@ def fetch(wanted: str, hold: str | None, url: str, folder: Path, as_json: bool) 
     store = open_store(folder, create=True)
     with opened(url) as depot, progress_bar("reading") as progress:
         frozen = depot.fetch(store, wanted, hold=hold, progress=progress)
-    found = frozen.snapshot
-    if as_json:
-        print_json({**summary(found), "new": frozen.new})
-        return
-    click.echo(found.id)
-    told = f"fetched {files_of(found)} of {found.package}, {size(found.size)}"
-    click.echo(told if frozen.new else "already in the store, nothing written", err=True)
+    print_taken(frozen, "fetched", as_json=as_json)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hotswap.cli._common import JSON, STORE, open_store, print_json
-from hotswap.errors import StoreError
+from hotswap.cli._common import JSON, STORE, only_application, open_store, print_json
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -51,18 +50,15 @@ def stop(app: str | None, folder: Path, as_json: bool) -> None:
 
 
 def _application(folder: Path, app: str | None) -> str:
-    """``app``, or the only one that has run; raises ``StoreError`` with those that have."""
     from hotswap.worker.folder import applications
 
-    found = applications(folder)
-    if app in found:
-        return str(app)
-    if app is None and len(found) == 1:
-        return found[0]
-    if not found:
-        raise StoreError(f"No `hotswap worker` has run on the store {folder}: name the store of yours with --store.")
-    wrong = "Name the application to stop" if app is None else f"No worker of {app} has run on the store {folder}"
-    raise StoreError(f"{wrong}: it has {', '.join(found)}.")
+    return only_application(
+        app,
+        applications(folder),
+        none=f"No `hotswap worker` has run on the store {folder}: name the store of yours with --store.",
+        unnamed="Name the application to stop",
+        unknown=f"No worker of {app} has run on the store {folder}",
+    )
 
 
 def _told(app: str, ended: Ended) -> str:

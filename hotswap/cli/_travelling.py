@@ -13,6 +13,7 @@ from hotswap.cli._common import (
     files_of,
     open_store,
     print_json,
+    print_taken,
     progress_bar,
     size,
     summary,
@@ -62,13 +63,7 @@ def import_archive(path: Path, hold: str | None, folder: Path, as_json: bool) ->
     store = open_store(folder, create=True)
     with progress_bar("reading") as progress:
         frozen = load(store, path, hold=hold, progress=progress)
-    found = frozen.snapshot
-    if as_json:
-        print_json({**summary(found), "new": frozen.new})
-        return
-    click.echo(found.id)
-    told = f"imported {files_of(found)} of {found.package}, {size(found.size)}"
-    click.echo(told if frozen.new else "already in the store, nothing written", err=True)
+    print_taken(frozen, "imported", as_json=as_json)
 
 
 @click.command(short_help="Write the files of a snapshot into a new folder.")

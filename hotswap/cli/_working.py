@@ -18,11 +18,11 @@ from hotswap.cli._common import (
     complete_app,
     complete_snapshot,
     new_table,
+    only_application,
     open_store,
     print_json,
     print_table,
 )
-from hotswap.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,18 +237,15 @@ def _ledger(store: Store, app: str) -> tuple[FileGenerations, Generation | None]
 
 
 def _application(folder: Path, app: str | None) -> str:
-    """``app``, or the only application; raises ``StoreError`` with the known ones."""
     from hotswap.generations import applications
 
-    found = applications(folder)
-    if app in found:
-        return str(app)
-    if app is None and len(found) == 1:
-        return found[0]
-    known = f"it has {', '.join(found)}" if found else "start `hotswap worker` first"
-    if app is None:
-        raise StoreError(f"Name the application whose versions are kept in {folder}: {known}.")
-    raise StoreError(f"Nothing is current in {folder} for {app}: {known}.")
+    return only_application(
+        app,
+        applications(folder),
+        none=f"Nothing is current in {folder}: start `hotswap worker` first.",
+        unnamed=f"Name the application whose versions are kept in {folder}",
+        unknown=f"Nothing is current in {folder} for {app}",
+    )
 
 
 def _check(store: Store, snapshot: Snapshot, limits: Limits) -> None:
