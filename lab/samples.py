@@ -25,6 +25,11 @@ def samples_left(records: Records, task: str) -> list[Sample]:
     return list(records.samples.find({"position": {"$in": places}}, sort=[("_id", 1)])) if places else []
 
 
+def leaves_samples(records: Records, task: str, clean_up: str) -> bool:
+    """Whether a person has to take samples out before what a task holds is released; ``clean_up`` is its policy."""
+    return clean_up == "ask" and bool(samples_left(records, task))
+
+
 def told(samples: list[Sample]) -> str:
     """Which samples stand where, for people."""
     return ", ".join(f"{sample['name']} from {sample['position']}" for sample in samples)

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from hotswap.errors import HotswapError
+from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
+from lab.managers.claims import take
 from lab.managers.isolation import end_killed
-from lab.managers.subtasks import end_subtasks
-from lab.records import CLAIMED, Records, RequestStatus, Stuck, Task, TaskStatus, ended_attempt
+from lab.records import CLAIMED, Records, RequestStatus, Stuck, Task, TaskStatus
 
 _RETRY_SECONDS: Final = 5.0
 
@@ -33,6 +34,7 @@ class AbandonmentManager(Manager):
     def __init__(
         self,
         records: Records,
+        catalog: Catalog,
         bus: Bus,
         grace: float,
         revoke: Revoke,
@@ -41,6 +43,7 @@ class AbandonmentManager(Manager):
     ) -> None:
         super().__init__("abandonment manager", pause=0.1)
         self._records = records
+        self._catalog = catalog
         self._grace = grace
         self._revoke = revoke
         self._kill = kill
@@ -51,7 +54,9 @@ class AbandonmentManager(Manager):
 
     def reconcile(self) -> float | None:
         remaining = [self._look_at(task) for task in self._cancelled()]
-        revoked = [self._revoke_all(task) for task in self._records.tasks.find({"status": TaskStatus.ABANDONED})]
+        abandoned = list(self._records.tasks.find({"status": TaskStatus.ABANDONED}))
+        self._revoked &= {_attempt(task) for task in abandoned}
+        revoked = [self._revoke_all(task) for task in abandoned]
         delays = [each for each in remaining if each is not None] + ([] if all(revoked) else [_RETRY_SECONDS])
         return min(delays, default=None)
 
@@ -82,13 +87,12 @@ class AbandonmentManager(Manager):
         except (HotswapError, OSError) as error:
             log.warning("%s was not killed and is tried again: %s", process, error)
             return _RETRY_SECONDS
-        end_killed(self._records, task)
+        end_killed(self._records, self._catalog, task)
         return None
 
     def _revoke_all(self, task: Task) -> bool:
         """Have the drivers refuse whatever its code still calls; False to try again."""
-        attempt = f"{task['_id']} {task['attempt']}"
-        if attempt in self._revoked:
+        if _attempt(task) in self._revoked:
             return True
         try:
             for device in self._records.devices.find({"holder": task["_id"]}, {"request": 1}):
@@ -96,7 +100,7 @@ class AbandonmentManager(Manager):
         except (HotswapError, OSError) as error:
             _say(self._records, task, f"{_ABANDONED} {error}")
             return False
-        self._revoked.add(attempt)
+        self._revoked.add(_attempt(task))
         return True
 
 
@@ -115,18 +119,10 @@ def abandon(records: Records, task: Task, reason: str) -> bool:
     records.requests.update_many(_granted(task), {"$set": {"kept": True}})
     stuck = Stuck(task=task["_id"], attempt=task["attempt"])
     records.workers.update_one({"_id": claim["worker"]}, {"$addToSet": {"stuck": stuck}})
-    attempt = ended_attempt(task["attempt"], pin, claim["worker"], task["started_at"], TaskStatus.ABANDONED)
-    query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}, "claim.token": claim["token"]}
-    change: dict[str, Any] = {
-        "$set": {"status": TaskStatus.ABANDONED, "claim": None, "message": f"{reason}; retry or cancel it."},
-        "$push": {"attempts": attempt},
-    }
-    if not records.tasks.update_one(query, change).modified_count:
+    fields = {"status": TaskStatus.ABANDONED, "message": f"{reason}; retry or cancel it."}
+    if not take(records, task, TaskStatus.ABANDONED, fields, "Its parent was abandoned."):
         records.workers.update_one({"_id": claim["worker"]}, {"$pull": {"stuck": stuck}})
         return False
-    end_subtasks(records, task["_id"], "Its parent was abandoned.")
-    unanswered = {"task": task["_id"], "status": RequestStatus.PENDING}
-    records.requests.update_many(unanswered, {"$set": {"status": RequestStatus.CANCELLED}})
     records.log("task.abandoned", task["_id"], worker=claim["worker"], snapshot=pin["snapshot"])
     return True
 
@@ -142,6 +138,10 @@ def _granted(task: Task) -> dict[str, Any]:
 
 def _process(task: Task) -> str | None:
     return task["claim"].get("process") if task["claim"] is not None else None
+
+
+def _attempt(task: Task) -> str:
+    return f"{task['_id']} {task['attempt']}"
 
 
 def _token(task: Task) -> str:

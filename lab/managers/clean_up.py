@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
 from lab.prompts import OK, PROMPTS, Prompt, PromptCategory, Prompts, PromptStatus, new_prompt, settled_id
 from lab.records import Document, Records, RequestStatus, Sample, Task, TaskStatus, now
-from lab.samples import samples_left, take_out, told
+from lab.samples import leaves_samples, samples_left, take_out, told
 
 _OPEN: Final = {"status": RequestStatus.FULFILLED}
 
@@ -48,6 +49,13 @@ class CleanUpManager(Manager):
         finishing = {"_id": task["_id"], "status": TaskStatus.FINISHING}
         if self._records.tasks.update_one(finishing, {"$set": ended}).modified_count:
             self._records.log("task.cleaned_up", task["_id"], status=task["ends_as"])
+
+
+def ending(records: Records, catalog: Catalog, task: Task, status: TaskStatus) -> Document:
+    """The fields of a task that ends in ``status``: FINISHING first, where its class has people take out samples."""
+    if leaves_samples(records, task["_id"], catalog.policy(task, "clean_up")):
+        return {"status": TaskStatus.FINISHING, "ends_as": status}
+    return {"status": status, "ended_at": now()}
 
 
 def _request(prompt_id: str, task: Task, left: list[Sample]) -> Prompt:

@@ -9,9 +9,9 @@ from typing import Any, Final
 from hotswap.errors import HotswapError
 from hotswap.generations import Generations
 from lab.catalog import Catalog
+from lab.managers.clean_up import ending
 from lab.records import CLAIMED, ENDED, UNDECIDED, Experiment, ExperimentStatus, Records, Task, TaskStatus, now
 from lab.refusals import ConflictError, NotFoundError
-from lab.samples import samples_left
 
 RETRIABLE: Final = (*UNDECIDED, TaskStatus.ERROR)
 """A task in one of these waits for a decision, or can be run again all the same."""
@@ -30,10 +30,15 @@ class Commands:
     """
 
     def __init__(
-        self, records: Records, revoke: Callable[[str], object], stop: Callable[[str], object], wake: Callable[[], None]
+        self,
+        records: Records,
+        catalog: Catalog,
+        revoke: Callable[[str], object],
+        stop: Callable[[str], object],
+        wake: Callable[[], None],
     ) -> None:
         self._records = records
-        self._catalog = Catalog(records)
+        self._catalog = catalog
         self._states = Generations(records.database).states
         self._revoke = revoke
         self._stop = stop
@@ -45,7 +50,7 @@ class Commands:
         With ``stop_devices`` each device it holds is stopped in an emergency. Raises NotFoundError, and ConflictError
         when it has ended already or is part of another task, or is cancelled but a device was not stopped.
         """
-        task = self._top_level(task_id, "cancel")
+        task = self.top_level(task_id, "cancel")
         # Who is paused is granted to nobody else, so that no device of another task is stopped.
         devices = self._pause_all(task_id) if stop_devices and task["status"] not in ENDED else []
         while task["status"] not in _OVER:
@@ -53,8 +58,8 @@ class Commands:
                 self._records.log("task.cancelled", task_id, actor=actor)
                 self._wake()
                 self._stop_all(task_id, devices)
-                return self._task(task_id)
-            task = self._task(task_id)
+                return self.task(task_id)
+            task = self.task(task_id)
         self._stop_all(task_id, devices)
         if task["status"] == TaskStatus.FINISHING:
             taken_out = "ends when its samples were taken out; see `lab prompts`"
@@ -82,7 +87,7 @@ class Commands:
 
     def cancel_experiment(self, experiment_id: str, actor: str, *, stop_devices: bool = False) -> Experiment:
         """Cancel all its tasks that have not ended; see ``cancel_task``."""
-        self._experiment(experiment_id)
+        self.experiment(experiment_id)
         unfinished = {"experiment": experiment_id, "parent": None, "status": {"$nin": list(ENDED)}}
         tasks = [task["_id"] for task in self._records.tasks.find(unfinished, {"_id": 1})]
         if not tasks:
@@ -90,20 +95,20 @@ class Commands:
         for task_id in tasks:
             with suppress(EndedError):  # it has ended meanwhile, perhaps because an earlier one was cancelled
                 self.cancel_task(task_id, actor, stop_devices=stop_devices)
-        return self._experiment(experiment_id)
+        return self.experiment(experiment_id)
 
     def retry(self, task_id: str, actor: str) -> Task:
         """Have a LOST, ABANDONED or failed task run again from its start, with the code it is pinned to.
 
         What it holds stays its own. Tasks after it that were cancelled because it failed wait for it again.
         """
-        task = self._top_level(task_id, "retry")
+        task = self.top_level(task_id, "retry")
         if task["status"] not in RETRIABLE:
             raise ConflictError(
                 f"Task {task_id} is {task['status']}; only a task that is LOST, ABANDONED or in ERROR is retried."
             )
         self.start_again(task, actor)
-        return self._task(task_id)
+        return self.task(task_id)
 
     def start_again(self, task: Task, actor: str, **fields: Any) -> None:
         """Have a task that a decision is waited for run from its start, with ``fields`` changed in the same moment.
@@ -111,8 +116,7 @@ class Commands:
         Its devices are taken from the attempt before first. Raises ConflictError when a driver does not answer or the
         task changed meanwhile: then it stays stopped.
         """
-        for device in self._records.devices.find({"holder": task["_id"]}, {"_id": 1}):
-            self._revoke(device["_id"])
+        self.revoke_devices(task["_id"])
         ready = self._make_ready(task, fields)
         pin = fields.get("pin", task["pin"])
         if pin is not None:
@@ -123,18 +127,37 @@ class Commands:
         self._records.log("task.retried", task["_id"], actor=actor, attempt=task["attempt"])
         self._wake()
 
+    def revoke_devices(self, task_id: str) -> None:
+        """Take all devices that a task holds from its dead attempt. Raises ConflictError as ``start_again``."""
+        for device in self._records.devices.find({"holder": task_id}, {"_id": 1}):
+            self._revoke(device["_id"])
+
+    def top_level(self, task_id: str, verb: str) -> Task:
+        """A task that is no part of another. Raises NotFoundError, and ConflictError: ``verb`` the other instead."""
+        task = self.task(task_id)
+        if task["parent"] is not None:
+            raise ConflictError(f"Task {task_id} is part of task {task['parent']}; {verb} that one.")
+        return task
+
+    def task(self, task_id: str) -> Task:
+        """Raises NotFoundError."""
+        task = self._records.tasks.find_one({"_id": task_id})
+        if task is None:
+            raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
+        return task
+
+    def experiment(self, experiment_id: str) -> Experiment:
+        """Raises NotFoundError."""
+        experiment = self._records.experiments.find_one({"_id": experiment_id})
+        if experiment is None:
+            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
+        return experiment
+
     def _end(self, task: Task, actor: str) -> bool:
         query = {"_id": task["_id"], "status": {"$in": list(_IDLE)}, "claim": None}
-        fields = {"reason": f"Cancelled by {actor}.", "cancel_requested": True}
-        if self._leaves_samples(task):
-            fields |= {"status": TaskStatus.FINISHING, "ends_as": TaskStatus.CANCELLED}
-        else:
-            fields |= {"status": TaskStatus.CANCELLED, "ended_at": now()}
+        fields = ending(self._records, self._catalog, task, TaskStatus.CANCELLED)
+        fields |= {"reason": f"Cancelled by {actor}.", "cancel_requested": True}
         return self._records.tasks.update_one(query, {"$set": fields}).modified_count == 1
-
-    def _leaves_samples(self, task: Task) -> bool:
-        """Whether a person has to take out samples that an earlier attempt left in places it holds."""
-        return self._catalog.policy(task, "clean_up") == "ask" and bool(samples_left(self._records, task["_id"]))
 
     def _ask(self, task: Task) -> bool:
         query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}}
@@ -144,24 +167,6 @@ class Commands:
         query = {"_id": task["_id"], "status": task["status"], "attempt": task["attempt"]}
         change = {"$set": _fresh(TaskStatus.READY) | fields}
         return self._records.tasks.update_one(query, change).modified_count == 1
-
-    def _top_level(self, task_id: str, verb: str) -> Task:
-        task = self._task(task_id)
-        if task["parent"] is not None:
-            raise ConflictError(f"Task {task_id} is part of task {task['parent']}; {verb} that one.")
-        return task
-
-    def _task(self, task_id: str) -> Task:
-        task = self._records.tasks.find_one({"_id": task_id})
-        if task is None:
-            raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
-        return task
-
-    def _experiment(self, experiment_id: str) -> Experiment:
-        experiment = self._records.experiments.find_one({"_id": experiment_id})
-        if experiment is None:
-            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
-        return experiment
 
 
 def reopen(records: Records, experiment: str, task_id: str) -> None:

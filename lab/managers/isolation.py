@@ -7,14 +7,14 @@ import os
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from hotswap.errors import HotswapError
 from hotswap.process import Identity
 from lab.catalog import Catalog
-from lab.managers.subtasks import end_subtasks
-from lab.records import CLAIMED, Document, Records, Task, TaskStatus, ended_attempt, now
-from lab.samples import samples_left
+from lab.managers.claims import take
+from lab.managers.clean_up import ending
+from lab.records import CLAIMED, Document, Records, Task, TaskStatus
 
 ENTRY: Final = "lab.worker:alone"
 _MB: Final = 2**20
@@ -88,27 +88,15 @@ def was_killed(task: Task) -> bool:
     return claim is not None and claim.get("process") is not None and task["cancel_requested"]
 
 
-def end_killed(records: Records, task: Task) -> bool:
+def end_killed(records: Records, catalog: Catalog, task: Task) -> bool:
     """Cancel such a task; what it held is given back as its class says. Whether it was still claimed."""
-    claim, pin = task["claim"], task["pin"]
-    assert claim is not None
-    assert pin is not None
-    attempt = ended_attempt(task["attempt"], pin, claim["worker"], task["started_at"], TaskStatus.CANCELLED)
-    query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}, "claim.token": claim["token"]}
-    fields = {"reason": "It was cancelled, and its process ended.", **_ending(records, task)}
-    change: dict[str, Any] = {"$set": fields, "$push": {"attempts": attempt}}
-    if not records.tasks.update_one(query, change).modified_count:
+    assert task["claim"] is not None
+    fields = ending(records, catalog, task, TaskStatus.CANCELLED)
+    fields["reason"] = "It was cancelled, and its process ended."
+    if not take(records, task, TaskStatus.CANCELLED, fields, "Its parent was cancelled."):
         return False
-    end_subtasks(records, task["_id"], "Its parent was cancelled.")
-    records.log("task.killed", task["_id"], process=claim.get("process"))
+    records.log("task.killed", task["_id"], process=task["claim"].get("process"))
     return True
-
-
-def _ending(records: Records, task: Task) -> Document:
-    """CANCELLED, or first FINISHING where its class has people take out the samples it leaves."""
-    if Catalog(records).policy(task, "clean_up") == "ask" and samples_left(records, task["_id"]):
-        return {"status": TaskStatus.FINISHING, "ends_as": TaskStatus.CANCELLED, "claim": None}
-    return {"status": TaskStatus.CANCELLED, "ended_at": now()}
 
 
 def usage(records: Records, task: Task) -> Document | None:

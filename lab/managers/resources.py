@@ -28,7 +28,7 @@ _RETRY_SECONDS: Final = 1.0
 _EXPLAIN_SECONDS: Final = 0.1
 _AT_A_TIME: Final = 100
 _BARRED: Final = "A barrier is under way: only tasks that ran before it are granted anything until it has ended."
-_TASK_NEWS: Final = (TaskStatus.INITIATED, *UNDECIDED, *ENDED)
+_TASK_NEWS: Final = (TaskStatus.INITIATED, *UNDECIDED, TaskStatus.FINISHING, *ENDED)
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class ResourceManager(Manager):
         task = self._ledger.tasks.get(request["task"])
         over = task is None or task["status"] in ENDED
         if request["status"] == RequestStatus.PENDING:
-            if over or task is None or task["status"] in UNDECIDED or task["attempt"] != request["attempt"]:
+            if over or task is None or task["status"] in _LEFT or task["attempt"] != request["attempt"]:
                 self._move(request, RequestStatus.CANCELLED)
                 return self._release(name)
             return True
@@ -249,6 +249,9 @@ class ResourceManager(Manager):
         if changes:
             self._records.requests.bulk_write(changes, ordered=False)
 
+
+_LEFT: Final = (*UNDECIDED, TaskStatus.FINISHING)
+"""No code waits for what a task in one of these has asked for."""
 
 _HOLDING: Final = (RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 _INTERESTS: Final[dict[str, Collection[str] | Mapping[str, Collection[str]]]] = {

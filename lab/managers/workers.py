@@ -6,15 +6,16 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from hotswap.process import DeathWatch, Identity
+from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
 from lab.managers.changes import REREAD_SECONDS
+from lab.managers.claims import take
 from lab.managers.isolation import end_killed, was_killed
-from lab.managers.subtasks import end_subtasks
 from lab.managers.tasks import Current
-from lab.records import CLAIMED, Document, Records, RequestStatus, Task, TaskStatus, Worker, ended_attempt
+from lab.records import CLAIMED, Document, Records, Task, TaskStatus, Worker
 
 _RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY: Final = 30.0
@@ -26,10 +27,17 @@ class WorkerManager(Manager):
     """``ensure`` starts the worker process of a snapshot, or finds it running; it may take seconds and may raise."""
 
     def __init__(
-        self, records: Records, bus: Bus, watch: DeathWatch, current: Current, ensure: Callable[[str], None]
+        self,
+        records: Records,
+        catalog: Catalog,
+        bus: Bus,
+        watch: DeathWatch,
+        current: Current,
+        ensure: Callable[[str], None],
     ) -> None:
         super().__init__("worker manager", pause=0.25)
         self._records = records
+        self._catalog = catalog
         self._watch = watch
         self._current = current
         self._ensure = ensure
@@ -66,8 +74,12 @@ class WorkerManager(Manager):
         workers = self._living()
         names = {worker["_id"] for worker in workers}
         for task in claimed:
-            if task["claim"] is not None and task["claim"]["worker"] not in names:
-                (end_killed if was_killed(task) else lose)(self._records, task)
+            if task["claim"] is None or task["claim"]["worker"] in names:
+                continue
+            if was_killed(task):
+                end_killed(self._records, self._catalog, task)
+            else:
+                lose(self._records, task)
         return workers
 
     def _living(self) -> list[Worker]:
@@ -132,17 +144,8 @@ def lose(records: Records, task: Task) -> bool:
     claim, pin = task["claim"], task["pin"]
     assert claim is not None
     assert pin is not None
-    attempt = ended_attempt(task["attempt"], pin, claim["worker"], task["started_at"], TaskStatus.LOST)
-    query = {"_id": task["_id"], "status": {"$in": list(CLAIMED)}, "claim.token": claim["token"]}
-    message = f"Its worker {claim['worker']} died; retry or cancel it."
-    change: dict[str, Any] = {
-        "$set": {"status": TaskStatus.LOST, "claim": None, "message": message},
-        "$push": {"attempts": attempt},
-    }
-    if not records.tasks.update_one(query, change).modified_count:
+    fields = {"status": TaskStatus.LOST, "message": f"Its worker {claim['worker']} died; retry or cancel it."}
+    if not take(records, task, TaskStatus.LOST, fields, "Its parent was lost with its worker."):
         return False
-    end_subtasks(records, task["_id"], "Its parent was lost with its worker.")
-    unanswered = {"task": task["_id"], "status": RequestStatus.PENDING}
-    records.requests.update_many(unanswered, {"$set": {"status": RequestStatus.CANCELLED}})
     records.log("task.lost", task["_id"], worker=claim["worker"], snapshot=pin["snapshot"])
     return True

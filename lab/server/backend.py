@@ -145,13 +145,12 @@ class Backend:
         self._shutdown = surroundings.shutdown
         self._lone = surroundings.lone
         self._tasks = _task_manager(ground, surroundings)
-        self.commands = Commands(records, devices.revoke, devices.emergency_stop, self._wake)
+        self.commands = Commands(records, catalog, devices.revoke, devices.emergency_stop, self._wake)
         self._managers: list[Manager] = [
             self._tasks,
             ExperimentManager(records, bus, self._tasks.look_at),
-            WorkerManager(records, bus, surroundings.watch, ground.current_pin, surroundings.ensure_worker),
+            *_for_workers(ground, surroundings, devices),
             *_for_resources(ground, surroundings, devices),
-            AbandonmentManager(records, bus, surroundings.cancel_grace, devices.revoke, surroundings.lone.kill),
             *_for_people(ground, surroundings.watch, self.commands),
         ]
         self._parts: list[_Part] = [*self._managers, *others, collection, devices, refreshes]
@@ -235,6 +234,14 @@ def _task_manager(ground: Ground, surroundings: Surroundings) -> TaskManager:
         ExperimentPins(ground.records) if surroundings.pin_experiments else None,
         surroundings.lone.start,
     )
+
+
+def _for_workers(ground: Ground, surroundings: Surroundings, devices: Devices) -> list[Manager]:
+    records, catalog, bus, around = ground.records, ground.catalog, ground.bus, surroundings
+    return [
+        WorkerManager(records, catalog, bus, around.watch, ground.current_pin, around.ensure_worker),
+        AbandonmentManager(records, catalog, bus, around.cancel_grace, devices.revoke, around.lone.kill),
+    ]
 
 
 def _for_resources(ground: Ground, surroundings: Surroundings, devices: Devices) -> list[Manager]:

@@ -13,7 +13,7 @@ from lab.errors import TaskCancelled
 from lab.patience import patiently
 from lab.records import CLAIMED, Attempt, Claim, Pin, Records, RequestStatus, TaskStatus, ended_attempt, now
 from lab.results.result_files import ResultFiles
-from lab.samples import samples_left
+from lab.samples import leaves_samples
 from lab.watching import Watcher
 from lab.worker._cancellation import Cancellation
 
@@ -59,7 +59,7 @@ class Scope:
 
     def leaves_samples(self) -> bool:
         """Whether a person has to take samples out before what the task holds is released."""
-        return self.clean_up == "ask" and bool(patiently(lambda: samples_left(self.records, self.root)))
+        return patiently(lambda: leaves_samples(self.records, self.root, self.clean_up))
 
     def release_everything(self) -> None:
         """Give back what this attempt requested and still holds or waits for."""

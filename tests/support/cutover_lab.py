@@ -235,7 +235,9 @@ class CutoverLab:
         self.tasks = TaskManager(self.records, self.catalog, bus, self.current, lambda *hint: self.sent.append(hint))
         self.resources = ResourceManager(self.records, self.catalog, bus, self.hardware, self.devices.want)
         self.retirement = RetirementManager(self.records, bus, self._end_worker)
-        self.commands = Commands(self.records, self.devices.revoke, self.devices.emergency_stop, lambda: None)
+        self.commands = Commands(
+            self.records, self.catalog, self.devices.revoke, self.devices.emergency_stop, lambda: None
+        )
         self.unstarted = Unstarted(self.records, self.catalog, None, self.commands, lambda: None)
         participant = Participant(self._ensure_worker)
         self.pipeline = Pipeline(database["refreshes"], self.generations, participant, self.barrier)

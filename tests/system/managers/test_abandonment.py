@@ -9,6 +9,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from lab.managers.abandonment import AbandonmentManager
+from lab.managers.isolation import end_killed
 from lab.managers.worker_processes import WorkerProcesses
 from lab.records import RequestStatus, TaskStatus, Want
 from lab.refusals import ConflictError
@@ -53,7 +54,8 @@ Make = Callable[..., AbandonmentManager]
 def make(started: Lab, clock: Clock) -> Make:
     def make(revoke: Any = None) -> AbandonmentManager:
         revoke = revoke or started.devices.revoke
-        return AbandonmentManager(started.records, started.ground.bus, GRACE, revoke, started.lone.kill, clock)
+        ground, kill = started.ground, started.lone.kill
+        return AbandonmentManager(ground.records, ground.catalog, ground.bus, GRACE, revoke, kill, clock)
 
     return make
 
@@ -190,6 +192,33 @@ def test_a_task_with_a_process_for_itself_is_killed_and_cancelled(
     assert (task["status"], task["reason"]) == (TaskStatus.CANCELLED, "It was cancelled, and its process ended.")
     assert [attempt["outcome"] for attempt in task["attempts"]] == [TaskStatus.CANCELLED]
     started.until(lambda: started.device("arm")["holder"] is None)
+
+
+def test_a_killed_task_that_waits_for_a_person_asks_for_nothing_any_more(lab: Lab) -> None:
+    lab.promote(NEW)
+    lab.describe(clean_up="ask")
+    lab.furnish()
+    task = lab.running_task()
+    lab.records.positions.update_one({"_id": "furnace_1/slot/1"}, {"$set": {"holder": task}})
+    lab.records.samples.insert_one({"_id": "s", "name": "s", "position": "furnace_1/slot/1"})  # type: ignore[typeddict-item]
+    request = lab.request(task, ARM)
+    assert end_killed(lab.records, lab.ground.catalog, lab.task(task))
+    assert lab.asked(request)["status"] == RequestStatus.CANCELLED
+    killed = lab.task(task)
+    assert (killed["status"], killed["ends_as"]) == (TaskStatus.FINISHING, TaskStatus.CANCELLED)
+    assert [attempt["outcome"] for attempt in killed["attempts"]] == [TaskStatus.CANCELLED]
+
+
+def test_what_a_task_that_waits_for_a_person_still_asks_for_is_withdrawn(started: Lab) -> None:
+    holder, task = started.running_task(), started.running_task()
+    started.reaches(started.request(holder, ARM), RequestStatus.FULFILLED)
+    request = started.request(task, ARM)
+    started.records.positions.update_one({"_id": "furnace_1/slot/1"}, {"$set": {"holder": task}})
+    started.records.samples.insert_one({"_id": "s", "name": "s", "position": "furnace_1/slot/1"})  # type: ignore[typeddict-item]
+    finishing = {"status": TaskStatus.FINISHING, "ends_as": TaskStatus.CANCELLED, "claim": None}
+    started.records.tasks.update_one({"_id": task}, {"$set": finishing})
+    started.reaches(request, RequestStatus.CANCELLED)
+    assert started.task(task)["status"] == TaskStatus.FINISHING
 
 
 def test_a_process_that_cannot_be_killed_is_tried_again(

@@ -9,6 +9,7 @@ import pytest
 from pymongo.database import Database
 
 from hotswap.generations import Generations, SnapshotState
+from lab.catalog import Catalog
 from lab.managers.bus import Bus
 from lab.managers.commands import Commands
 from lab.managers.refresh import RetirementManager
@@ -95,7 +96,9 @@ def test_what_a_retry_needs_again_is_retired_again(
 ) -> None:
     task = pin(records, TaskStatus.ERROR)
     retirement.reconcile()
-    Commands(records, revoke=lambda _: None, stop=lambda _: None, wake=lambda: None).retry(task, "ann")
+    Commands(records, Catalog(records), revoke=lambda _: None, stop=lambda _: None, wake=lambda: None).retry(
+        task, "ann"
+    )
     assert generations.states.state(OLD) is SnapshotState.DRAINING
     retirement.reconcile()
     assert generations.states.state(OLD) is SnapshotState.DRAINING
@@ -129,7 +132,9 @@ def test_a_retry_that_comes_while_references_are_counted_keeps_the_snapshot(
         if state is SnapshotState.DRAINED:
             generations.states.move(OLD, {SnapshotState.CLOSING}, SnapshotState.DRAINED)
         assert generations.states.state(OLD) is state
-        Commands(records, revoke=lambda _: None, stop=lambda _: None, wake=lambda: None).retry(task, "ann")
+        Commands(records, Catalog(records), revoke=lambda _: None, stop=lambda _: None, wake=lambda: None).retry(
+            task, "ann"
+        )
 
     fleet.while_ending = retry
     retirement.reconcile()

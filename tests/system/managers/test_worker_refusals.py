@@ -9,6 +9,7 @@ from pymongo.database import Database
 
 from hotswap.errors import DriftError
 from hotswap.process import DeathWatch
+from lab.catalog import Catalog
 from lab.managers.bus import Bus
 from lab.managers.workers import WorkerManager
 from lab.records import Pin, Records
@@ -32,7 +33,7 @@ class Fleet:
 
 def test_why_no_worker_starts_is_told_once_and_tried_again_later_and_later(database: Database[dict[str, Any]]) -> None:
     records, fleet, watch = Records(database), Fleet(), DeathWatch()
-    manager = WorkerManager(records, Bus(database), watch, lambda: CURRENT, fleet.ensure)
+    manager = WorkerManager(records, Catalog(records), Bus(database), watch, lambda: CURRENT, fleet.ensure)
     pauses = []
 
     for reason in ("library 1.0 -> 2.0", "library 1.0 -> 2.0", "library 1.0 -> 3.0", None, "library 1.0 -> 3.0"):
