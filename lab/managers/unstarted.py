@@ -58,15 +58,14 @@ class Unstarted:
             self._move_stopped(task, self._target(to), actor)
         else:
             self._move([task], self._target(to), actor)
-        return self._task(task_id)
+        return self._commands.task(task_id)
 
     def move_experiment(self, experiment_id: str, to: str, actor: str) -> Document:
         """As ``move_task``, for all tasks of an experiment that have not started: ``{moved, snapshot, generation}``.
 
         Nothing is moved unless that code takes them all. Raises the same errors.
         """
-        if self._records.experiments.find_one({"_id": experiment_id}, {"_id": 1}) is None:
-            raise NotFoundError(f"There is no experiment {experiment_id!r}; `lab experiments` lists them.")
+        self._commands.experiment(experiment_id)
         query = {"experiment": experiment_id, "parent": None, "status": {"$in": list(UNSTARTED)}}
         tasks = list(self._records.tasks.find(query, sort=[("_id", 1)]))
         if not tasks:
@@ -97,7 +96,7 @@ class Unstarted:
             raise _moved_on(task_id)
         self._records.log("task.edited", task_id, actor=actor, before=edit["before"], after=edit["after"])
         self._wake()
-        return self._task(task_id)
+        return self._commands.task(task_id)
 
     def _move(self, tasks: list[Task], target: Generation, actor: str) -> list[str]:
         self._check(tasks, target.snapshot)
@@ -160,7 +159,7 @@ class Unstarted:
         return found[0]
 
     def _movable(self, task_id: str) -> Task:
-        task = self._top_level(task_id, "moved")
+        task = self._commands.top_level(task_id, "move")
         if task["status"] not in (*UNSTARTED, *RETRIABLE):
             raise ConflictError(
                 f"Task {task_id} {_progress(task)} ({task['status']}); only a task that has not started, or that is "
@@ -169,23 +168,11 @@ class Unstarted:
         return task
 
     def _unstarted(self, task_id: str) -> Task:
-        task = self._top_level(task_id, "edited")
+        task = self._commands.top_level(task_id, "edit")
         if task["status"] not in UNSTARTED:
             raise ConflictError(
                 f"Task {task_id} {_progress(task)} ({task['status']}); only a task that has not started can be edited."
             )
-        return task
-
-    def _top_level(self, task_id: str, done: str) -> Task:
-        task = self._task(task_id)
-        if task["parent"] is not None:
-            raise ConflictError(f"Task {task_id} is part of task {task['parent']}, so it cannot be {done} alone.")
-        return task
-
-    def _task(self, task_id: str) -> Task:
-        task = self._records.tasks.find_one({"_id": task_id})
-        if task is None:
-            raise NotFoundError(f"There is no task {task_id!r}; `lab tasks` lists them.")
         return task
 
 

@@ -158,7 +158,7 @@ class Backend:
         self.prompts = Prompts(records)
         self.templates = Templates(self._definitions, surroundings.ask)
         self._admission = Admission(_examiner(ground, surroundings))
-        self.resumption = Resumption(records, self.commands, devices.revoke, self._wake)
+        self.resumption = Resumption(records, catalog, self.commands, self._wake)
         self.unstarted = Unstarted(records, catalog, _examiner(ground, surroundings), self.commands, self._wake)
 
     def start(self) -> None:

@@ -160,3 +160,20 @@ def test_a_task_that_waits_for_a_person_makes_room_at_its_worker(started: Lab) -
     started.records.tasks.update_one({"_id": running}, {"$set": finishing})
     started.becomes(second if running == first else first, TaskStatus.INITIATED)
     assert started.task(running)["status"] == TaskStatus.FINISHING
+
+
+@pytest.mark.parametrize("policy", ["release", "ask"])
+def test_a_lost_task_that_is_skipped_follows_its_policy(lab: Lab, policy: str) -> None:
+    lab.promote(NEW)
+    lab.describe(clean_up=policy, on_crash="ask")
+    lab.furnish()
+    lab.start()
+    left = Left(lab, TaskStatus.LOST)
+    skipped = lab.new_backend.resumption.skip(left.task, "ann")
+    assert lab.devices.revoked == ["furnace_1"]
+    if policy == "ask":
+        assert (skipped["status"], skipped["ends_as"]) == (TaskStatus.FINISHING, TaskStatus.COMPLETED)
+        lab.new_backend.prompts.answer(left.prompt()["_id"], None, None, "bob")
+    assert lab.becomes(left.task, TaskStatus.COMPLETED)["note"] == "Skipped by ann."
+    lab.until(left.is_free)
+    assert (left.stands()["position"] is None) == (policy == "ask")
