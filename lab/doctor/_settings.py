@@ -15,7 +15,7 @@ from lab.doctor._report import Report
 from lab.settings.config import LabConfig, read
 from lab.settings.section import ConfigError
 
-_URLS: Final = (("mongodb", "uri"), ("broker", "url"), ("archive", "uri"), ("code", "remote"))
+_URLS: Final = (("mongodb", "uri"), ("broker", "url"), ("archive", "uri"))
 
 
 def check_settings(report: Report, config: LabConfig) -> None:
@@ -47,7 +47,7 @@ def _check_file(report: Report, file: Path) -> None:
         report.find(
             "settings",
             f"{file} has a password in it, and is in git",
-            "name a file with uri_file or url_file instead, leave that of a remote to git, and change the password",
+            "name a file with uri_file or url_file instead, and change the password",
         )
 
 

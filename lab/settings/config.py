@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from blake3 import blake3
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from lab.alarms.settings import Alarms
 from lab.settings.keeping import Archive, Retention
@@ -32,6 +32,13 @@ def _said(simulation: object) -> object:
             f"it is {simulation!r}: write true or false, and in lab.toml itself"
         )
     return simulation
+
+
+def _name_of_remote(remote: str) -> str:
+    if ":" in remote or remote.startswith((".", "/")):
+        # Not quoted: there may be a password in it.
+        raise ValueError("it is an address: give that a name with `git remote add NAME ADDRESS`, and write the name")
+    return remote
 
 
 class General(Section):
@@ -128,7 +135,7 @@ class Code(Section):
 
     local: bool = True
     extra: tuple[Path, ...] = ()
-    remote: str | None = Field(default=None, min_length=1)
+    remote: Annotated[str, Field(min_length=1), AfterValidator(_name_of_remote)] | None = None
     fetch_interval: float = Field(default=30.0, ge=1)
 
 
@@ -197,7 +204,7 @@ class LabConfig(Section):
         keys = {"simulation", "simulate", "trigger", "branch", "cutover", "pin"}
         general = self.general.model_dump(mode="json", include=keys)
         policy = self.policy.model_dump(mode="json")
-        return {"general": general, "code": self.code.model_dump(mode="json", exclude={"remote"}), "policy": policy}
+        return {"general": general, "code": self.code.model_dump(mode="json"), "policy": policy}
 
     def revealed(self, environ: Mapping[str, str] = os.environ) -> LabConfig:
         """The same with every secret in its place. Raises ConfigError when one cannot be had."""

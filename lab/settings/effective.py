@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lab.settings.config import Written, read, settings_of
-from lab.settings.overrides import SECRETS, Key, Table, without_user
+from lab.settings.overrides import SECRETS, Key, Table
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _origin(written: Written, key: Key) -> str:
 def _shown(name: str, value: Any) -> Any:
     """Of the address of a server, which may hold a password, no more than host and port."""
     if name not in SECRETS or value is None:
-        return without_user(value)
+        return value
     try:
         parts = urlsplit(str(value))
         port = f":{parts.port}" if parts.port else ""

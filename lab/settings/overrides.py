@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Final
@@ -16,7 +15,6 @@ PREFIX: Final = "HOTSWAP_LAB__"
 SECRETS: Final = frozenset({"uri", "url", "password"})
 """What the keys are called whose values are shown to nobody."""
 
-_USER: Final = re.compile(r"(?<=://)[^/\s]*@")
 _SHORT: Final[dict[str, Key]] = {"LAB_STATE_DIR": ("general", "state_dir"), "LAB_PORT": ("server", "port")}
 
 
@@ -66,15 +64,10 @@ def forget_secrets(settings: Table, environ: MutableMapping[str, str]) -> None:
         environ.pop(variable, None)
 
 
-def without_user(value: Any) -> Any:
-    """A value, of which the user and password in a URL are not shown."""
-    return _USER.sub("***@", value) if isinstance(value, str) else value
-
-
 def _is_secret(key: str, value: Any) -> bool:
     if isinstance(value, dict):
         return any(_is_secret(inner, each) for inner, each in value.items())
-    return key in SECRETS or value != without_user(value)
+    return key in SECRETS
 
 
 def _named(settings: Table) -> Iterator[str]:

@@ -212,13 +212,19 @@ def test_a_cutover_that_does_not_exist_is_refused(write: Write) -> None:
 @pytest.mark.parametrize("general", ["", 'branch = "main"\ntrigger = "save"\n'])
 def test_a_remote_needs_a_branch_to_take_from_it(write: Write, general: str) -> None:
     with pytest.raises(ConfigError, match=r"code.remote is set, but which branch .*: set branch in \[general\]"):
-        loaded(write(f'[general]\n{general}[code]\nremote = "https://me:hidden@host"\n'))
+        loaded(write(f'[general]\n{general}[code]\nremote = "origin"\n'))
+
+
+@pytest.mark.parametrize("address", ["https://me:hidden@host/repo", "git@host:repo", "/srv/repo", "../repo"])
+def test_a_remote_is_named_and_its_address_is_not_repeated(write: Write, address: str) -> None:
+    with pytest.raises(ConfigError, match=r"lab\.toml: code\.remote: it is an address: give that a name") as refused:
+        loaded(write(f'[general]\nbranch = "main"\n[code]\nremote = "{address}"\n'))
+    assert address not in str(refused.value)
 
 
 def test_what_is_told_of_the_settings_has_no_address_and_no_secret(write: Write) -> None:
     written = '[mongodb]\nuri = "mongodb://me:secret@host"\n[broker]\nurl = "redis://:secret@host"\n'
-    written += '[server]\nhost = "127.0.0.9"\n[general]\nbranch = "main"\n'
-    told = loaded(write(f'{written}[code]\nextra = ["my_lab"]\nremote = "https://me:secret@host/repo"\n')).told()
+    told = loaded(write(f'{written}[server]\nhost = "127.0.0.9"\n[code]\nextra = ["my_lab"]\n')).told()
     assert not [word for word in ("secret", "host", "127.0.0.9") if word in str(told)]
     assert (told["general"]["simulation"], told["code"]["local"]) == (True, True)
 
@@ -301,10 +307,8 @@ def test_variables_that_hold_secrets_are_not_handed_on(write: Write) -> None:
         "HOTSWAP_LAB__MONGODB__URI": "mongodb://me:hidden@host",
         "HOTSWAP_LAB__ARCHIVE": '{uri = "mongodb://me:hidden@host"}',
         "HOTSWAP_LAB__ALARMS": '{webhook = {url = "https://hidden"}}',
-        "HOTSWAP_LAB__GENERAL__BRANCH": "main",
-        "HOTSWAP_LAB__CODE__REMOTE": "https://me:hidden@host/repo",
         "HOTSWAP_LAB__WORKER": "{capacity = 9}",
     }
     config = load(write('[broker]\nurl_env = "BROKER"\n'), environ)
     forget_secrets(config.model_dump(), environ)
-    assert environ == {"HOTSWAP_LAB__GENERAL__BRANCH": "main", "HOTSWAP_LAB__WORKER": "{capacity = 9}"}
+    assert environ == {"HOTSWAP_LAB__WORKER": "{capacity = 9}"}
