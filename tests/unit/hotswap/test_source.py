@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from executables import executable
 from git import Repo
 
 from hotswap.errors import SourceError
@@ -302,7 +303,7 @@ def pretend_git_cannot_open(monkeypatch: pytest.MonkeyPatch, repo: Path, folder:
     """Put a git before the true one that warns as it does; that root may open everything is no matter then."""
     warning = f"warning: could not open directory '{folder}/': Permission denied"
     script = f'#!/bin/sh\necho {shlex.quote(warning)} >&2\nexec {shutil.which("git")} "$@"\n'
-    write(repo.parent / "bin" / "git", script, 0o755)
+    executable(repo.parent / "bin" / "git", script)
     monkeypatch.setenv("PATH", f"{repo.parent / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
 

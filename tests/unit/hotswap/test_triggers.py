@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import watchfiles
+from executables import executable
 
 from hotswap.triggers import HOOKS, CommitTrigger, SaveTrigger, TriggerError, _SourceFilter, install_hook
 
@@ -36,8 +37,7 @@ def told(git_dir: Path) -> str:
 def foreign_hook(hook: Path, status: int = 0) -> Path:
     """A hook of somebody else that writes down its arguments and its input."""
     seen = hook.parent.parent / f"{hook.name}.seen"
-    hook.write_text(f'#!/bin/sh\necho "$@" > "{seen}"\ncat >> "{seen}"\nexit {status}\n')
-    hook.chmod(0o755)
+    executable(hook, f'#!/bin/sh\necho "$@" > "{seen}"\ncat >> "{seen}"\nexit {status}\n')
     return seen
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from executables import executable
 
 from hotswap.process import DeathWatch, Identity
 from lab.server.settings import Settings
@@ -68,11 +69,8 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     path, python = tmp_path / "python", sys.executable
 
     def put(code: str) -> None:
-        written = path.with_suffix(".new")
         (tmp_path / "program.py").write_text(code)
-        written.write_text(f"#!/bin/sh\nexec {python} {tmp_path / 'program.py'}\n")
-        written.chmod(0o755)
-        written.replace(path)
+        executable(path, f"#!/bin/sh\nexec {python} {tmp_path / 'program.py'}\n")
 
     monkeypatch.setattr(sys, "executable", str(path))
     return put
