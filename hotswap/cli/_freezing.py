@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from importlib.util import cache_from_source
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hotswap.cli._broken import warn_of
 from hotswap.cli._common import (
     JSON,
     STORE,
@@ -25,14 +23,9 @@ from hotswap.cli._common import (
 from hotswap.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hotswap.snapshot import Snapshot
     from hotswap.source import GitSource, Source
     from hotswap.store import Frozen, Store
-
-
-_BROKEN_TOLD = 3
 
 
 @click.command(short_help="Freeze a package and print the id of the snapshot.")
@@ -58,8 +51,7 @@ def freeze(path: Path, rev: str | None, extra: tuple[Path, ...], no_local: bool,
         check_outside(folder, path, *extra)
     store = open_store(folder, create=True)
     frozen = _freeze(path, rev, extra, store, local=not no_local)
-    for problem in islice(_broken(frozen.snapshot, store), _BROKEN_TOLD):
-        click.echo(f"warning: {problem}", err=True)
+    warn_of(frozen.snapshot, store)
     if as_json:
         print_json({**summary(frozen.snapshot), "new": frozen.new})
         return
@@ -107,21 +99,6 @@ def _relative(path: Path, top: Path) -> str:
         raise SourceError(
             f"{path} is not in the repository {top}: --rev takes packages of one repository."
         ) from problem
-
-
-def _broken(snapshot: Snapshot, store: Store) -> Iterator[str]:
-    """Of each file of Python that has no byte-code in the store, why it has none."""
-    tree = store.tree(snapshot.id)
-    for entry in snapshot.files:
-        file = str(tree / entry.path)
-        if not file.endswith(".py") or os.path.exists(cache_from_source(file)):  # noqa: PTH110 - there are thousands
-            continue
-        try:
-            compile(store.content(entry), entry.path, "exec", dont_inherit=True)
-        except SyntaxError as problem:
-            yield f"{entry.path}, line {problem.lineno}, does not compile: {problem.msg}"
-        except (ValueError, RecursionError, MemoryError) as problem:
-            yield f"{entry.path} does not compile: {problem}"
 
 
 def _told(frozen: Frozen) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hotswap.cli._broken import warn_of_unknown_classes
 from hotswap.cli._common import (
     JSON,
     STORE,
@@ -112,6 +113,7 @@ def diff(
     difference = compare(old, new)
     changes = changed_definitions(store, old, new, classes, registration=frozenset(registration))
     text = patch(store, old, new) if as_patch else None
+    warn_of_unknown_classes(store, old, new)
     if as_json:
         definitions = [[change.name, change.before, change.after] for change in changes]
         facts = {**difference.to_dict(), "definitions": definitions}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hotswap.cli._broken import warn_of_unknown_classes
 from hotswap.cli._common import JSON, STORE, complete_snapshot, open_store, print_json
 
 
@@ -42,6 +43,7 @@ def why(before: str, after: str, class_name: str, registration: tuple[str, ...],
     if not any(tree.belongs(class_name) for tree in trees):
         module = class_name.partition(":")[0]
         raise UnknownClassError(f"Neither version has the module {module}: name a class of the frozen package.")
+    warn_of_unknown_classes(store, old, new)
     if as_json:
         print_json(explanation.to_dict())
     else:

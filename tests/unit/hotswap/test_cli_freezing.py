@@ -70,3 +70,21 @@ def test_a_store_inside_the_package_is_refused_by_name(package: Path) -> None:
     assert told.endswith("is inside the package that is frozen: choose another folder with --store.\n")
     assert [path.name for path in package.iterdir()] == ["__init__.py"], "a store that was begun would be frozen next"
     assert freeze("--store", "kept").exit_code == 0
+
+
+def test_a_folder_around_the_package_is_told(package: Path) -> None:
+    (package / "__init__.py").rename(package / "inner.py")
+    assert "warning: my_lab has no __init__.py: is the package a folder in it?\n" in freeze().stderr
+
+
+@pytest.mark.parametrize(("command", "code"), [("diff", 0), ("why", 1)])
+def test_a_comparison_tells_of_classes_that_cannot_be_read(package: Path, command: str, code: int) -> None:
+    (package / "furnace.py").write_text("class Furnace: pass\n")
+    good = freeze().stdout.strip()
+    (package / "furnace.py").write_text("class Furnace: pass\nno Python\n")
+    broken = freeze().stdout.strip()
+    names = ["my_lab.furnace:Furnace"] if command == "why" else []
+    told = CliRunner().invoke(main, [command, good, broken, *names])
+    assert told.exit_code == code, told.output
+    because = "my_lab/furnace.py, line 2, does not compile: invalid syntax"
+    assert told.stderr == f"warning: in {broken[:12]}, {because}; its classes count as absent\n"
