@@ -10,9 +10,7 @@ from pathlib import Path
 
 import pytest
 from chaos import VIOLATED
-from products import Edit, copy_product, edited
-
-pytestmark = [pytest.mark.system, pytest.mark.long]
+from products import NO_SECOND_LOOK, Edit, copy_product, edited, misfits
 
 KILLS = 50
 SEED = 7
@@ -30,7 +28,7 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "no second look at what is current",
-        (Edit("lab/managers/tasks.py", "self._moved_from(pin) and self._take_back(task)", "False"),),
+        (Edit("lab/managers/tasks.py", *NO_SECOND_LOOK),),
         "order: ",
     ),
     Mutant(
@@ -57,7 +55,7 @@ MUTANTS = [
     Mutant(
         "a lease by the clock on the wall",
         (
-            Edit("lab/worker/_lease.py", "_BEAT_SECONDS: Final = 10.0", "_BEAT_SECONDS: Final = 0.5"),
+            Edit("lab/worker/_lease.py", "BEAT_SECONDS: Final = 10.0", "BEAT_SECONDS: Final = 0.5"),
             Edit("lab/worker/_lease.py", '{"$inc": {"beat": 1}}', '{"$currentDate": {"started_at": True}}'),
             Edit(
                 "lab/managers/workers.py",
@@ -88,12 +86,21 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_product(tmp_path_factory.mktemp("product"))
 
 
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
+def test_each_edit_fits_the_product(mutant: Mutant) -> None:
+    assert misfits(*mutant.edits) == []
+
+
+@pytest.mark.system
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_laboratory_itself_is_not_found_out(product: Path) -> None:
     run = _attack(product)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
+@pytest.mark.system
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
 def test_a_broken_laboratory_is_found_out_within_fifty_kills(product: Path, mutant: Mutant) -> None:

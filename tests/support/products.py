@@ -29,17 +29,28 @@ def copy_product(folder: Path) -> Path:
     return folder
 
 
+NO_SECOND_LOOK = (
+    'moved = each.task["pin"] is None and (current is None or current["generation"] != each.pin["generation"])',
+    "moved = False",
+)
+"""In ``lab/managers/tasks.py``: a task is dispatched without the second look at what is current."""
+
+
+def misfits(*edits: Edit, product: Path = ROOT) -> list[str]:
+    """What keeps the edits from being made: the product has changed."""
+    counts = [(edit, (product / edit.path).read_text().count(edit.before)) for edit in edits]
+    return [f"{edit.before!r} occurs {count} times in {edit.path}" for edit, count in counts if count != 1]
+
+
 @contextmanager
 def edited(product: Path, *edits: Edit) -> Iterator[None]:
     """Inside the block the product is broken."""
     texts = {edit.path: (product / edit.path).read_text() for edit in edits}
     try:
         for edit in edits:
-            text = (product / edit.path).read_text()
-            assert text.count(edit.before) == 1, (
-                f"{edit.before!r} occurs {text.count(edit.before)} times in {edit.path}"
-            )
-            (product / edit.path).write_text(text.replace(edit.before, edit.after))
+            assert misfits(edit, product=product) == []
+            file = product / edit.path
+            file.write_text(file.read_text().replace(edit.before, edit.after))
         yield
     finally:
         for path, text in texts.items():
