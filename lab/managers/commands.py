@@ -50,17 +50,23 @@ class Commands:
         With ``stop_devices`` each device it holds is stopped in an emergency. Raises NotFoundError, and ConflictError
         when it has ended already or is part of another task, or is cancelled but a device was not stopped.
         """
-        task = self.top_level(task_id, "cancel")
+        refusals = self._cancel(self.top_level(task_id, "cancel"), actor, stop_devices)
+        _tell_refusals(f"Task {task_id}", refusals)
+        return self.task(task_id)
+
+    def _cancel(self, task: Task, actor: str, stop_devices: bool) -> list[str]:
+        """What is said of each device that was not stopped. Raises EndedError when all were and the task is over."""
+        task_id = task["_id"]
         # Who is paused is granted to nobody else, so that no device of another task is stopped.
         devices = self._pause_all(task_id) if stop_devices and task["status"] not in ENDED else []
         while task["status"] not in _OVER:
             if self._end(task, actor) or self._ask(task):
                 self._records.log("task.cancelled", task_id, actor=actor)
                 self._wake()
-                self._stop_all(task_id, devices)
-                return self.task(task_id)
+                return self._stop_all(devices)
             task = self.task(task_id)
-        self._stop_all(task_id, devices)
+        if refusals := self._stop_all(devices):
+            return refusals
         if task["status"] == TaskStatus.FINISHING:
             taken_out = "ends when its samples were taken out; see `lab prompts`"
             raise EndedError(f"Task {task_id} has stopped already, and {taken_out}.")
@@ -75,26 +81,27 @@ class Commands:
             if self._records.devices.update_one({"_id": name, "holder": task_id}, pause).matched_count
         ]
 
-    def _stop_all(self, task_id: str, devices: list[str]) -> None:
+    def _stop_all(self, devices: list[str]) -> list[str]:
         refusals = []
         for device in devices:
             try:
                 self._stop(device)
             except (HotswapError, OSError) as error:
                 refusals.append(str(error))
-        if refusals:
-            raise ConflictError(f"Task {task_id} is cancelled, but not all its devices stopped: {' '.join(refusals)}")
+        return refusals
 
     def cancel_experiment(self, experiment_id: str, actor: str, *, stop_devices: bool = False) -> Experiment:
-        """Cancel all its tasks that have not ended; see ``cancel_task``."""
+        """Cancel all its tasks that have not ended, whatever becomes of the devices of one; see ``cancel_task``."""
         self.experiment(experiment_id)
         unfinished = {"experiment": experiment_id, "parent": None, "status": {"$nin": list(ENDED)}}
-        tasks = [task["_id"] for task in self._records.tasks.find(unfinished, {"_id": 1})]
+        tasks = list(self._records.tasks.find(unfinished))
         if not tasks:
             raise ConflictError(f"Experiment {experiment_id} has ended already.")
-        for task_id in tasks:
+        refusals: list[str] = []
+        for task in tasks:
             with suppress(EndedError):  # it has ended meanwhile, perhaps because an earlier one was cancelled
-                self.cancel_task(task_id, actor, stop_devices=stop_devices)
+                refusals += self._cancel(task, actor, stop_devices)
+        _tell_refusals(f"Experiment {experiment_id}", refusals)
         return self.experiment(experiment_id)
 
     def retry(self, task_id: str, actor: str) -> Task:
@@ -185,6 +192,11 @@ def reopen(records: Records, experiment: str, task_id: str) -> None:
             reopen(records, experiment, later["_id"])
     ended = {"_id": experiment, "status": {"$ne": ExperimentStatus.RUNNING}}
     records.experiments.update_one(ended, {"$set": {"status": ExperimentStatus.RUNNING, "completed_at": None}})
+
+
+def _tell_refusals(what: str, refusals: list[str]) -> None:
+    if refusals:
+        raise ConflictError(f"{what} is cancelled, but not all its devices stopped: {' '.join(refusals)}")
 
 
 def _fresh(status: TaskStatus) -> dict[str, Any]:

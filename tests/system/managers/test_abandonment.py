@@ -262,6 +262,28 @@ def test_a_device_that_cannot_be_stopped_is_told_and_the_task_is_cancelled_all_t
     assert started.task(holding)["cancel_requested"]
 
 
+def test_an_experiment_is_cancelled_whole_when_a_device_of_its_first_task_cannot_be_stopped(
+    started: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = []
+
+    def stop(device: str) -> None:
+        if device == "furnace_1":
+            raise ConflictError("furnace_1 was not stopped; go and look.")
+        stopped.append(device)
+
+    monkeypatch.setattr(started.new_backend.commands, "_stop", stop)
+    first, second, third = started.submit([], [], [0])
+    for device in ("furnace_1", "furnace_2"):
+        task = started.run()
+        started.records.devices.update_one({"_id": device}, {"$set": {"holder": task}})
+    experiment = started.task(first)["experiment"]
+    with pytest.raises(ConflictError, match=r"Experiment \w+ is cancelled, but not all its devices stopped: furnace_1"):
+        started.new_backend.commands.cancel_experiment(experiment, "ann", stop_devices=True)
+    assert [started.task(task)["cancel_requested"] for task in (first, second, third)] == [True, True, True]
+    assert stopped == ["furnace_2"]
+
+
 @pytest.mark.parametrize("stuck", [True, False])
 def test_only_a_worker_with_abandoned_code_is_ended_without_its_answer(started: Lab, stuck: bool) -> None:
     def hang(_address: object) -> bool:
