@@ -119,14 +119,19 @@ class Outbox:
 
     def _rest(self, kind: str, subject: str) -> timedelta:
         """How long this subject is not told of yet."""
-        since = self._clock() - self._interval
-        told = self._alarms.find({"kind": kind, "subject": subject, "told_at": {"$gt": since}}, {"told_at": 1})
-        return max((alarm["told_at"] - since for alarm in told), default=timedelta())
+        recent = self._recently()
+        told = self._alarms.find({"kind": kind, "subject": subject, "told_at": recent}, {"told_at": 1})
+        return max((alarm["told_at"] - recent["$gt"] for alarm in told), default=timedelta())
 
     def _wait_for_room(self) -> timedelta | None:
-        since = self._clock() - self._interval
-        recent = sorted(message["at"] for message in self._messages.find({"at": {"$gt": since}}, {"at": 1}))
-        return recent[-_MOST_MESSAGES] - since if len(recent) >= _MOST_MESSAGES else None
+        recent = self._recently()
+        written = sorted(message["at"] for message in self._messages.find({"at": recent}, {"at": 1}))
+        return written[-_MOST_MESSAGES] - recent["$gt"] if len(written) >= _MOST_MESSAGES else None
+
+    def _recently(self) -> dict[str, datetime]:
+        """What a time within the interval fulfils; one to come is of a clock that was set back since."""
+        at = self._clock()
+        return {"$gt": at - self._interval, "$lte": at}
 
     def _write(self) -> None:
         """A message of each set of gathered alarms."""
@@ -160,7 +165,9 @@ class Outbox:
             if delivery["state"] != Delivery.DUE:
                 continue
             wait = (delivery["next_at"] - self._clock()).total_seconds()
-            waits.append(wait if wait > 0 else self._try(name, message, delivery))
+            # One that is further away than any pause was planned by a clock that has been set back since.
+            later = 0 < wait <= max(_RETRY_SECONDS)
+            waits.append(wait if later else self._try(name, message, delivery))
         left = [wait for wait in waits if wait is not None]
         if not left:
             self._messages.update_one({"_id": message.id}, {"$set": {"open": False}})

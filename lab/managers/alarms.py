@@ -85,11 +85,13 @@ class AlarmManager(Manager):
         """Ids of events are only nearly in order, as several processes make them: so some are looked at twice."""
         begun = now()
         known = self._meta.find_one({"_id": "alarms"}) or {"since": begun, "read_to": begun}
-        first = ObjectId.from_datetime(known["read_to"] - _OVERLAP)
+        # Times to come were written by a clock that has been set back since.
+        since = known["since"] if known["since"] <= begun else begun - _OVERLAP
+        first = ObjectId.from_datetime(min(known["read_to"], begun) - _OVERLAP)
         for event in self._records.events.find({"_id": {"$gte": first}, "kind": {"$in": self._kinds}}):
-            if event["at"] >= known["since"]:
+            if event["at"] >= since:
                 self._outbox.note(alarm_of(event))
-        self._meta.update_one({"_id": "alarms"}, {"$set": {"since": known["since"], "read_to": begun}}, upsert=True)
+        self._meta.update_one({"_id": "alarms"}, {"$set": {"since": since, "read_to": begun}}, upsert=True)
 
     def _overdue_prompts(self) -> Iterator[float]:
         """In how many seconds each prompt that is pending will have waited for too long."""

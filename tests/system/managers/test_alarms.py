@@ -267,6 +267,51 @@ def test_a_channel_that_comes_back_gets_the_message(records: Records, clock: Clo
     assert told.messages.qsize() == 1
 
 
+def test_a_subject_told_of_before_the_clock_was_set_back_is_told_of_again(records: Records, clock: Clock) -> None:
+    box = outbox(records, clock, told := Told())
+    for number in range(2):
+        box.note(alarm(clock, number))
+        assert box.gather() is None
+        box.deliver()
+        clock.time -= timedelta(hours=10)
+    assert told.messages.qsize() == 2
+
+
+def test_messages_written_before_the_clock_was_set_back_leave_room_for_others(records: Records, clock: Clock) -> None:
+    box = outbox(records, clock, told := Told())
+    for number in range(11):
+        if number == 10:
+            clock.time -= timedelta(hours=10)
+        box.note(alarm(clock, number, f"device {number}"))
+        assert box.gather() is None
+        box.deliver()
+    assert told.messages.qsize() == 11
+
+
+def test_a_message_that_failed_before_the_clock_was_set_back_is_tried_again_at_once(
+    records: Records, clock: Clock
+) -> None:
+    box = outbox(records, clock, told := Told(failures=1))
+    box.note(alarm(clock, 1))
+    box.gather()
+    box.deliver()
+    clock.time -= timedelta(hours=10)
+    assert box.deliver() is None
+    assert told.messages.qsize() == 1
+
+
+def test_a_first_start_with_a_clock_that_was_ahead_hides_no_event(
+    records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = AlarmManager(records, Bus(records.database), Alarms(disk_free_mb=0), "night", tmp_path, {})
+    with monkeypatch.context() as ahead:
+        ahead.setattr("lab.managers.alarms.now", lambda: now() + timedelta(hours=5))
+        manager.reconcile()
+    records.log("task.lost", "t")
+    manager.reconcile()
+    assert [alarm["subject"] for alarm in records.database["alarms"].find()] == ["t"]
+
+
 def test_a_crash_between_gathering_and_writing_loses_nothing(records: Records, clock: Clock) -> None:
     box = outbox(records, clock, told := Told())
     box.note(alarm(clock, 1))
