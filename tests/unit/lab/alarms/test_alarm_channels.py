@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from receivers import Hook, Mailbox
 
 from lab.alarms.channels import Channel, ChannelError, Message, channels_of, tell_now
 from lab.alarms.settings import Alarms
 from lab.settings.config import load
 from lab.settings.section import ConfigError
 
-MAILBOX = Path(__file__).parents[3] / "support" / "mailbox.py"
 MESSAGE = Message("m1", "[night lab] Device furnace_1 is in error", "10:00 furnace_1: öde")
 ADDRESSES = {"sender": "lab@example.org", "receivers": ["ada@example.org", "bob@example.org"]}
 
 
-class Mailbox:
-    def __init__(self, *login: str) -> None:
-        command = [sys.executable, str(MAILBOX), *login]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout
-        self._output = self._process.stdout
-        self.port = int(self._output.readline())
-
-    def next(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._output.readline())
-        return message
-
-    def close(self) -> None:
-        self._process.kill()
-        self._output.close()
-        self._process.wait()
-
-
 @pytest.fixture
 def mailbox(request: pytest.FixtureRequest) -> Iterator[Mailbox]:
-    made = Mailbox(*getattr(request, "param", ()))
-    yield made
-    made.close()
+    with closing(Mailbox(*getattr(request, "param", ()))) as made:
+        yield made
 
 
 def channel(name: str, **settings: Any) -> Channel:
@@ -82,38 +59,20 @@ def test_a_mail_server_that_is_not_there_is_told_in_a_sentence() -> None:
 
 
 @pytest.fixture
-def web() -> Iterator[HTTPServer]:
-    """A server that keeps what is posted to it, and refuses what is posted to ``/refuse``."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.posted.append((self.path, json.loads(body)))  # type: ignore[attr-defined]
-            self.send_response(404 if self.path.startswith("/refuse") else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    server.posted = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def web() -> Iterator[Hook]:
+    with closing(Hook()) as made:
+        yield made
 
 
-def test_a_webhook_is_sent_what_slack_takes(web: HTTPServer) -> None:
-    channel("webhook", url=f"http://127.0.0.1:{web.server_port}/hook").send(MESSAGE)
+def test_a_webhook_is_sent_what_slack_takes(web: Hook) -> None:
+    channel("webhook", url=f"{web.url}/hook").send(MESSAGE)
     text = "*[night lab] Device furnace_1 is in error*\n10:00 furnace_1: öde"
-    assert web.posted == [("/hook", {"text": text})]  # type: ignore[attr-defined]
+    assert web.next() == ("/hook", {"text": text})
 
 
-def test_a_webhook_that_refuses_is_told_without_its_address(web: HTTPServer) -> None:
+def test_a_webhook_that_refuses_is_told_without_its_address(web: Hook) -> None:
     with pytest.raises(ChannelError) as caught:
-        channel("webhook", url=f"http://127.0.0.1:{web.server_port}/refuse/hidden").send(MESSAGE)
+        channel("webhook", url=f"{web.url}/refuse/hidden").send(MESSAGE)
     assert str(caught.value) == "The webhook did not take the message (HTTP status 404)."
 
 
