@@ -32,8 +32,11 @@ def connect(address: str | None = None, token: str | None = None, folder: Path |
     return LabClient(address, token or "", actor=user())  # another lab is not told the token of this one
 
 
-def client_of(config: LabConfig) -> LabClient:
-    """A client of the laboratory with these settings. Raises ClientError when it does not run."""
+def client_of(config: LabConfig, timeout: float = 60.0) -> LabClient:
+    """A client of the laboratory with these settings, patient for ``timeout`` seconds per call.
+
+    Raises ClientError when it does not run.
+    """
     path = config.general.state_dir / "run" / "managers.json"
     try:
         url = json.loads(path.read_text())["url"]
@@ -42,7 +45,7 @@ def client_of(config: LabConfig) -> LabClient:
         raise ClientError(_absence(config)) from None
     except (ValueError, KeyError, TypeError):
         raise ClientError(f"{path} is damaged; run `lab stop`, then `lab launch`.") from None
-    return LabClient(url, token, actor=user())
+    return LabClient(url, token, actor=user(), timeout=timeout)
 
 
 def _absence(config: LabConfig) -> str:

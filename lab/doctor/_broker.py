@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -37,9 +38,23 @@ def _check_given(report: Report, url: str) -> None:
                 "broker", "pika is not installed, which RabbitMQ needs", "run `pip install 'dramatiq[rabbitmq]'`"
             )
         else:
-            report.tell("broker", "RabbitMQ; whether it answers is told at launch")
+            _check_rabbitmq(report, url)
     else:
         _check_redis(report, url)
+
+
+def _check_rabbitmq(report: Report, url: str) -> None:
+    pika: Any = importlib.import_module("pika")  # an extra, which need not be there
+    in_vain = pika.adapters.utils.connection_workflow.AMQPConnectorException
+    try:
+        parameters = pika.URLParameters(url)
+        parameters.socket_timeout = parameters.stack_timeout = _PATIENCE_SECONDS
+        connection = pika.BlockingConnection(parameters)
+    except (pika.exceptions.AMQPError, in_vain, OSError, ValueError) as error:
+        _find_silent(report, error)
+        return
+    connection.close()
+    report.tell("broker", "RabbitMQ answers")
 
 
 def _check_redis(report: Report, url: str) -> None:
@@ -49,11 +64,15 @@ def _check_redis(report: Report, url: str) -> None:
         ) as client:
             server, kept = client.info("server"), client.info("persistence")
     except (redis.exceptions.RedisError, ValueError) as error:
-        # The type only: the text may hold the URL, and that a password.
-        what = f"the broker does not answer ({type(error).__name__})"
-        report.find("broker", what, "start it, or correct [broker] url in lab.toml")
+        _find_silent(report, error)
         return
     name = "Valkey" if "valkey_version" in server else "Redis"
     version = server.get("valkey_version", server.get("redis_version", "of an unknown version"))
     keeps = "keeps messages over a restart" if kept.get("aof_enabled") else "forgets messages when it is restarted"
     report.tell("broker", f"{name} {version} answers, and {keeps}; what is lost is sent again")
+
+
+def _find_silent(report: Report, error: Exception) -> None:
+    """The type only: the text may hold the URL, and that a password."""
+    what = f"the broker does not answer ({type(error).__name__})"
+    report.find("broker", what, "start it, or correct [broker] url in lab.toml")

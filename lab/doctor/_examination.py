@@ -11,10 +11,13 @@ from lab.doctor._code import check_environment, check_hooks, check_store
 from lab.doctor._database import check_clock, check_database, check_schema
 from lab.doctor._host import check_disk, check_platform, check_ports
 from lab.doctor._invariants import check_invariants
+from lab.doctor._processes import check_managers, check_processes
 from lab.doctor._report import Report
 from lab.doctor._settings import check_settings
+from lab.doctor._trouble import check_trouble
 from lab.records import Records
 from lab.services.access import database_of
+from lab.services.service import adopt
 from lab.services.supervisor import running
 from lab.settings.config import LabConfig, load
 from lab.settings.section import ConfigError
@@ -48,13 +51,17 @@ def _examine(report: Report, config: LabConfig) -> None:
     except ConfigError as error:
         report.find("settings", str(error), "correct that, then ask again")
         return
+    check_processes(report, config)
     check_broker(report, with_secrets, runs)
-    _examine_database(report, with_secrets, store)
+    _examine_database(report, with_secrets, store, runs)
 
 
-def _examine_database(report: Report, config: LabConfig, store: Store) -> None:
+def _examine_database(report: Report, config: LabConfig, store: Store, runs: bool) -> None:
     if config.mongodb.uri is None and not (config.general.state_dir / "db").is_dir():
         report.tell("database", "there is none yet; the first `lab launch` makes it")
+        return
+    if runs and config.mongodb.uri is None and adopt(config.general.state_dir, "database") is None:
+        report.find("database", "the embedded database does not answer", "see logs/database.log in the state folder")
         return
     try:
         with database_of(config) as database:
@@ -63,6 +70,9 @@ def _examine_database(report: Report, config: LabConfig, store: Store) -> None:
             check_schema(report, database)
             check_clock(report, records)
             check_environment(report, records, store)
+            if runs:
+                check_managers(report, config)
+                check_trouble(report, records)
             check_invariants(report, records, store)
     except HotswapError as error:
         report.find("database", str(error), "then ask again")

@@ -77,7 +77,7 @@ def _there(path: Path) -> Path:
 def check_ports(report: Report, config: LabConfig) -> None:
     host, port = config.server.host, config.server.port
     if living(record_of(config.general.state_dir)) is not None:
-        report.tell("ports", "the managers answer")
+        report.tell("ports", "the managers have the port of the HTTP API")
         return
     if port == 0:
         report.tell("ports", "the HTTP API takes any free port")

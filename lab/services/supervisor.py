@@ -86,6 +86,16 @@ def running(config: LabConfig) -> Identity | None:
     return living(_record(config))
 
 
+def fleet_address_of(config: LabConfig) -> wire.Address | None:
+    """Where the managers look for the fleet of the supervisor that runs, or ran last; None if that is not known."""
+    record = read_record(_record(config)) or {}
+    try:
+        host, port = record["fleet_address"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return host, port
+
+
 def token(config: LabConfig) -> str:
     """The secret shared by the processes and the users of this laboratory; drawn at the first launch."""
     path = config.general.state_dir / "token"
@@ -169,7 +179,7 @@ class Supervisor:
     @contextmanager
     def _managers(self, fleet_address: wire.Address) -> Iterator[ManagersProcess]:
         managers = ManagersProcess(self._settings(fleet_address), self._watch, self._ended, self._alarm)
-        managers.start(adopt=_fleet_address_before(self._config) == fleet_address)
+        managers.start(adopt=fleet_address_of(self._config) == fleet_address)
         record = {"identity": Identity.mine().to_dict(), "fleet_address": list(fleet_address)}
         write_private(_record(self._config), json.dumps(record))
         try:
@@ -292,16 +302,6 @@ def _already_running(config: LabConfig) -> ServiceError:
 
 def _record(config: LabConfig) -> Path:
     return config.general.state_dir / "run" / "supervisor.json"
-
-
-def _fleet_address_before(config: LabConfig) -> wire.Address | None:
-    """Where the managers that an earlier supervisor left running look for the fleet."""
-    record = read_record(_record(config)) or {}
-    try:
-        host, port = record["fleet_address"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    return host, port
 
 
 def _listen_as_before(path: Path) -> socket.socket:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -149,6 +150,40 @@ def test_a_broker_that_does_not_answer_is_found_without_its_password(write: Writ
         port = probe.getsockname()[1]
     check_broker(report := Report(), write(f'[broker]\nurl = "redis://:hidden@127.0.0.1:{port}"\n'), runs=False)
     assert found(report) == ["the broker does not answer (ConnectionError)"]
+    assert "hidden" not in str(report.to_dict())
+
+
+class AMQPError(Exception):
+    """As pika has it, which is not installed here."""
+
+
+class ConnectorError(Exception):
+    """Another one of pika, which is no AMQPError."""
+
+
+@pytest.fixture
+def connect(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """What connects to RabbitMQ."""
+    pika = MagicMock()
+    pika.exceptions.AMQPError = AMQPError
+    pika.adapters.utils.connection_workflow.AMQPConnectorException = ConnectorError
+    monkeypatch.setitem(sys.modules, "pika", pika)
+    monkeypatch.setattr("lab.doctor._broker.importlib.util.find_spec", lambda _: pika)
+    connect: MagicMock = pika.BlockingConnection
+    return connect
+
+
+def test_a_rabbitmq_that_answers_is_told_of(write: Write, connect: MagicMock) -> None:
+    check_broker(report := Report(), write('[broker]\nurl = "amqp://me:hidden@host"\n'), runs=True)
+    assert report.facts == [("broker", "RabbitMQ answers")]
+    connect.return_value.close.assert_called_once()
+
+
+@pytest.mark.parametrize("error", [AMQPError, ConnectorError, ConnectionRefusedError])
+def test_a_rabbitmq_that_does_not_answer_is_found(write: Write, connect: MagicMock, error: type[Exception]) -> None:
+    connect.side_effect = error("amqp://me:hidden@host")
+    check_broker(report := Report(), write('[broker]\nurl = "amqp://me:hidden@host"\n'), runs=True)
+    assert found(report) == [f"the broker does not answer ({error.__name__})"]
     assert "hidden" not in str(report.to_dict())
 
 
