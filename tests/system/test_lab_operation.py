@@ -13,6 +13,9 @@ from laboratory import Laboratory, laboratory
 from hotswap.archive import load as load_archive
 from hotswap.process import Identity
 from hotswap.store import Store
+from lab.migrations import CURRENT, version_of
+from lab.services.access import database_at_rest
+from lab.settings.config import load
 
 pytestmark = pytest.mark.system
 
@@ -132,6 +135,34 @@ def test_a_lab_at_work_is_backed_up_and_launched_again_from_the_backup(
     own_lab.cli("cancel", held)
     own_lab.settle()
     assert own_lab.run("doctor").returncode == 0
+
+
+VERSION_2 = {
+    "tasks": ("examined", "edits", "progress", "result_warning", "note"),
+    "experiments": ("pin",),
+    "devices": ("stopped", "stops", "rebind_to", "hand_over", "failed_digest", "paused_by_driver"),
+}
+"""The fields that documents did not have before."""
+
+
+def test_a_lab_with_documents_of_an_older_version_is_launched(own_lab: Laboratory, gate: Path) -> None:
+    gate.touch()
+    task = own_lab.submit_one("Holding", {"furnace": "furnace_1", "gate": str(gate)})
+    result = own_lab.result(task)
+    own_lab.forget_database()
+    own_lab.cli("stop")
+    config = load(own_lab.folder, {"LAB_STATE_DIR": str(own_lab.state)}).revealed({})
+    with database_at_rest(config) as database:
+        for collection, fields in VERSION_2.items():
+            database[collection].update_many({}, {"$unset": dict.fromkeys(fields, "")})
+        database["meta"].delete_one({"_id": "schema"})
+        assert version_of(database) == 1
+    own_lab.launch()
+    assert version_of(own_lab.records.database) == CURRENT
+    assert own_lab.task(task)["edits"] == []
+    assert own_lab.client.task(task)["result"] == result
+    facts(own_lab)
+    own_lab.result(own_lab.submit_one("Holding", {"furnace": "furnace_1", "gate": str(gate)}))
 
 
 def test_a_secret_of_the_environment_is_in_no_process_but_the_first_and_in_no_file(own_lab: Laboratory) -> None:
