@@ -17,6 +17,16 @@ Table = dict[str, Any]
 
 SECRETS_FOLDER: Final = "secrets"
 _MAIL_HOST: Final = "smtp.gmail.com"
+_SERVER: Final = frozenset({"host", "port", "username", "password"})
+_EMAIL: Final = frozenset({"email_receivers", "email_sender", "email_password"})
+_KNOWN: Final = {
+    "general": frozenset({"name", "working_dir", "auto_refresh"}),
+    "mongodb": _SERVER,
+    "mongodb_completed": _SERVER,
+    "rabbitmq": frozenset({"host", "port"}),
+    "alarm": _EMAIL | {"slack_bot_token", "slack_channel_id"},
+}
+_NOT_NEEDED: Final = "large_result_storage"
 
 
 @dataclass
@@ -49,10 +59,9 @@ def carry_over(file: Path) -> Carried:
     _database(carried, _table(table, "mongodb"), _table(table, "mongodb_completed"))
     _broker(carried, _table(table, "rabbitmq"))
     _alarm(carried, _table(table, "alarm"))
-    if "large_result_storage" in table:
-        carried.notes.append("[large_result_storage] is not needed: large results are kept in the database")
-    known = {"general", "mongodb", "mongodb_completed", "rabbitmq", "alarm", "large_result_storage"}
-    carried.notes += [f"[{name}] is not known and was left out" for name in sorted(table.keys() - known)]
+    if _NOT_NEEDED in table:
+        carried.notes.append(f"[{_NOT_NEEDED}] is not needed: large results are kept in the database")
+    carried.notes += [f"{name} is not known and was left out" for name in _unknown(table)]
     return carried
 
 
@@ -85,6 +94,13 @@ def _table(table: Table, name: str) -> Table:
     if not isinstance(found, dict):
         raise ConfigError(f"{name} must be a table: write it as [{name}]")
     return found
+
+
+def _unknown(table: Table) -> list[str]:
+    sections = [f"[{name}]" for name in sorted(table.keys() - _KNOWN.keys() - {_NOT_NEEDED})]
+    return sections + [
+        f"{name}.{key}" for name, keys in _KNOWN.items() for key in sorted(_table(table, name).keys() - keys)
+    ]
 
 
 def _general(carried: Carried, general: Table, package: Path) -> None:
@@ -126,6 +142,8 @@ def _alarm(carried: Carried, alarm: Table) -> None:
         if alarm.get("email_password"):
             carried.put("alarms.email", user=sender, password_file=f"{SECRETS_FOLDER}/email")
             carried.secrets["email"] = str(alarm["email_password"])
+    elif any(alarm.get(key) for key in _EMAIL):
+        carried.notes.append("no alarms by e-mail: [alarm] needs both email_receivers and email_sender for them")
     if alarm.get("slack_bot_token") or alarm.get("slack_channel_id"):
         carried.notes.append(
             "the Slack token cannot be carried over: make an incoming webhook for that channel, and name a file with "

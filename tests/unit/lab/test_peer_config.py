@@ -78,6 +78,30 @@ def test_what_cannot_be_carried_over_is_told(config: Path) -> None:
     assert "hidden" not in notes
 
 
+@pytest.mark.parametrize(
+    "key", ['email_receivers = ["ada@example.org"]', 'email_sender = "lab@example.org"', 'email_password = "hidden"']
+)
+def test_an_alarm_that_lacks_half_of_its_e_mail_is_told(config: Path, key: str) -> None:
+    config.write_text(f"[alarm]\n{key}\n")
+    carried = carry_over(config)
+    assert "no alarms by e-mail: [alarm] needs both email_receivers and email_sender for them" in carried.notes
+    assert carried.secrets == {}
+    assert load(write(carried), {}).alarms.email is None
+
+
+def test_an_alarm_without_e_mail_needs_no_note_of_it(config: Path) -> None:
+    config.write_text('[alarm]\nemail_receivers = []\nemail_sender = ""\n')
+    assert "e-mail" not in "\n".join(carry_over(config).notes)
+
+
+def test_a_key_that_is_not_known_is_told(config: Path) -> None:
+    assert not [note for note in carry_over(config).notes if "not known" in note and "[colours]" not in note]
+    config.write_text(f'{WHOLE}\n[mongodb.options]\nreplicaSet = "rs"\n'.replace("port = 5673", "prot = 5673"))
+    notes = carry_over(config).notes
+    assert "mongodb.options is not known and was left out" in notes
+    assert "rabbitmq.prot is not known and was left out" in notes
+
+
 def test_a_lab_toml_that_is_there_is_left_alone(config: Path) -> None:
     write(carry_over(config))
     with pytest.raises(ConfigError, match=r"lab\.toml exists: move it away first"):
