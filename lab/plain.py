@@ -25,12 +25,25 @@ Plain = Any
 MAX_RECORD_BYTES: Final = 12 * 1024 * 1024
 """Documents of MongoDB end at 16 MB, and there is more in a record than its largest part."""
 
-_DEEPEST: Final = 100
+DEEPEST: Final = 100
+"""Databases take no more levels, and code that goes through data level by level takes no more either."""
+
 _INT64_MIN: Final = -(2**63)
 _INT64_MAX: Final = 2**63 - 1
 _NUMPY_TIMES: Final = {"M": "datetime64[us]", "m": "timedelta64[us]"}  # finer ones would turn into bare integers
 
 Store = Callable[[LargeResult], Any]
+
+
+def way_too_deep(value: Plain, level: int = 0) -> list[str | int] | None:
+    """The keys and indexes that lead to what is nested more than `DEEPEST` levels deep, or None."""
+    if level > DEEPEST:
+        return []
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in entries:
+        if (way := way_too_deep(inner, level + 1)) is not None:
+            return [key, *way]
+    return None
 
 
 def to_plain(value: object, what: str) -> Plain:
@@ -92,8 +105,8 @@ _Reduce = Callable[[object, str], object]
 
 
 def _convert(value: object, what: str, reduce: _Reduce, depth: int) -> Plain:
-    if depth > _DEEPEST:
-        raise TypeError(f"{what} is nested more than {_DEEPEST} levels deep; flatten it.")
+    if depth > DEEPEST:
+        raise TypeError(f"{what} is nested more than {DEEPEST} levels deep; flatten it.")
     value = reduce(value, what)
     if isinstance(value, Mapping):
         return {

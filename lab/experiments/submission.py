@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lab.catalog import Definitions
 from lab.experiments.parameters import complaint, did_you_mean, sentence
-from lab.plain import MAX_RECORD_BYTES
+from lab.plain import DEEPEST, MAX_RECORD_BYTES, way_too_deep
 from lab.records import (
     PRIORITIES,
     Document,
@@ -30,6 +31,7 @@ from lab.records import (
 from lab.refusals import SubmissionError
 
 _ALTERNATIVES: Final = ("int", "str")  # pydantic's names for what may stand in one place, which is no place in a file
+_SHOWN: Final = 6  # parts of a way; who nests hundreds of levels does not read them all
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -91,6 +93,7 @@ class Submission:
 
 def check(document: object, definitions: Definitions) -> Submission:
     """Read a submitted experiment and check all of it; raises SubmissionError, one sentence about the first fault."""
+    _check_depth(document)
     try:
         experiment = ExperimentInput.model_validate(document)
     except ValidationError as error:
@@ -105,16 +108,27 @@ def check(document: object, definitions: Definitions) -> Submission:
     return submission
 
 
+def _check_depth(document: object) -> None:
+    """Before all else: what goes through data level by level, the database too, fails with what is deeper."""
+    if (way := way_too_deep(document)) is not None:
+        raise SubmissionError(
+            f"The experiment is nested more than {DEEPEST} levels deep at {_place(way[:_SHOWN]) + '...'!r}; flatten it."
+        )
+
+
 def _fault(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    path = [part for part in first["loc"] if part not in _ALTERNATIVES]
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+    where = _place([part for part in first["loc"] if part not in _ALTERNATIVES])
     if first["type"] == "missing":
         return f"The experiment lacks {where!r}."
     if first["type"] == "extra_forbidden":
         return f"The experiment has an unknown entry {where!r}; remove or correct it."
     reason = first["msg"][:1].lower() + first["msg"][1:]
     return f"The experiment is wrong at {where or 'its root'!r}: {reason}."
+
+
+def _place(way: Sequence[str | int]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in way).lstrip(".")
 
 
 def _check_names(experiment: ExperimentInput) -> None:

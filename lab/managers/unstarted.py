@@ -16,6 +16,7 @@ from lab.catalog import Catalog
 from lab.experiments.parameters import complaint, sentence
 from lab.managers.commands import RETRIABLE, Commands
 from lab.managers.examination import Examiner
+from lab.plain import DEEPEST, way_too_deep
 from lab.records import ENDED, Document, Edit, Examined, Records, Task, TaskStatus, now, pin_to
 from lab.refusals import ConflictError, NotFoundError, SubmissionError
 
@@ -183,6 +184,8 @@ def _edited(task: Task, changes: Mapping[str, Any], removed: Collection[str]) ->
     parameters = {name: value for name, value in task["parameters"].items() if name not in removed} | dict(changes)
     if parameters == task["parameters"]:
         raise SubmissionError(f"Task {task['_id']} has these parameters already; say what to change.")
+    if (way := way_too_deep(parameters)) is not None:
+        raise SubmissionError(f"Parameter {way[0]!r} is nested more than {DEEPEST} levels deep; flatten it.")
     try:
         bson.encode(parameters)
     except (BSONError, OverflowError, UnicodeError) as error:

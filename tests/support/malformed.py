@@ -22,6 +22,13 @@ def with_parameters(**parameters: Any) -> dict[str, Any]:
     return experiment(heating(parameters={"temperature_c": 90, **parameters}))
 
 
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels):
+        value = {"x": value}
+    return value
+
+
 # What is submitted, and what the refusal has to name.
 EXPERIMENTS: dict[str, tuple[Any, str]] = {
     "empty": ({}, "name"),
@@ -88,6 +95,9 @@ EXPERIMENTS: dict[str, tuple[Any, str]] = {
         with_sample(name="a", metadata={"x": [2**70]}),
         "samples[0].metadata.x.0",
     ),
+    "metadata that are too deep": (experiment(metadata=nested(900)), "metadata.x.x"),
+    "metadata of a sample that are too deep": (with_sample(name="a", metadata=nested(900)), "samples[0].metadata.x"),
+    "a parameter that is too deep": (with_parameters(minutes=[nested(900)]), "tasks[0].parameters.minutes[0].x"),
     "parameters that are a list": (experiment(heating(parameters=[])), "tasks[0].parameters"),
     "parameters that are null": (experiment(heating(parameters=None)), "tasks[0].parameters"),
     "a parameter that is missing": (experiment(heating(parameters={})), "'temperature_c'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from malformed import nested
 
 from hotswap.generations import SnapshotState
 from lab.managers.commands import RETRIABLE
@@ -177,6 +178,13 @@ def test_an_edit_is_checked_with_the_code_the_task_is_bound_to(lab: Lab, unstart
         with pytest.raises(SubmissionError, match=f"does not take task {free}: .*{reason}"):
             unstarted.edit(free, wrong, [], "ann")
     assert lab.task(free)["parameters"] == {"minutes": 1}
+
+
+def test_a_parameter_that_is_nested_too_deep_is_refused_by_its_name(lab: Lab, unstarted: Unstarted) -> None:
+    (task,) = lab.submit([])
+    with pytest.raises(SubmissionError, match=r"Parameter 'minutes' is nested more than 100 levels deep"):
+        unstarted.edit(task, {"minutes": nested(900)}, [], "ann")
+    assert lab.task(task)["parameters"] == {"minutes": 1}
 
 
 def test_a_parameter_is_removed_only_if_it_is_there_and_not_needed(lab: Lab, unstarted: Unstarted) -> None:
