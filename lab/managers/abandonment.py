@@ -53,10 +53,10 @@ class AbandonmentManager(Manager):
         bus.subscribe("tasks", self.wake, {"cancel_requested": {True}, "status": {TaskStatus.ABANDONED}})
 
     def reconcile(self) -> float | None:
-        remaining = [self._look_at(task) for task in self._cancelled()]
+        remaining = self._each(self._cancelled(), self._look_at)
         abandoned = list(self._records.tasks.find({"status": TaskStatus.ABANDONED}))
         self._revoked &= {_attempt(task) for task in abandoned}
-        revoked = [self._revoke_all(task) for task in abandoned]
+        revoked = self._each(abandoned, self._revoke_all)
         delays = [each for each in remaining if each is not None] + ([] if all(revoked) else [_RETRY_SECONDS])
         return min(delays, default=None)
 

@@ -7,20 +7,23 @@ a lost, repeated or late event does no harm.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from lab.managers.changes import Changes
 from lab.records import Document, new_id
 
 Wake = Callable[[], None]
+_Item = TypeVar("_Item", bound=str | Mapping[str, object])
+_Done = TypeVar("_Done")
 
 _AWAIT_MS: Final = 10_000
 _POLL_SECONDS: Final = 1.0
@@ -45,6 +48,7 @@ class Manager(ABC):
         self._woken = threading.Event()
         self._ending = threading.Event()
         self._failures = 0
+        self._incomplete = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @abstractmethod
@@ -73,6 +77,22 @@ class Manager(ABC):
         if self._thread.is_alive():
             self._thread.join()
 
+    def _each(self, items: Iterable[_Item], act: Callable[[_Item], _Done]) -> list[_Done]:
+        """Act on each document, or id of one; returns what that gave, without those where it failed.
+
+        A failure is logged and does not stop the others; after this run the manager runs again as after any failure.
+        """
+        done = []
+        for item in items:
+            try:
+                done.append(act(item))
+            except ConnectionFailure:
+                raise  # the others would fail alike, each after a wait of its own
+            except Exception:  # whatever goes wrong with one document, the manager has to go on with the others
+                log.exception("The %s could not deal with %s; it tries again.", self._name, _id(item))
+                self._incomplete = True
+        return done
+
     def _run(self) -> None:
         delay: float | None = 0.0
         while True:
@@ -85,16 +105,24 @@ class Manager(ABC):
             delay = self._attempt()
 
     def _attempt(self) -> float | None:
+        delay: float | None = None
+        self._incomplete = False
         try:
             delay = self.reconcile()
-        except Exception:  # whatever goes wrong with one document, the manager has to go on with the others
+        except Exception:  # whatever went wrong, it may be gone when the manager runs again
             if not self._ending.is_set():
                 log.exception("The %s could not reconcile; it tries again.", self._name)
-            self._failures += 1
-            self._changes.note_everything()  # what was taken from it may not have been taken in
-            return min(0.1 * 2.0**self._failures, _LONGEST_DELAY)
-        self._failures = 0
-        return delay
+            self._incomplete = True
+        if not self._incomplete:
+            self._failures = 0
+            return delay
+        self._failures += 1
+        self._changes.note_everything()  # what was taken from it may not have been taken in
+        return min(0.1 * 2.0 ** min(self._failures, 10), _LONGEST_DELAY, math.inf if delay is None else delay)
+
+
+def _id(item: str | Mapping[str, object]) -> object:
+    return item if isinstance(item, str) else item["_id"]
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ class CleanUpManager(Manager):
         bus.subscribe(PROMPTS, self.wake, {"status": {PromptStatus.ANSWERED}})
 
     def reconcile(self) -> float | None:
-        for task in self._records.tasks.find({"status": TaskStatus.FINISHING, "parent": None}):
-            self._look_at(task)
+        self._each(self._records.tasks.find({"status": TaskStatus.FINISHING, "parent": None}), self._look_at)
         return None
 
     def _look_at(self, task: Task) -> None:

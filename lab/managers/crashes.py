@@ -35,7 +35,7 @@ class CrashManager(Manager):
 
     def reconcile(self) -> float | None:
         lost = self._records.tasks.find({"status": TaskStatus.LOST, "parent": None})
-        decided = [self._look_at(task) for task in lost]
+        decided = self._each(lost, self._look_at)
         return None if all(decided) else _RETRY_SECONDS
 
     def _look_at(self, task: Task) -> bool:

@@ -36,8 +36,8 @@ class ExperimentManager(Manager):
             sweep_leftovers(self._records)
             resume_interrupted(self._records)
         running = self._running(changed)
-        for experiment, tasks in self._tasks_of(list(running)).items():
-            self._advance(experiment, tasks, running[experiment])
+        tasks = self._tasks_of(list(running))
+        self._each(tasks, lambda each: self._advance(each, tasks[each], running[each]))
         return REREAD_SECONDS
 
     def _running(self, changed: Changed) -> dict[str, str]:

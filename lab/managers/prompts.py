@@ -33,10 +33,13 @@ class PromptManager(Manager):
     def reconcile(self) -> float | None:
         pending = self._prompts.pending()
         tasks = self._tasks_of(pending)
-        for prompt in pending:
+
+        def look_at(prompt: Prompt) -> None:
             awaited = self._lives(prompt) if prompt["task"] is None else _waits(prompt, tasks.get(prompt["task"]))
             if not awaited:
                 self._prompts.withdraw(prompt["_id"])
+
+        self._each(pending, look_at)
         return None
 
     def _tasks_of(self, prompts: list[Prompt]) -> dict[str, Task]:

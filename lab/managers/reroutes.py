@@ -63,10 +63,13 @@ class RerouteManager(Manager):
         if not requests:
             return None
         situation, going = self._situation(), self._going()
-        for request in requests:
+
+        def clear_the_way(request: Request) -> None:
             for sample in self._in_the_way(request, left, situation, going):
                 if self._start(left.pop(sample), request, definitions):
                     going.add(sample)
+
+        self._each(requests, clear_the_way)
         return None
 
     def _situation(self) -> Situation:

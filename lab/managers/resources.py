@@ -103,7 +103,12 @@ class ResourceManager(Manager):
 
     def _settle(self, names: Iterable[str]) -> None:
         """Release what is not needed any more, and withdraw what nobody waits for."""
-        self._unreleased |= {name for name in names if not self._settle_one(name)}
+
+        def settle(name: str) -> None:
+            if not self._settle_one(name):
+                self._unreleased.add(name)
+
+        self._each(names, settle)
 
     def _settle_one(self, name: str) -> bool:
         """False to try again later."""

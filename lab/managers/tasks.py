@@ -99,7 +99,8 @@ class TaskManager(Manager):
         capacity = _Capacity(self._records, self._ready.at_work())
         launchable = self._launchable(ready)
         for begin in range(0, len(launchable), _AT_A_TIME):
-            placed = [self._place(task, current, capacity) for task in launchable[begin : begin + _AT_A_TIME]]
+            some = launchable[begin : begin + _AT_A_TIME]
+            placed = self._each(some, lambda task: self._place(task, current, capacity))
             self._send_off([each for each in placed if each is not None])
 
     def _launchable(self, ready: list[Task]) -> list[Task]:

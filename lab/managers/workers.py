@@ -73,14 +73,14 @@ class WorkerManager(Manager):
         claimed = list(self._records.tasks.find({"status": {"$in": list(CLAIMED)}, "parent": None}))
         workers = self._living()
         names = {worker["_id"] for worker in workers}
-        for task in claimed:
-            if task["claim"] is None or task["claim"]["worker"] in names:
-                continue
-            if was_killed(task):
-                end_killed(self._records, self._catalog, task)
-            else:
-                lose(self._records, task)
+        self._each([task for task in claimed if task["claim"] and task["claim"]["worker"] not in names], self._lose)
         return workers
+
+    def _lose(self, task: Task) -> None:
+        if was_killed(task):
+            end_killed(self._records, self._catalog, task)
+        else:
+            lose(self._records, task)
 
     def _living(self) -> list[Worker]:
         """The workers not known to be dead; each is watched from the first time it is seen."""

@@ -142,8 +142,8 @@ def test_a_task_without_samples_has_ended_before_its_prompt_is_withdrawn(
     lab.promote(NEW)
     task = lab.running_task()
     lab.records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.FINISHING, "ends_as": "ERROR"}})
-    monkeypatch.setattr(Prompts, "withdraw", MagicMock(side_effect=RuntimeError("killed")))
-    with pytest.raises(RuntimeError):
+    monkeypatch.setattr(Prompts, "withdraw", MagicMock(side_effect=SystemExit("killed")))
+    with pytest.raises(SystemExit):
         CleanUpManager(lab.records, lab.ground.bus).reconcile()
     assert lab.task(task)["status"] == TaskStatus.ERROR
 

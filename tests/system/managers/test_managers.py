@@ -199,6 +199,21 @@ def test_a_task_without_its_experiment_is_left_alone(started: Lab) -> None:
     assert started.task(orphan["_id"])["status"] == TaskStatus.READY
 
 
+def test_an_experiment_that_cannot_go_on_stops_no_other_and_goes_on_once_it_can(lab: Lab) -> None:
+    lab.promote(NEW)
+    lab.add_worker()
+    spoilt, others = lab.submit([], [0]), lab.submit([], [0])
+    lab.records.tasks.update_one({"_id": spoilt[1]}, {"$set": {"previous": ["what there is not"]}})
+    lab.start()
+    for task in others:
+        lab.becomes(task, TaskStatus.INITIATED)
+        lab.claim(task)
+        lab.end(task)
+    lab.until(lambda: experiment_of(lab, others[0])["status"] == ExperimentStatus.COMPLETED)
+    lab.records.tasks.update_one({"_id": spoilt[1]}, {"$set": {"previous": []}})
+    lab.becomes(spoilt[1], TaskStatus.INITIATED)
+
+
 def test_only_old_leftovers_of_a_submission_are_swept(lab: Lab) -> None:
     lab.promote(NEW)
     (kept,) = lab.submit([])
