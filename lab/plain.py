@@ -107,15 +107,29 @@ _Reduce = Callable[[object, str], object]
 def _convert(value: object, what: str, reduce: _Reduce, depth: int) -> Plain:
     if depth > DEEPEST:
         raise TypeError(f"{what} is nested more than {DEEPEST} levels deep; flatten it.")
-    value = reduce(value, what)
+    value = _reduced(value, what, reduce)
     if isinstance(value, Mapping):
-        return {
-            _key(key, what, reduce): _convert(each, f"{what}[{key!r}]", reduce, depth + 1)
-            for key, each in value.items()
-        }
+        return _table(value, what, reduce, depth)
     if isinstance(value, list | tuple):
         return [_convert(each, f"{what}[{index}]", reduce, depth + 1) for index, each in enumerate(value)]
     return _scalar(value, what)
+
+
+def _reduced(value: object, what: str, reduce: _Reduce) -> object:
+    """Reduced until that changes nothing: what is inside a model or an enumeration may have to be reduced as well."""
+    while type(less := reduce(value, what)) is not type(value):
+        value = less
+    return less
+
+
+def _table(value: Mapping[Any, Any], what: str, reduce: _Reduce, depth: int) -> dict[str, Plain]:
+    table: dict[str, Plain] = {}
+    for key, each in value.items():
+        name = _key(key, what, reduce)
+        if name in table:
+            raise TypeError(f"{what} has two keys that become {name!r}; give each a text of its own.")
+        table[name] = _convert(each, f"{what}[{key!r}]", reduce, depth + 1)
+    return table
 
 
 def _scalar(value: object, what: str) -> Plain:
@@ -134,7 +148,7 @@ def _scalar(value: object, what: str) -> Plain:
 
 
 def _key(key: object, what: str, reduce: _Reduce) -> str:
-    key = reduce(key, what)
+    key = _reduced(key, what, reduce)
     if isinstance(key, str) and "\0" not in key:
         return key
     if reduce is not _strict and isinstance(key, int | float | date):

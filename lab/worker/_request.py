@@ -227,6 +227,8 @@ def _named(key: object) -> tuple[str, str, str | None]:
 
 
 def _counts(key: str, places: Mapping[str, int]) -> dict[str, int]:
+    if not isinstance(places, Mapping):
+        raise TypeError(f'request_resources was given {places!r} for {key}; use {{"prefix": count}}, or {{}} for none.')
     for prefix, count in places.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise ValueError(f"request_resources wants {count!r} places {prefix!r} of {key}; use whole numbers.")

@@ -32,7 +32,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from lab import LargeResult
 
@@ -52,6 +52,7 @@ class Point:
 
 class Phase(Enum):
     QUARTZ = "quartz"
+    FOLDER = Path("d/e")
 
 
 class Rich(BaseTask):
@@ -78,6 +79,8 @@ class Rich(BaseTask):
             "tuple": (1, (2,)),
             "uuid": UUID(int=1),
             "keys": {1: "one", Phase.QUARTZ: "q"},
+            "root": RootModel[set[int]]({2, 1}),
+            "folder": Phase.FOLDER,
         }
 
 
@@ -256,6 +259,8 @@ def test_results_come_back_as_what_they_say(work: Work) -> None:
         "tuple": [1, [2]],
         "uuid": "00000000-0000-0000-0000-000000000001",
         "keys": {"1": "one", "quartz": "q"},
+        "root": [1, 2],
+        "folder": "d/e",
     }
 
 

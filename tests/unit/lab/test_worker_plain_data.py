@@ -14,7 +14,7 @@ from bson import Int64
 from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
 from lab.plain import to_plain, to_record
 
@@ -32,6 +32,12 @@ class Point:
 
 class Colour(Enum):
     RED = "red"
+
+
+class Odd(Enum):
+    FOLDER = PurePosixPath("a/b")
+    BOTH = frozenset({2, 1})
+    COLOUR = Colour.RED
 
 
 def numpy_like(value: Any) -> Any:
@@ -106,10 +112,31 @@ def test_a_structure_that_contains_itself_is_refused() -> None:
         (bson.ObjectId("0" * 24), "0" * 24),
         ({1: "a", 2.5: "b"}, {"1": "a", "2.5": "b"}),
         ([numpy_like(0.5)], [0.5]),
+        (RootModel[set[int]]({2, 1}), [1, 2]),
+        ([Odd.FOLDER, Odd.BOTH, Odd.COLOUR], ["a/b", [1, 2], "red"]),
+        ({Odd.FOLDER: Odd.BOTH}, {"a/b": [1, 2]}),
+        (numpy_like(Colour.RED), "red"),
     ],
 )
 def test_results_may_be_richer(value: Any, record: Any) -> None:
     assert to_record(value, "The result") == record
+
+
+@pytest.mark.parametrize("keys", [(1, "1"), (Colour.RED, "red"), (1.0, "1.0")])
+def test_keys_that_become_the_same_text_are_refused(keys: tuple[Any, Any]) -> None:
+    with pytest.raises(TypeError, match=r"The result\['a'\] has two keys that become '.*'; give each"):
+        to_record({"a": dict.fromkeys(keys, 0)}, "The result")
+
+
+def test_an_extended_number_that_reduces_to_its_own_kind_is_refused() -> None:
+    class Longdouble:
+        __module__ = "numpy"
+
+        def tolist(self) -> Longdouble:
+            return Longdouble()
+
+    with pytest.raises(TypeError, match="The result is a numpy"):
+        to_record(Longdouble(), "The result")
 
 
 def test_a_result_that_cannot_be_stored_is_named() -> None:

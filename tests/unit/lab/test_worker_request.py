@@ -34,6 +34,12 @@ def grant(**devices: str) -> Grant:
     return Grant(devices=granted, positions=places)
 
 
+@pytest.mark.parametrize("places", [3, None, ["slot"]])
+def test_a_key_without_its_places_is_one_sentence_that_names_it(places: Any) -> None:
+    with pytest.raises(TypeError, match=rf"given .* for {KEY}; use"):
+        request({Furnace: places})
+
+
 def test_several_of_a_class_are_a_want_each() -> None:
     wants = [want for wants in request({(Furnace, 2): {"slot": 1}})._wants.values() for want in wants]
     assert [(want["key"], want["kind"], want["name"], want["positions"]) for want in wants] == [
