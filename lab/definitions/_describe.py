@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from typing import Any
 
 from hotswap.errors import DescribeError
 
+from ._calls import DEVICE_CALLS, TASK_CALLS, check_calls
 from ._device import BaseDevice
 from ._home import Home
 from ._location import blame, defined_at, raised_at
@@ -71,7 +73,7 @@ def describe(package: str) -> dict[str, Any]:
 
 
 def _describe_device(record: DeviceRecord, package: str) -> dict[str, Any]:
-    device, positions = _construct(record, package)
+    positions, description = _construct(record, package)
     return {
         "class": _reference(record.cls),
         "bases": [_reference(cls) for cls in record.cls.__mro__ if _is_driver(cls)],
@@ -80,12 +82,13 @@ def _describe_device(record: DeviceRecord, package: str) -> dict[str, Any]:
         "shares": record.shares,
         "group": record.group,
         "positions": [_describe_position(each) for each in positions],
-        "description": device.description or inspect.cleandoc(record.cls.__doc__ or "").partition("\n")[0],
+        "description": description or inspect.cleandoc(record.cls.__doc__ or "").partition("\n")[0],
         "where": str(record.where),
     }
 
 
 def _describe_task(record: TaskRecord) -> dict[str, Any]:
+    check_calls(record.cls, TASK_CALLS, record.where)
     try:
         schema = parameter_schema(record.cls)
     except DescribeError as error:
@@ -124,10 +127,10 @@ def _describe_position(position: SamplePosition) -> dict[str, Any]:
     return {"name": position.name, "number": position.number, "description": position.description}
 
 
-def _construct(record: DeviceRecord, package: str) -> tuple[BaseDevice, list[SamplePosition]]:
+def _construct(record: DeviceRecord, package: str) -> tuple[list[SamplePosition], str]:
     try:
         device = build_device(record.name)
-        positions = list(device.sample_positions)
+        positions, description = list(device.sample_positions), device.description
     except Exception as error:  # a lab author's code may raise anything
         where = raised_at(error, package) or record.where
         reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(".")
@@ -136,7 +139,7 @@ def _construct(record: DeviceRecord, package: str) -> tuple[BaseDevice, list[Sam
             f"device {record.name!r} (registered at {record.where}) cannot be constructed: {reason}; correct its class",
         ) from error
     _check_device(record, device, positions)
-    return device, positions
+    return positions, description
 
 
 def _check_device(record: DeviceRecord, device: BaseDevice, positions: list[SamplePosition]) -> None:
@@ -146,6 +149,12 @@ def _check_device(record: DeviceRecord, device: BaseDevice, positions: list[Samp
         )
     if not all(isinstance(each, SamplePosition) for each in positions):
         raise blame(record.where, f"sample_positions of device {record.name!r} must be a list of SamplePosition")
+    check_calls(record.cls, DEVICE_CALLS, record.where)
+    seconds: object = record.cls.check_health_seconds
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 < seconds < math.inf:
+        raise blame(
+            record.where, f"device {record.name!r} has check_health_seconds = {seconds!r}: make it a number above 0"
+        )
     names = [each.name for each in positions]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise blame(

@@ -27,6 +27,9 @@ class BaseDevice(ABC):
     recorded, not executed: the real one is built in its driver process.
     """
 
+    description: str = ""
+    """What it is, for people. A class may say it for all its devices, as an attribute or a property."""
+
     _message: str = ""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -39,9 +42,10 @@ class BaseDevice(ABC):
         device._home = MemoryHome()
         return device
 
-    def __init__(self, name: str, description: str = "") -> None:
+    def __init__(self, name: str, description: str | None = None) -> None:
         self.name = name
-        self.description = description
+        if description is not None:
+            self.description = description
 
     _construction: Construction
     _home: Home

@@ -59,10 +59,16 @@ def parameter_model(owner: Owner) -> type[BaseModel]:
 def parameter_schema(owner: Owner) -> dict[str, Any]:
     """Return the JSON schema of the parameters that ``owner`` takes.
 
-    Raises `DescribeError` as `parameter_model` does, and for a default that JSON cannot carry.
+    Raises `DescribeError` as `parameter_model` does, for one that cannot be given by name, and for a default that JSON
+    cannot carry.
     """
     function = _function(owner)
-    for each in inspect.signature(function).parameters.values():
+    for each in _parameters(owner):
+        if each.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise DescribeError(
+                f"parameter {each.name!r} of {_title(owner)} is positional-only, and an experiment gives parameters by "
+                f"name: move it behind the / in {function.__name__}"
+            )
         if each.default is not inspect.Parameter.empty and not _carried(each.default):
             raise DescribeError(
                 f"parameter {each.name!r} of {_title(owner)} has a default of type {type(each.default).__name__}, "
@@ -107,12 +113,16 @@ def _title(owner: Owner) -> str:
 
 def _fields(owner: Owner) -> dict[str, Any]:
     hints = get_type_hints(_function(owner), include_extras=True)
-    parameters = list(inspect.signature(_function(owner)).parameters.values())[isinstance(owner, type) :]
     return {
         each.name: (hints.get(each.name, Any), Field(_default(each), alias=each.name))
-        for each in parameters
+        for each in _parameters(owner)
         if each.kind in _NAMED
     }
+
+
+def _parameters(owner: Owner) -> list[inspect.Parameter]:
+    """Those of the function, without ``self``."""
+    return list(inspect.signature(_function(owner)).parameters.values())[isinstance(owner, type) :]
 
 
 def _carried(value: object) -> bool:

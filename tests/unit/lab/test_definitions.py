@@ -315,6 +315,62 @@ def test_a_default_that_json_cannot_carry_is_refused_by_name(write: Write) -> No
     assert (error.path, error.line) == ("written_lab/heating.py", 5)
 
 
+def test_a_parameter_that_cannot_be_given_by_name_is_refused(write: Write) -> None:
+    task = TASK.replace("temperature: float, ", "temperature: float, /, ")
+    error = refusal(write("add_task(Heating)", task=task), describe)
+    assert "parameter 'temperature' of task Heating is positional-only" in str(error)
+    assert (error.path, error.line) == ("written_lab/heating.py", 5)
+
+
+@pytest.mark.parametrize("method", ["def run(self, x): ...", "def validate(self, *, x): ...", "run = 3"])
+def test_a_method_of_a_task_that_could_not_be_called_is_refused(write: Write, method: str) -> None:
+    error = refusal(write("add_task(Heating)", task=f"{TASK}\n    {method}\n"), describe)
+    assert " of Heating " in str(error)
+    assert "it is called without arguments" in str(error)
+    assert error.line == (5 if method == "run = 3" else 8)
+
+
+@pytest.mark.parametrize(
+    ("method", "called"),
+    [
+        ("def emergency_stop(self, now): ...", "emergency_stop of Furnace cannot be called (missing a required"),
+        ("def connect(self, *, port): ...", "it is called without arguments"),
+        ("def import_state(self): ...", "it is called with one argument"),
+        ("is_running = False", "is_running of Furnace is no method"),
+    ],
+)
+def test_a_method_of_a_driver_that_could_not_be_called_is_refused(write: Write, method: str, called: str) -> None:
+    package = write('add_device(Furnace, name="a")', driver=f"{DRIVER}\n    {method}\n")
+    assert called in str(refusal(package, describe))
+
+
+def test_methods_may_have_more_parameters_than_are_given(write: Write) -> None:
+    methods = """
+    def emergency_stop(self, now=True): ...
+    @staticmethod
+    def check_health(): ...
+    @classmethod
+    def import_state(cls, state): ...
+    """
+    driver = DRIVER + methods
+    assert set(describe(write('add_device(Furnace, name="a")', driver=driver))["devices"]) == {"a"}
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "'60'", "float('nan')", "float('inf')", "True", "None"])
+def test_what_is_no_interval_between_looks_at_a_device_is_refused(write: Write, seconds: str) -> None:
+    package = write('add_device(Furnace, name="a")', driver=f"{DRIVER}\n    check_health_seconds = {seconds}\n")
+    error = refusal(package, describe)
+    assert "device 'a' has check_health_seconds = " in str(error)
+    assert error.line == 5
+
+
+@pytest.mark.parametrize("described", ['description = "cold"', '@property\n    def description(self): return "cold"'])
+def test_a_driver_class_may_describe_all_its_devices(write: Write, described: str) -> None:
+    driver = DRIVER.replace(', description="hot"', "") + f"\n    {described}\n"
+    told = describe(write('add_device(Furnace, name="a")', driver=driver))
+    assert told["devices"]["a"]["description"] == "cold"
+
+
 def test_a_package_without_init_is_refused(write: Write, tmp_path: Path) -> None:
     package = write()
     (tmp_path / package / "__init__.py").unlink()
