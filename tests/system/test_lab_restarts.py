@@ -47,7 +47,7 @@ class Slow(BaseDevice):
         time.sleep(3600)
 '''
 TASKS = '''\
-"""Tasks for tests: one waits, and one is in the middle of a call."""
+"""Tasks for tests: one waits, one is in the middle of a call, and one calls over and over."""
 
 import time
 from pathlib import Path
@@ -94,6 +94,24 @@ class Calling(BaseTask):
             except DriverRestarted:
                 return {"late": device.which()}
             raise AssertionError("the death of the driver was not told")
+
+
+class Asking(BaseTask):
+    """Hold a device, and call it over and over."""
+
+    def __init__(self, device: str, gate: str) -> None:
+        self.device = device
+        self.gate = gate
+
+    def run(self) -> None:
+        """Tell how often it answered."""
+        answers = 0
+        with self.lab_view.request_resources({self.device: {}}) as (devices, _):
+            while not Path(self.gate).exists():
+                devices[self.device].which()
+                answers += 1
+                self.lab_view.update_result("answers", answers)
+                self.lab_view.sleep(0.02)
 '''
 
 
@@ -107,12 +125,13 @@ def add_slow_things(lab: Laboratory) -> None:
     lab.write("my_lab/devices/slow.py", DRIVER)
     lab.write("my_lab/tasks/slow.py", TASKS)
     registered, imported = "add_task(Holding)", "from .tasks.holding import"
-    devices = "".join(f'\nadd_device(Slow, name="slow_{number}")' for number in (1, 2))
-    lab.edit("my_lab/__init__.py", registered, f"{registered}\nadd_task(Waiting)\nadd_task(Calling){devices}")
+    devices = "".join(f'\nadd_device(Slow, name="slow_{number}")' for number in (1, 2, 3))
+    tasks = "\n".join(f"add_task({name})" for name in ("Asking", "Calling", "Waiting"))
+    lab.edit("my_lab/__init__.py", registered, f"{registered}\n{tasks}{devices}")
     lab.edit(
         "my_lab/__init__.py",
         imported,
-        f"from .devices.slow import Slow\nfrom .tasks.slow import Calling, Waiting\n{imported}",
+        f"from .devices.slow import Slow\nfrom .tasks.slow import Asking, Calling, Waiting\n{imported}",
     )
 
 
@@ -196,7 +215,10 @@ def test_what_is_killed_under_load_disturbs_nobody_else(lab: Laboratory, gate: P
 
 
 def test_a_driver_that_dies_in_a_call_is_told_at_once_and_comes_back_as_it_was(lab: Laboratory, gate: Path) -> None:
+    load = Load(lab, gate)
     task = call(lab, "slow_1", gate)
+    asking = lab.submit_one("Asking", {"device": "slow_3", "gate": str(gate)})
+    lab.until(lambda: lab.task(asking)["result"])
     before = lab.devices()["slow_1"]["binding"]
     assert before is not None
     lab.edit("my_lab/devices/slow.py", "driver 1", "driver 2")
@@ -211,8 +233,11 @@ def test_a_driver_that_dies_in_a_call_is_told_at_once_and_comes_back_as_it_was(l
     binding = lab.devices()["slow_1"]["binding"]
     assert binding is not None
     assert (binding["snapshot"], binding["digest"]) == (before["snapshot"], before["digest"])
+    answered: Any = lab.task(asking)["result"]
+    lab.until(lambda: lab.task(asking)["result"] != answered)  # it is still at it
     gate.touch()
     assert lab.result(task)["late"] == "driver 1"
+    load.completes([*load.old, *load.holding, *load.new, asking, task])
     lab.settle()
     assert lab.devices()["slow_1"]["binding"]["snapshot"] != before["snapshot"]  # type: ignore[index]
 
