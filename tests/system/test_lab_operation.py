@@ -58,7 +58,10 @@ def test_the_doctor_finds_nothing_in_a_lab_that_runs_or_does_not(own_lab: Labora
     assert "my_lab does not run" in stopped
     for report in (running, stopped):
         assert {"it has change streams", "git tells of each commit"} <= report.keys()
-        assert "documents" in report.values()
+        assert report["this machine and the database agree"] == "clock"
+        assert {"broker", "documents", "versions"} <= set(report.values())
+        assert any(fact.startswith("generation 1 is current, code version ") for fact in report)
+    assert any(fact.startswith("Valkey ") for fact in running)
 
 
 def test_the_doctor_names_what_is_wrong_and_exits_with_one(own_lab: Laboratory) -> None:
