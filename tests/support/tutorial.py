@@ -3,8 +3,9 @@
 A block ``file=NAME`` is written to that file, ``edit=NAME`` replaces its last line, ``find=NAME`` has to occur in it
 once, and ``replace=NAME`` takes the place of what was found; ``console`` is run, and ``console fails`` has to fail. A
 ``text`` block has to come out of what ran last, or of the worker, which runs in the background: line by line, with any
-number in place of a number. Where the last command only looks, it is repeated until it shows that, as a reader does.
-An id that the page shows stands for one that appears there, always.
+time of day or duration in place of one; in a block ``text varies``, with any number in place of a number. Where
+the last command only looks, it is repeated until it shows that, as a reader does. An id that the page shows stands for
+one that appears there, always.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _FOLDER = "/srv/counting"
 _ID = re.compile(r"\b(?:[0-9a-f]{24}|[0-9a-f]{12}|[0-9a-f]{8})\b")
 _LOOKS = ("lab status", "lab tasks", "lab devices", "lab versions")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_VARYING = re.compile(r"\b(?:\d\d:\d\d:\d\d|\d+(?:\.\d+)?s)\b")
 _POLL_SECONDS = 0.02
 
 
@@ -75,7 +77,7 @@ class Reader:
             elif block.language == "console":
                 self._run(block.text, fails=block.attribute == "fails")
             elif block.language == "text":
-                self._see(block.text.splitlines())
+                self._see(block.text.splitlines(), _NUMBER if block.attribute == "varies" else _VARYING)
 
     def close(self) -> None:
         """End the worker as a person does, with Ctrl-C; it has to end well."""
@@ -119,14 +121,17 @@ class Reader:
         self._shown = (run.stdout + (run.stderr if fails else "")).splitlines()
         self._look = lines[-1] if lines and lines[-1] in _LOOKS else ""
 
-    def _see(self, lines: list[str]) -> None:
-        """All the lines that the page shows; where the reader looks at what changes, they look again."""
+    def _see(self, lines: list[str], varying: re.Pattern[str]) -> None:
+        """All the lines that the page shows, but for what is ``varying``.
+
+        Where the reader looks at what changes, they look again.
+        """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             known = dict(self._ids)
             try:
                 for line in lines:
-                    self._expect(line)
+                    self._expect(line, varying)
             except AssertionError:
                 if not self._look or time.monotonic() > deadline:
                     raise
@@ -154,11 +159,11 @@ class Reader:
 
         threading.Thread(target=read, daemon=True).start()
 
-    def _expect(self, line: str) -> None:
+    def _expect(self, line: str, varying: re.Pattern[str]) -> None:
         """A line that the page shows has been printed, or is printed soon."""
         passed = []
         for candidate in self._candidates():
-            if self._matches(line, candidate):
+            if self._matches(line, candidate, varying):
                 return
             passed.append(candidate)
         raise AssertionError(f"the page shows {line!r}; there was {passed}")
@@ -172,11 +177,12 @@ class Reader:
             except queue.Empty:
                 return
 
-    def _matches(self, shown: str, printed: str) -> bool:
-        """Whether ``printed`` has the shown line in it, but for numbers, blanks, and what its ids stand for."""
+    def _matches(self, shown: str, printed: str, varying: re.Pattern[str]) -> bool:
+        """Whether ``printed`` has the shown line in it, but for blanks, what is varying, and what its ids stand for."""
         shown, printed = (" ".join(line.split()) for line in (shown, printed))
         parts = re.split(rf"({_ID.pattern})", shown.replace(_FOLDER, "FOLDER"))
-        found = re.search("".join(map(_pattern, parts)), printed.replace(str(self.folder), "FOLDER"))
+        pattern = "".join(_pattern(part, varying) for part in parts)
+        found = re.search(rf"(?<!\d){pattern}(?!\.?\d)", printed.replace(str(self.folder), "FOLDER"))
         if found is None:
             return False
         known = dict(self._ids)
@@ -193,10 +199,10 @@ class Reader:
             time.sleep(_POLL_SECONDS)
 
 
-def _pattern(part: str) -> str:
+def _pattern(part: str, varying: re.Pattern[str]) -> str:
     if _ID.fullmatch(part):
         return f"({_ID.pattern})"
-    return _NUMBER.pattern.join(map(re.escape, _NUMBER.split(part)))
+    return varying.pattern.join(map(re.escape, varying.split(part)))
 
 
 @contextmanager
