@@ -61,7 +61,12 @@ class SampleBuilder:
     tasks: list[TaskBuilder] = field(default_factory=list)
 
     def add_task(self, task: TaskBuilder) -> None:
-        """Have a task of the experiment work on this sample too, after all tasks that it has been given so far."""
+        """Have a task of the experiment work on this sample too, after all tasks that it has been given so far.
+
+        Raises BuildError for what is no such task, a ``task_id`` too.
+        """
+        if not isinstance(task, TaskBuilder):
+            raise BuildError(f"Sample {self.name!r} was given {task!r}; give it what add_task of its experiment gave.")
         if task not in self.tasks:
             self.tasks.append(task)
             task.samples.append(self)

@@ -134,8 +134,10 @@ def _place(way: Sequence[str | int]) -> str:
 def _check_names(experiment: ExperimentInput) -> None:
     names = [("experiment", experiment.name)] + [("sample", sample.name) for sample in experiment.samples]
     for kind, name in names:
-        if set(name) & set("$./") or not name.strip():
-            raise SubmissionError(f"The name of {kind} {name!r} may not be blank or contain '$', '.' or '/'.")
+        if set(name) & set("$./\0") or not name.strip():
+            raise SubmissionError(
+                f"The name of {kind} {name!r} may not be blank or contain '$', '.', '/' or a null byte; rename it."
+            )
     _check_single("samples are called", "a name", [sample.name for sample in experiment.samples])
     _check_single("samples have the sample_id", "one", [sample.sample_id for sample in experiment.samples])
     _check_single("tasks have the task_id", "one", [task.task_id for task in experiment.tasks])

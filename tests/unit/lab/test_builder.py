@@ -90,6 +90,14 @@ def test_a_sample_can_join_a_task_later() -> None:
     assert three.tasks == [experiment.tasks[2]]
 
 
+def test_a_sample_joins_a_task_by_what_was_returned_and_not_by_its_label() -> None:
+    experiment = built()
+    three = experiment.add_sample("three")
+    with pytest.raises(BuildError, match=r"Sample 'three' was given 'firing'; give it what add_task .* gave\.$"):
+        three.add_task("firing")  # type: ignore[arg-type]
+    assert three.tasks == []
+
+
 def test_the_parameters_of_a_class_are_checked_at_once() -> None:
     experiment = ExperimentBuilder("classes")
     experiment.add_task(Heating, {"minutes": 5})

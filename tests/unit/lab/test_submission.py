@@ -143,7 +143,7 @@ def test_an_index_outside_the_experiment_is_refused(index: int) -> None:
     assert f"after task {index}" in refused(experiment(heating(prev_tasks=[index])))
 
 
-@pytest.mark.parametrize("name", ["a.b", "$a", "a/b", " ", ""])
+@pytest.mark.parametrize("name", ["a.b", "$a", "a/b", "a\0b", " ", "", "a" * 201])
 def test_names_that_cannot_be_stored_are_refused(name: str) -> None:
     refused(experiment(heating(), name=name))
     refused(experiment(heating(samples=[]), samples=[{"name": name}]))
