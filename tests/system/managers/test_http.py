@@ -22,6 +22,7 @@ from hotswap import wire
 from hotswap.process import Identity
 from lab.client import ClientError, LabClient
 from lab.init import create_lab
+from lab.prompts import PromptCategory, new_prompt
 from lab.records import TaskStatus
 from lab.results.large_result import LargeResult
 from lab.results.result_files import ResultFiles
@@ -67,6 +68,7 @@ def refused(code: int, call: Any, *arguments: Any, **named: Any) -> str:
 def test_an_experiment_is_submitted_and_told(client: LabClient, lab: Lab) -> None:
     experiment = client.submit({"name": "x", "samples": [{"name": "s"}], "tasks": [{**TASK, "samples": ["s"]}]})
     task_id = lab.run()
+    assert [each["id"] for each in client.get("experiments")] == [experiment]
     facts = client.experiment(experiment)
     assert [task["id"] for task in facts["tasks"]] == [task_id]
     assert [sample["name"] for sample in facts["samples"]] == ["s"]
@@ -142,6 +144,21 @@ def test_positions_tell_their_sample(client: LabClient, lab: Lab) -> None:
         "furnace_2/slot/1": None,
         "furnace_2/slot/2": None,
     }
+
+
+def test_prompts_are_told_by_status_and_by_their_ids(client: LabClient, lab: Lab) -> None:
+    task = lab.running_task()
+    first, second = (
+        new_prompt(PromptCategory.QUESTION, text, ("yes", "no"), task=task, attempt=1) for text in ("first", "second")
+    )
+    for prompt in (first, second):
+        lab.new_backend.prompts.ask(prompt)
+    assert [each["id"] for each in client.get("prompts", {"status": "PENDING"})] == [first["_id"], second["_id"]]
+    client.answer(first["_id"], "yes", "by eye")
+    assert [each["id"] for each in client.get("prompts", {"status": "PENDING"})] == [second["_id"]]
+    told = client.get(f"prompts/{first['_id']}")
+    assert (told["text"], told["status"], told["answer"], told["note"]) == ("first", "ANSWERED", "yes", "by eye")
+    assert "There is no prompt" in refused(404, client.get, "prompts/nothing")
 
 
 def test_a_sample_is_blamed_by_name_or_id_and_a_version_gives_its_samples(client: LabClient, lab: Lab) -> None:

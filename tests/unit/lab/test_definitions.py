@@ -371,6 +371,11 @@ def test_a_driver_class_may_describe_all_its_devices(write: Write, described: st
     assert told["devices"]["a"]["description"] == "cold"
 
 
+def test_a_lab_may_be_without_devices(write: Write) -> None:
+    told = describe(write("add_task(Heating)"))
+    assert (told["devices"], set(told["tasks"])) == ({}, {"Heating"})
+
+
 def test_a_package_without_init_is_refused(write: Write, tmp_path: Path) -> None:
     package = write()
     (tmp_path / package / "__init__.py").unlink()

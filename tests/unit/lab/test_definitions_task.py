@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from lab.definitions import (
     BaseTask,
     ParameterError,
+    TaskPriority,
     check_parameters,
     in_simulation,
     make_task,
@@ -18,6 +19,11 @@ from lab.definitions import (
     parameter_model,
     set_simulation,
 )
+
+
+def test_priorities_have_the_numbers_that_laboratories_agree_on() -> None:
+    agreed = {"SYSTEM": 900, "URGENT": 100, "HIGH": 30, "NORMAL": 20, "LOW": 10}
+    assert {each.name: each.value for each in TaskPriority} == agreed
 
 
 class Step(BaseModel):

@@ -81,6 +81,14 @@ def test_a_file_that_was_closed_too_early_is_told_with_the_way_out(tmp_path: Pat
         large.retrieve()
 
 
+def test_a_large_result_has_a_reference_once_it_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "scan.tif").write_bytes(b"\x00\xff\n\r")
+    large = LargeResult.from_local_file(tmp_path / "scan.tif")
+    assert (large.name, large.reference) == ("scan.tif", None)
+    large.stored_as(IMAGE)
+    assert large.reference == IMAGE
+
+
 def test_a_large_result_needs_its_file_and_a_whole_reference(tmp_path: Path) -> None:
     with pytest.raises(LargeResultError, match=r"There is no file .*missing; write it before"):
         LargeResult.from_local_file(tmp_path / "missing")
