@@ -172,6 +172,21 @@ def test_an_experiment_goes_on_when_what_failed_is_skipped(lab: Laboratory, tmp_
     assert ended(lab, identifier)["status"] == "COMPLETED"
 
 
+def test_an_experiment_continues_with_the_samples_that_remain(lab: Laboratory) -> None:
+    experiment = ExperimentBuilder("continued", on_failure="continue")
+    samples = [experiment.add_sample(name) for name in ("bad", "good")]
+    experiment.add_task("Imaging", {"megabytes": 1, "fail": True}, samples[:1])
+    experiment.add_task("Imaging", {"megabytes": 1}, samples[1:])
+    experiment.add_task("Imaging", {"megabytes": 1}, samples)
+    result = ended(lab, experiment.submit())
+    assert [(task["status"], task["samples"]) for task in result["tasks"]] == [
+        ("ERROR", ["bad"]),
+        ("COMPLETED", ["good"]),
+        ("COMPLETED", ["good"]),
+    ]
+    assert result["status"] == "ERROR"
+
+
 def test_a_sample_that_was_left_in_the_way_is_taken_away(lab: Laboratory) -> None:
     first = ExperimentBuilder("left")
     first.add_task("Placing", {}, [first.add_sample("left")])

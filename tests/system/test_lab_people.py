@@ -87,6 +87,12 @@ class Stubborn(BaseTask):
         return "done"
 
 
+class Fragile(Stubborn):
+    """Do not wait again."""
+
+    on_crash = "abort"
+
+
 class Refilling(BaseTask):
     """Have the hopper ask for powder."""
 
@@ -134,7 +140,7 @@ class Hopper(BaseDevice):
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     with laboratory(tmp_path_factory.mktemp("people")) as launched:
         add(launched, "tasks/asking", ASKING, "Asking")
-        add(launched, "tasks/leaving", LEAVING, "Leaving", "Stubborn", "Refilling")
+        add(launched, "tasks/leaving", LEAVING, "Leaving", "Stubborn", "Fragile", "Refilling")
         launched.write("my_lab/devices/hopper.py", HOPPER)
         importing = "from .devices.hopper import Hopper\nfrom .tasks import"
         launched.edit("my_lab/__init__.py", "from .tasks import", importing)
@@ -280,6 +286,16 @@ def test_a_task_whose_class_says_so_is_run_again_by_itself(lab: Laboratory, tmp_
     attempts = lab.task(task)["attempts"]
     assert [attempt["outcome"] for attempt in attempts] == ["LOST", "COMPLETED"]
     assert len({attempt["snapshot"] for attempt in attempts}) == 1
+
+
+def test_a_task_whose_class_says_so_is_cancelled_by_itself_and_nobody_is_asked(lab: Laboratory, gate: Path) -> None:
+    task = lab.submit_one("Fragile", {"gate": str(gate)})
+    lab.until(lambda: lab.task(task)["message"] == "waiting")
+    kill_worker(lab)
+    ended = lab.reached(task, "CANCELLED")
+    assert ended["reason"] == 'Cancelled by on_crash = "abort".'
+    assert [attempt["outcome"] for attempt in ended["attempts"]] == ["LOST"]
+    assert lab.records.database["prompts"].find_one({"task": task}) is None
 
 
 def test_a_device_asks_in_the_middle_of_a_call(lab: Laboratory) -> None:
