@@ -373,6 +373,7 @@ class Records:
         self.samples.create_index([("experiment", 1)])
         occupied = {"position": {"$type": "string"}}
         self.samples.create_index([("position", 1)], unique=True, partialFilterExpression=occupied)
+        self.samples.create_index([("position", 1), ("_id", 1)])  # queries do not make use of a partial one
         self.calls.create_index([("task", 1)])
 
     def log(self, kind: str, subject: str, **facts: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from lab.managers.choice import Choice, Situation, choose
@@ -31,7 +32,7 @@ class Deadlock:
 
 
 class DeadlockFinder:
-    """Looks for deadlocks in a ledger.
+    """Looks for deadlocks in a ledger, among those tasks of which something is new since it looked last.
 
     ``at_work(samples)`` gives those of the samples that a task may still move which waits for nothing; it is asked only
     when there seems to be a deadlock.
@@ -42,70 +43,109 @@ class DeadlockFinder:
         self._define = define
         self._at_work = at_work
         self._waits = Waits(ledger, define)
+        self._suspects: set[str] = set()
+        self._stuck_before: set[str] = set()
 
     def find(self) -> list[Deadlock]:
-        """All there are just now. Paused devices and the like are no deadlock: they come back when somebody wants."""
-        stuck = self._stuck(frozenset())
-        if stuck:
-            standing = [sample for sample in self._ledger.standing() if self._ledger.handled_by.get(sample)]
-            movable = self._at_work(standing) if standing else ()
-            stuck = self._stuck(frozenset(movable)) if movable else stuck
-        return [self._describe(circle) for circle in _circles(self._edges(stuck))]
+        """All there are just now. Paused devices and the like are no deadlock: they come back when somebody wants.
 
-    def _stuck(self, movable: frozenset[str]) -> dict[str, list[Request]]:
+        A deadlock that somebody at work may still prevent is looked at again each time, as are those that were found.
+        """
+        seeming = self._seeming(self._ledger.take_news() | self._suspects)
+        circles = _circles(self._edges(seeming))
+        self._suspects = {task for circle in circles for task in circle}
+        if not circles:
+            return []
+        samples = {sample for task in seeming for sample in self._ledger.samples_of(task)} & self._ledger.standing()
+        movable = frozenset(self._at_work(sorted(samples)) if samples else ())
+        if movable:
+            circles = _circles(self._edges(self._stuck(self._ahead(seeming), movable)))
+        return [self._describe(circle) for circle in circles]
+
+    def _seeming(self, tasks: set[str]) -> set[str]:
+        """Those that nothing seems to help, of the tasks, of whom they wait for, and of whom that holds up in turn."""
+        ahead = self._ahead(task for task in tasks if not self._ledger.is_plain(task))
+        stuck = self._stuck(ahead)
+        if not self._stuck_before.isdisjoint(tasks.union(ahead) - stuck):
+            self._stuck_before.clear()  # others may go on as well, who only wait for those
+        while new := stuck - self._stuck_before:
+            self._stuck_before |= new
+            ahead = self._ahead([*ahead, *self._held_up_by(new)])
+            stuck = self._stuck(ahead)
+        return stuck
+
+    def _ahead(self, tasks: Iterable[str]) -> dict[str, set[str]]:
+        """Those of the tasks that wait, and whom they wait for and so on: task -> the tasks that it waits for."""
+        ahead: dict[str, set[str]] = {}
+        agenda = list(tasks)
+        while agenda:
+            task = agenda.pop()
+            if task not in ahead and (requests := self._ledger.pending_of(task)):
+                ahead[task] = {blocker.task for request in requests for blocker in self._waits.blockers(request)}
+                agenda += ahead[task]
+        return ahead
+
+    def _held_up_by(self, tasks: set[str]) -> Iterator[str]:
+        """Who has something himself, and waits for one of these."""
+        for name in self._ledger.asked_by:
+            blockers = (each for request in self._ledger.pending_of(name) for each in self._waits.blockers(request))
+            if not self._ledger.is_plain(name) and any(blocker.task in tasks for blocker in blockers):
+                yield name
+
+    def _stuck(self, ahead: Mapping[str, set[str]], movable: frozenset[str] = frozenset()) -> set[str]:
         """Waiting tasks, without those that can go on once others that can go on have given back what they hold."""
-        waiting = {task: requests for task in self._possessors() if (requests := self._ledger.pending_of(task))}
-        while len(waiting) > 1:
-            free = [task for task, requests in waiting.items() if self._can_go_on(task, requests, waiting, movable)]
-            if not free:
-                return waiting
-            for task in free:
-                del waiting[task]
-        return {}
+        waiting = set(ahead)
+        behind: defaultdict[str, list[str]] = defaultdict(list)
+        for task, others in ahead.items():
+            for other in others:
+                behind[other].append(task)
+        agenda = list(ahead)
+        while agenda:
+            task = agenda.pop()
+            if task in waiting and self._can_go_on(task, waiting, movable):
+                waiting.discard(task)
+                agenda += behind[task]
+        return waiting
 
-    def _possessors(self) -> list[str]:
-        handling = {task for sample in self._ledger.standing() for task in self._ledger.handled_by.get(sample, ())}
-        return sorted(handling.union(self._ledger.holdings))
+    def _can_go_on(self, task: str, waiting: set[str], movable: frozenset[str]) -> bool:
+        return any(self._is_granted(request, waiting, movable) for request in self._ledger.pending_of(task))
 
-    def _can_go_on(
-        self, task: str, requests: Iterable[Request], waiting: Collection[str], movable: frozenset[str]
-    ) -> bool:
-        situation = self._best_case(task, waiting, movable)
-        return any(self._is_granted(request, situation) for request in requests)
-
-    def _is_granted(self, request: Request, situation: Situation) -> bool:
+    def _is_granted(self, request: Request, waiting: set[str], movable: frozenset[str]) -> bool:
         definitions = self._define(request["snapshot"])
         if definitions is None:
             return True  # it is refused, which ends the wait as well
+        situation = self._best_case(request, waiting, movable)
         decision = choose(request, self._ledger.samples_of(request["task"]), situation, definitions)
         return isinstance(decision, Choice) or bool(decision.rebind) or decision.hopeless
 
-    def _best_case(self, task: str, waiting: Collection[str], movable: frozenset[str]) -> Situation:
-        """As ``task`` would find it if all had ended that are not waiting, and every device were in order."""
-        others = {each for each in waiting if each != task}
-        occupants = {
-            place: sample
-            for place, sample in self._ledger.occupants.items()
-            if sample not in movable and self._is_left(sample, others)
-        }
-        devices = {name: _freed(device, others) for name, device in self._ledger.devices.items()}
-        places = {name: _freed_place(place, others) for name, place in self._ledger.positions.items()}
-        return replace(self._ledger.situation(), devices=devices, positions=places, occupants=occupants, working=())
+    def _best_case(self, request: Request, waiting: set[str], movable: frozenset[str]) -> Situation:
+        """What it could use, if all tasks had ended that are not waiting, and every device were in order."""
+        known = self._ledger
+        names = set(self._waits.candidates(request))
 
-    def _is_left(self, sample: str, waiting: set[str]) -> bool:
-        handlers = self._ledger.handled_by.get(sample, set())
-        return bool(handlers) and handlers <= waiting
+        def stays(task: str | None) -> bool:
+            return task in waiting and task != request["task"]
 
-    def _edges(self, stuck: Mapping[str, list[Request]]) -> dict[str, dict[str, tuple[Request, Blocker]]]:
+        def is_left(sample: str) -> bool:
+            handlers = known.handled_by.get(sample)
+            return bool(handlers) and sample not in movable and all(map(stays, handlers or ()))
+
+        devices = {name: _freed(known.devices[name], stays) for name in names & known.devices.keys()}
+        places = {name: _freed_place(known.positions[name], stays) for name in names & known.positions.keys()}
+        occupants = {name: known.occupants[name] for name in names & known.occupants.keys()}
+        left = {name: sample for name, sample in occupants.items() if is_left(sample)}
+        return replace(known.situation(), devices=devices, positions=places, occupants=left, working=())
+
+    def _edges(self, stuck: set[str]) -> dict[str, dict[str, tuple[Request, Blocker]]]:
         """Task -> the tasks it waits for, and by what."""
         return {
             task: {
                 blocker.task: (request, blocker)
-                for request in requests
+                for request in self._ledger.pending_of(task)
                 for blocker in self._waits.blockers(request)
                 if blocker.task in stuck
             }
-            for task, requests in stuck.items()
+            for task in sorted(stuck)
         }
 
     def _describe(self, circle: Mapping[str, Mapping[str, tuple[Request, Blocker]]]) -> Deadlock:
@@ -114,8 +154,8 @@ class DeadlockFinder:
         return Deadlock(tuple(sorted(circle)), tuple(requests.values()), words)
 
 
-def _freed(device: Device, holders: set[str]) -> Device:
-    if device["holder"] in holders:
+def _freed(device: Device, stays: Callable[[str | None], bool]) -> Device:
+    if stays(device["holder"]):
         return device
     return {
         **device,
@@ -127,8 +167,8 @@ def _freed(device: Device, holders: set[str]) -> Device:
     }
 
 
-def _freed_place(place: Position, holders: set[str]) -> Position:
-    return place if place["holder"] in holders else {**place, "holder": None, "request": None}
+def _freed_place(place: Position, stays: Callable[[str | None], bool]) -> Position:
+    return place if stays(place["holder"]) else {**place, "holder": None, "request": None}
 
 
 _Edges = Mapping[str, Mapping[str, tuple[Request, Blocker]]]

@@ -96,6 +96,8 @@ class Granter:
 
     def _check_empty(self, request: Request, places: list[str]) -> None:
         """People move samples, too: one that was put there since the choice was made is seen once the place is held."""
+        if not places:
+            return
         standing = list(self._records.samples.find({"position": {"$in": places}}, {"name": 1, "position": 1}))
         task = self._records.tasks.find_one({"_id": request["task"]}, {"samples": 1}) if standing else None
         for sample in standing:

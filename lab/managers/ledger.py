@@ -42,6 +42,7 @@ class Ledger:
         self._standing: dict[str, str] = {}
         self._crowd: Counter[str] = Counter()
         self._working: set[str] = set()
+        self._news: set[str] = set()
 
     def situation(self, reserved: Mapping[str, str] | None = None) -> Situation:
         """The laboratory as it is known just now; it goes on changing with what is learned."""
@@ -60,6 +61,11 @@ class Ledger:
         requests = (self.requests[name] for name in self.asked_by.get(task, ()))
         return [request for request in requests if request["status"] == RequestStatus.PENDING]
 
+    def take_news(self) -> set[str]:
+        """The tasks that ask for something else, or have something else, than when this was asked last."""
+        taken, self._news = self._news, set()
+        return taken
+
     def holder(self, name: str) -> str | None:
         """The task that holds a device or place."""
         found = self.devices.get(name) or self.positions.get(name)
@@ -71,6 +77,7 @@ class Ledger:
         self._hold(name, before, device)
         if device is None:
             self.devices.pop(name, None)
+            self._news.update(self.asked_by)
         else:
             self.devices[name] = device
         return before is None or device is None or _device_facts(before) != _device_facts(device)
@@ -83,6 +90,7 @@ class Ledger:
             self._count(name, -1)
         if position is None:
             self.positions.pop(name, None)
+            self._news.update(self.asked_by)
         else:
             self.positions[name] = position
         if name in self.occupants:
@@ -100,6 +108,7 @@ class Ledger:
             del self.occupants[before]
         if position is not None:
             self._stand(sample, position)
+            self._news |= self.handled_by.get(sample, set())
         return [place for place in (before, position) if place is not None]
 
     def standing(self) -> set[str]:
@@ -112,6 +121,7 @@ class Ledger:
         before = self.tasks.get(name)
         self.forget_task(name)
         self.tasks[name] = task
+        self._news.add(name)
         for sample in task["samples"]:
             self.handled_by[sample].add(name)
         if task["status"] not in (*UNDECIDED, *ENDED):
@@ -121,17 +131,20 @@ class Ledger:
     def forget_task(self, name: str) -> None:
         for sample in self.samples_of(name):
             _discard(self.handled_by, sample, name)
+            self._news |= self.handled_by.get(sample, set())  # it is left to these alone
         self.tasks.pop(name, None)
         self._working.discard(name)
 
     def learn_request(self, request: Request) -> None:
         """An open one; of its task nothing need be known yet."""
         self.requests[request["_id"]] = request
+        self._news.add(request["task"])
         self.asked_by[request["task"]].add(request["_id"])
 
     def forget_request(self, name: str) -> None:
         request = self.requests.pop(name, None)
         if request is not None:
+            self._news.add(request["task"])
             _discard(self.asked_by, request["task"], name)
             if request["task"] not in self.asked_by:
                 self.forget_task(request["task"])
@@ -154,6 +167,7 @@ class Ledger:
         for document, change in ((before, _discard), (after, _add)):
             if document is not None and document["holder"] is not None:
                 change(self.holdings, document["holder"], name)
+                self._news.add(document["holder"])
             if document is not None and document["request"] is not None:
                 change(self.held_for, document["request"], name)
 

@@ -77,8 +77,8 @@ class ResourceManager(Manager):
         again = self._take_up_again()
         self._settle(self._readings.read(self._changes.take()) | again)
         self._look_at_gate()
-        if self._grant_all() or self._deadlocked:
-            self._look_for_deadlocks()
+        self._grant_all()
+        self._look_for_deadlocks()
         self._want(self._turns.wanted())
         self._explain_stale()
         if self._turns.stale:
@@ -155,13 +155,11 @@ class ResourceManager(Manager):
             request["status"] = status
             self._readings.learn_request(request)
 
-    def _grant_all(self) -> bool:
-        """Grant what can be granted, in order; whether anything was decided."""
+    def _grant_all(self) -> None:
+        """Grant what can be granted, in order."""
         reasons: list[tuple[Request, str]] = []
-        decided = False
         while (turn := self._turns.next()) is not None:
             request, decision = turn
-            decided = True
             if isinstance(decision, Choice):
                 if request["_id"] not in self._ungranted:
                     self._grant(request, decision)
@@ -170,7 +168,6 @@ class ResourceManager(Manager):
             else:
                 reasons.append((request, decision.reason or _BARRED))
         self._explain(reasons)
-        return decided
 
     def _grant(self, request: Request, choice: Choice) -> None:
         granted = self._granter.grant(request, choice, self._catalog.get(request["snapshot"]))

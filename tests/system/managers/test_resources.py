@@ -120,6 +120,27 @@ def test_a_deadlock_is_over_when_one_of_its_tasks_ends(started: Lab) -> None:
     started.until(lambda: deadlocks(started.records) == [])
 
 
+def swapped(lab: Lab) -> list[str]:
+    """The requests of two tasks, the sample of each where the other wants to put its own; a third is at work on one."""
+    places = ("furnace_1/slot/1", "furnace_2/slot/1")
+    tasks = [lab.running_task() for _ in range(3)]
+    for task, sample in zip(tasks, ("s1", "s2", "s2"), strict=True):
+        lab.records.tasks.update_one({"_id": task}, {"$set": {"samples": [sample]}})
+    for sample, place in zip(("s1", "s2"), places, strict=True):
+        lab.records.database["samples"].insert_one({"_id": sample, "name": sample, "position": place})
+    wants = [Want(key="places", kind="none", name=None, positions={place: 1}) for place in reversed(places)]
+    return [tasks[2], *(lab.request(task, want) for task, want in zip(tasks, wants, strict=False))]
+
+
+def test_a_deadlock_that_a_task_at_work_was_to_prevent_is_told_of_when_that_ends(started: Lab) -> None:
+    third, *requests = swapped(started)
+    for request in requests:
+        started.until(lambda request=request: started.asked(request)["waits_for"])
+    assert deadlocks(started.records) == []
+    started.end(third, TaskStatus.CANCELLED)
+    started.until(lambda: all(started.asked(request).get("deadlock") for request in requests))
+
+
 @pytest.mark.parametrize("lab", ["fail_youngest"], indirect=True)
 def test_the_youngest_request_of_a_deadlock_fails_where_that_is_wanted(started: Lab) -> None:
     _, two, first, second = crossed(started)

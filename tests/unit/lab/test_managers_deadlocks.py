@@ -3,8 +3,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import pytest
+from hypothesis import given, settings
+from resource_events import EVENTS, Event, happen
 from resource_world import DEFINITIONS, FURNACE, NEW, Mirror, World, want
 
+from lab.managers import deadlocks as module
 from lab.managers.deadlocks import Deadlock, DeadlockFinder
 
 
@@ -110,3 +113,61 @@ def test_several_devices_of_a_class_may_be_a_deadlock(world: World) -> None:
     for task in (one, two):
         world.ask(task, want("furnace_3"), want("furnace_1" if task == two else "furnace_2"), snapshot=NEW)
     assert [each.tasks for each in deadlocks(world)] == [(one, two)]
+
+
+def test_one_that_another_task_was_to_prevent_is_found_when_that_is_over(world: World) -> None:
+    tasks = swapped(world)
+    mirror, movable = Mirror(world), ["s1"]
+    finder = DeadlockFinder(mirror.ledger, DEFINITIONS.get, lambda _: movable)
+    assert finder.find() == []
+    movable.clear()
+    assert [each.tasks for each in finder.find()] == [tasks]
+
+
+def test_those_that_wait_for_something_else_are_not_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = holding(world, "balance")
+    for name in ("furnace_1", "furnace_2"):
+        world.ask(holding(world, name), want("balance"))
+    mirror = Mirror(world)
+    mirror.follow()
+    finder = DeadlockFinder(mirror.ledger, DEFINITIONS.get, lambda _: ())
+    finder.find()
+    looked: list[str] = []
+    monkeypatch.setattr(module, "choose", lambda request, *_: looked.append(request["_id"]))
+    for _ in range(3):
+        request = world.ask(busy, want("arm"))
+        mirror.follow()
+        assert mirror.serve() == [request]
+        world.release(request)
+        mirror.follow()
+        assert finder.find() == []
+    assert looked == []
+
+
+def test_a_deadlock_may_bring_about_another(world: World) -> None:
+    """Who waits for any furnace waits in a circle as soon as those who have the others do."""
+    tasks = [holding(world, name) for name in ("arm", "furnace_1", "furnace_2", "furnace_3")]
+    mirror = Mirror(world)
+    finder = DeadlockFinder(mirror.ledger, DEFINITIONS.get, lambda _: ())
+    world.ask(tasks[0], want(FURNACE))
+    world.ask(tasks[1], want("arm"))
+    mirror.follow()
+    assert finder.find() == []
+    world.ask(tasks[2], want("furnace_3"))
+    world.ask(tasks[3], want("furnace_2"))
+    mirror.follow()
+    assert [each.tasks for each in finder.find()] == [(tasks[0], tasks[1]), (tasks[2], tasks[3])]
+
+
+@settings(max_examples=150, deadline=None)
+@given(events=EVENTS)
+def test_looking_where_something_is_new_finds_what_looking_at_everything_finds(events: list[Event]) -> None:
+    world = World()
+    mirror = Mirror(world)
+    finder = DeadlockFinder(mirror.ledger, DEFINITIONS.get, lambda _: ())
+    for kind, first, second in events:
+        happen(world, kind, first, second)
+        mirror.follow()
+        mirror.serve()
+        at_once = DeadlockFinder(Mirror(world).ledger, DEFINITIONS.get, lambda _: ())
+        assert [each.key for each in finder.find()] == [each.key for each in at_once.find()]
