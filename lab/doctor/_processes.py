@@ -68,7 +68,7 @@ def _check_left(report: Report, config: LabConfig) -> None:
         report.tell("processes", "the lab is being started or stopped, or somebody looks after its database")
         return
     if left:
-        what = f"{len(left)} processes are left over, though the lab does not run: {', '.join(left)}"
+        what = f"though the lab does not run, some of its processes do: {', '.join(left)}"
         report.find("processes", what, "`lab launch` takes them over with their work, `lab stop` ends them")
 
 

@@ -153,6 +153,19 @@ def test_a_broker_that_does_not_answer_is_found_without_its_password(write: Writ
     assert "hidden" not in str(report.to_dict())
 
 
+def test_an_embedded_broker_that_is_not_installed_is_found(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.doctor._broker.importlib.util.find_spec", lambda _: None)
+    check_broker(report := Report(), write(""), runs=False)
+    assert found(report) == ["the embedded broker is not installed"]
+
+
+def test_an_embedded_broker_is_missed_only_while_the_lab_runs(write: Write) -> None:
+    check_broker(stopped := Report(), config := write(""), runs=False)
+    check_broker(running := Report(), config, runs=True)
+    assert stopped.facts == [("broker", "the embedded one is started with the lab")]
+    assert found(running) == ["the embedded broker does not answer"]
+
+
 class AMQPError(Exception):
     """As pika has it, which is not installed here."""
 
