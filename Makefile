@@ -28,7 +28,7 @@ test-unit: $(STAMP)  ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit -m "not system and not long"
 
 test-long: $(STAMP)  ## every test, and the property tests with thousands of examples
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --timeout 3600
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --numprocesses 2 --dist loadfile --timeout 3600
 
 chaos: $(STAMP)  ## kill each process of labs at work at each step of both cutovers, KILLS times or more; writes docs/chaos.json
 	$(BIN)/python tests/support/chaos.py --kills $(KILLS) --every-step $(if $(SEED),--seed $(SEED)) --results docs/chaos.json
