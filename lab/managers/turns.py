@@ -63,7 +63,7 @@ class Turns:
         self._keepers: dict[str, _Keeper] = {}
         self._cursors: dict[str, Rank | None] = {}
         self._agenda: list[tuple[Rank, str]] = []
-        self._barred: set[str] = set()
+        self._nested: set[str] = set()
         self.stale: dict[str, None] = {}
 
     def enter(self, request: Request) -> None:
@@ -79,18 +79,18 @@ class Turns:
         self._line_of[request["_id"]] = key
         self.stale[key] = None
         self._look_at(key, rank(request))
-        self._look_at_barred()
+        self._look_at_nested()
 
     def leave(self, request: Request) -> None:
         """It is not pending any more; harmless when it was not."""
         key = self._line_of.pop(request["_id"], None)
         if key is None:
             return
-        self._barred.discard(request["_id"])
+        self._nested.discard(request["_id"])
         line = self._lines[key]
         del line.ranks[bisect_left(line.ranks, rank(request))]
         self._keep(request, _NOTHING)  # after that: who is looked at then is not the one that leaves
-        self._look_at_barred()
+        self._look_at_nested()
         if not line.ranks:
             self._close(key)
 
@@ -101,7 +101,7 @@ class Turns:
             self._look_at(key, None)
         self.stale.update(dict.fromkeys(lines))
         self._look_at_keepers_of(frozenset({name}))
-        self._look_at_barred()
+        self._look_at_nested()
 
     def renewed(self, task: str) -> None:
         """What a task holds, its samples or its status changed: its requests may stand in other lines."""
@@ -110,7 +110,7 @@ class Turns:
                 self.leave(request)
                 self.enter(request)
         self._look_at_keepers_of(frozenset(self._ledger.holdings.get(task, ())))
-        self._look_at_barred()
+        self._look_at_nested()
 
     def look_at_all(self) -> None:
         """Whatever is known of anything may have changed."""
@@ -234,9 +234,9 @@ class Turns:
             if concerned and (behind is None or keeper.rank > behind):
                 self._look_at(self._line_of[request], keeper.rank)
 
-    def _look_at_barred(self) -> None:
-        """Whom something is kept from although he holds something: that may be needed, now that others wait."""
-        for name in self._barred:
+    def _look_at_nested(self) -> None:
+        """Those who hold something while others keep something: who needs whom to go on may be different now."""
+        for name in self._nested:
             request = self._ledger.requests[name]
             self._look_at(self._line_of[name], rank(request))
 
@@ -251,7 +251,7 @@ class Turns:
             for key in self._lines_for(name):
                 self._look_at(key, None)
         self._look_at_keepers_of(lack.keep - old.keep, behind=rank(request))
-        self._look_at_barred()
+        self._look_at_nested()
 
     def _reserved(self, request: Request) -> dict[str, str]:
         """What requests that come first keep from this one.
@@ -261,12 +261,13 @@ class Turns:
         keepers = [keeper for keeper in self._sorted_keepers() if keeper.rank < rank(request)]
         reserved: dict[str, str] = {}
         plain = self._ledger.is_plain(request["task"])
-        self._barred.discard(request["_id"])
+        if keepers and not plain:
+            self._nested.add(request["_id"])
+        else:
+            self._nested.discard(request["_id"])
         for keeper in keepers:
             if plain or not self._is_needed(request["task"], keeper, keepers):
                 reserved |= dict.fromkeys(keeper.lack.keep, keeper.request["task"])
-                if not plain:
-                    self._barred.add(request["_id"])
         return reserved
 
     def _is_needed(self, task: str, keeper: _Keeper, keepers: list[_Keeper]) -> bool:

@@ -148,6 +148,25 @@ def test_a_new_driver_is_wanted_for_those_that_come_first(world: World, mirror: 
 
 # -- the property -----------------------------------------------------------------------------------------------------
 
+# A keeper waits for a task no more, from which something has to be kept then.
+_NEEDED_NO_MORE: list[Event] = [
+    ("ask", 276, 0),
+    ("ask", 106, 146),
+    ("ask", 571, 0),
+    ("release", 0, 0),
+    ("nest", 0, 0),
+    ("nest", 0, 0),
+    ("nest", 0, 0),
+    ("nest", 0, 0),
+    ("nest", 0, 0),
+    ("release", 39, 0),
+    ("release", 42, 0),
+    ("ask", 116, 128),
+    ("release", 1, 0),
+    ("nest", 977, 3),
+    ("nest", 237, 1),
+]
+
 
 def everything(world: World) -> tuple[list[str], dict[str, Lack]]:
     """Decide all pending requests, from the first, after each grant; what was granted, and what is kept in the end."""
@@ -198,6 +217,7 @@ def _decide(mirror: Mirror, request: Request, keepers: list[Request], kept: dict
 @example([("ask", 2, 0), ("release", 0, 0), ("ask", 0, 1), ("ask", 176, 0), ("ask", 240, 0)])
 @example([("ask", 0, 1), ("ask", 235, 1), ("pause", 487, 0), ("ask", 237, 0)])
 @example([("ask", 1, 0), ("ask", 0, 1), ("ask", 11, 0), ("nest", 962, 0), ("nest", 1, 1)])
+@example(_NEEDED_NO_MORE)
 @given(EVENTS)
 def test_it_comes_to_the_same_as_deciding_everything(events: list[Event]) -> None:
     check_history(events)
