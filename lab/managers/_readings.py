@@ -85,6 +85,7 @@ class Readings:
     def _learn_requests(self, requests: Iterable[Request]) -> None:
         """Their tasks first: without them nothing can be decided."""
         opened = [request for request in requests if request["status"] in OPEN]
+        opened.sort(key=lambda request: (request["created_at"], request["_id"]))
         self._tasks(frozenset(each["task"] for each in opened if each["_id"] not in self._ledger.requests))
         for request in opened:
             self.learn_request(request)

@@ -14,7 +14,10 @@ from lab.records import Device, DeviceState, Position, Request
 
 @dataclass(frozen=True)
 class Deadlock:
-    """``tasks`` wait for each other in a circle, by their pending ``requests``; ``words`` tells each request's part."""
+    """``tasks`` wait for each other in a circle, by their pending ``requests``, of which the oldest comes first.
+
+    ``words`` tells each request's part.
+    """
 
     tasks: tuple[str, ...]
     requests: tuple[Request, ...]
@@ -28,7 +31,7 @@ class Deadlock:
     @property
     def youngest(self) -> Request:
         """The request that came last."""
-        return max(self.requests, key=lambda request: (request["created_at"], request["_id"]))
+        return self.requests[-1]
 
 
 class DeadlockFinder:
@@ -151,7 +154,7 @@ class DeadlockFinder:
     def _describe(self, circle: Mapping[str, Mapping[str, tuple[Request, Blocker]]]) -> Deadlock:
         requests = {request["_id"]: request for edges in circle.values() for request, _ in edges.values()}
         words = {name: _words(request, circle) for name, request in requests.items()}
-        return Deadlock(tuple(sorted(circle)), tuple(requests.values()), words)
+        return Deadlock(tuple(sorted(circle)), tuple(sorted(requests.values(), key=self._ledger.age)), words)
 
 
 def _freed(device: Device, stays: Callable[[str | None], bool]) -> Device:

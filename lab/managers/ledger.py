@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
+from lab.managers.arrivals import Arrivals
 from lab.managers.choice import Situation
 from lab.records import ENDED, UNDECIDED, Device, Position, Request, RequestStatus, Task
 
-Rank = tuple[int, datetime, str]
+Rank = tuple[int, int, str]
 
 OPEN: Final = (RequestStatus.PENDING, RequestStatus.FULFILLED, RequestStatus.NEED_RELEASE)
 
 _DEVICE_FACTS: Final = ("state", "paused", "holder", "request", "failed_digest", "error", "group", "typical_hold")
 _PLACE_FACTS: Final = ("holder", "request", "device", "prefix")
-
-
-def rank(request: Request) -> Rank:
-    """Requests are served in this order: by priority, then by age."""
-    return (-request["priority"], request["created_at"], request["_id"])
 
 
 class Ledger:
@@ -43,6 +38,15 @@ class Ledger:
         self._crowd: Counter[str] = Counter()
         self._working: set[str] = set()
         self._news: set[str] = set()
+        self._arrivals = Arrivals()
+
+    def rank(self, request: Request) -> Rank:
+        """Requests are served in this order: by priority, then by age."""
+        return (-request["priority"], self.age(request), request["_id"])
+
+    def age(self, request: Request) -> int:
+        """The lower was learned of first."""
+        return self._arrivals.number(request["_id"])
 
     def situation(self, reserved: Mapping[str, str] | None = None) -> Situation:
         """The laboratory as it is known just now; it goes on changing with what is learned."""
@@ -136,13 +140,15 @@ class Ledger:
         self._working.discard(name)
 
     def learn_request(self, request: Request) -> None:
-        """An open one; of its task nothing need be known yet."""
+        """An open one; of its task nothing need be known yet. Of several that are new, the oldest comes first."""
+        self._arrivals.number(request["_id"])
         self.requests[request["_id"]] = request
         self._news.add(request["task"])
         self.asked_by[request["task"]].add(request["_id"])
 
     def forget_request(self, name: str) -> None:
         request = self.requests.pop(name, None)
+        self._arrivals.forget(name)
         if request is not None:
             self._news.add(request["task"])
             _discard(self.asked_by, request["task"], name)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from lab.finding import find_in
+from lab.managers.arrivals import Arrivals
 from lab.managers.changes import Changed
 from lab.records import CLAIMED, Document, ExperimentStatus, Pin, Records, Task, TaskStatus
 
@@ -23,6 +24,7 @@ class ReadyTasks:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._ready: dict[str, Task] = {}
+        self._arrivals = Arrivals()
         self._running: set[str] = set()
         self._at_work: dict[str, str] = {}
 
@@ -40,13 +42,14 @@ class ReadyTasks:
                 self._forget(name)
             tasks = find_in(self._records.tasks, "_id", changed.of("tasks"), {**fields, "parent": 1})
             self._learn(task for task in tasks if task["parent"] is None)
+        self._arrivals.keep({**self._ready, **self._at_work})  # one that is sent may be put back
         self._look_for_running()
 
     def in_order(self) -> list[Task]:
         """READY tasks of running experiments, the urgent and the old first."""
         return sorted(
             (task for task in self._ready.values() if task["experiment"] in self._running),
-            key=lambda task: (-task["priority"], task["ready_at"], task["_id"]),
+            key=lambda task: (-task["priority"], self._arrivals.number(task["_id"])),
         )
 
     def at_work(self) -> Counter[str]:
@@ -64,10 +67,13 @@ class ReadyTasks:
         self._ready[task["_id"]] = task
 
     def _learn(self, tasks: Iterable[Task]) -> None:
-        for task in tasks:
-            if task["status"] == TaskStatus.READY:
-                self._ready[task["_id"]] = task
-            elif task["status"] in _AT_WORK:
+        found = list(tasks)
+        ready = [task for task in found if task["status"] == TaskStatus.READY]
+        for task in sorted(ready, key=lambda task: (task["ready_at"], task["_id"])):
+            self._arrivals.number(task["_id"])
+            self._ready[task["_id"]] = task
+        for task in found:
+            if task["status"] in _AT_WORK:
                 self._at_work[task["_id"]] = task["pin"]["snapshot"] if task["pin"] else ""
 
     def _forget(self, name: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lab.managers.choice import Choice, Lack, choose
-from lab.managers.ledger import Ledger, Rank, rank
+from lab.managers.ledger import Ledger, Rank
 from lab.managers.waits import Define, Waits
 from lab.records import Request, Want
 
@@ -75,10 +75,10 @@ class Turns:
             self._lines[key] = _Line(topics)
             for topic in topics:
                 self._by_topic[topic].add(key)
-        insort(self._lines[key].ranks, rank(request))
+        insort(self._lines[key].ranks, self._ledger.rank(request))
         self._line_of[request["_id"]] = key
         self.stale[key] = None
-        self._look_at(key, rank(request))
+        self._look_at(key, self._ledger.rank(request))
         self._look_at_nested()
 
     def leave(self, request: Request) -> None:
@@ -88,7 +88,7 @@ class Turns:
             return
         self._nested.discard(request["_id"])
         line = self._lines[key]
-        del line.ranks[bisect_left(line.ranks, rank(request))]
+        del line.ranks[bisect_left(line.ranks, self._ledger.rank(request))]
         self._keep(request, _NOTHING)  # after that: who is looked at then is not the one that leaves
         self._look_at_nested()
         if not line.ranks:
@@ -120,7 +120,7 @@ class Turns:
     def look_at(self, request: Request) -> None:
         """Decide it again, and those behind it."""
         if request["_id"] in self._line_of:
-            self._look_at(self._line_of[request["_id"]], rank(request))
+            self._look_at(self._line_of[request["_id"]], self._ledger.rank(request))
 
     def next(self) -> tuple[Request, Choice | Lack] | None:
         """The next request to look at, and the decision on it; None when no more is to be decided.
@@ -191,7 +191,7 @@ class Turns:
         return request, decision
 
     def _note(self, key: str, request: Request, decision: Choice | Lack) -> None:
-        behind = _after(rank(request))
+        behind = _after(self._ledger.rank(request))
         if isinstance(decision, Choice) or decision.hopeless:
             self._keep(request, _NOTHING)
             self._go_on(key, behind)
@@ -238,19 +238,19 @@ class Turns:
         """Those who hold something while others keep something: who needs whom to go on may be different now."""
         for name in self._nested:
             request = self._ledger.requests[name]
-            self._look_at(self._line_of[name], rank(request))
+            self._look_at(self._line_of[name], self._ledger.rank(request))
 
     def _keep(self, request: Request, lack: Lack) -> None:
         before = self._keepers.pop(request["_id"], None)
         if lack.keep:
-            self._keepers[request["_id"]] = _Keeper(rank(request), request, lack)
+            self._keepers[request["_id"]] = _Keeper(self._ledger.rank(request), request, lack)
         old = _NOTHING if before is None else before.lack
         if (old.keep, old.awaits) == (lack.keep, lack.awaits):
             return
         for name in old.keep - lack.keep:
             for key in self._lines_for(name):
                 self._look_at(key, None)
-        self._look_at_keepers_of(lack.keep - old.keep, behind=rank(request))
+        self._look_at_keepers_of(lack.keep - old.keep, behind=self._ledger.rank(request))
         self._look_at_nested()
 
     def _reserved(self, request: Request) -> dict[str, str]:
@@ -258,7 +258,7 @@ class Turns:
 
         Nothing is kept from a task that has to go on before the keeper can have it all.
         """
-        keepers = [keeper for keeper in self._sorted_keepers() if keeper.rank < rank(request)]
+        keepers = [keeper for keeper in self._sorted_keepers() if keeper.rank < self._ledger.rank(request)]
         reserved: dict[str, str] = {}
         plain = self._ledger.is_plain(request["task"])
         if keepers and not plain:
@@ -272,7 +272,7 @@ class Turns:
 
     def _is_needed(self, task: str, keeper: _Keeper, keepers: list[_Keeper]) -> bool:
         def kept(request: Request) -> Iterator[frozenset[str]]:
-            return (each.lack.keep | each.lack.awaits for each in keepers if each.rank < rank(request))
+            return (each.lack.keep | each.lack.awaits for each in keepers if each.rank < self._ledger.rank(request))
 
         return task in self.waits.needed_by(keeper.lack.keep | keeper.lack.awaits, kept)
 

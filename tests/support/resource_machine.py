@@ -19,7 +19,7 @@ from resource_world import DEFINITIONS, DEVICES, FURNACE, NEW, PLACES, want
 from lab.catalog import Catalog, Definitions
 from lab.managers.bus import Bus
 from lab.managers.choice import Choice, choose
-from lab.managers.ledger import OPEN, rank
+from lab.managers.ledger import OPEN
 from lab.managers.resources import ResourceManager
 from lab.records import Document, Records, Request, Want, new_id, now
 
@@ -92,6 +92,7 @@ class ResourceMachine(RuleBasedStateMachine):
         self.drivers = Drivers()
         self.wanted: Mapping[str, str] = {}
         self.time = 0.0
+        self.asked: list[str] = []
         self.stream = self.records.database.watch(max_await_time_ms=1000)
         self.begin()
 
@@ -219,7 +220,7 @@ class ResourceMachine(RuleBasedStateMachine):
     def the_first_has_what_it_can_have(self) -> None:
         if not hasattr(self, "manager") or self.drivers.refuse or self.drivers.hang:
             return
-        if pending := sorted(self.requests("PENDING"), key=rank):
+        if pending := sorted(self.requests("PENDING"), key=self.rank):
             assert not isinstance(self.decide(pending[0]), Choice), f"{pending[0]['_id']} could be granted"
 
     def come_to_an_end(self) -> None:
@@ -298,11 +299,16 @@ class ResourceMachine(RuleBasedStateMachine):
             waits_for=None,
             error=None,
         )
+        self.asked.append(made["_id"])
         self.records.requests.insert_one(made)
         self.settle()
 
     def requests(self, status: str) -> list[Request]:
         return sorted(self.records.requests.find({"status": status}), key=lambda each: each["_id"])
+
+    def rank(self, request: Request) -> tuple[int, int]:
+        """The urgent come first, then those that asked first."""
+        return -request["priority"], self.asked.index(request["_id"])
 
     def valid(self) -> list[Request]:
         """What is granted to the present attempts, in the order of asking."""

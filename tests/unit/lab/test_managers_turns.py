@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import timedelta
 
 import pytest
 from hypothesis import example, given, settings
 from resource_events import EVENTS, Event, happen
-from resource_world import DEFINITIONS, FURNACE, NEW, OLD, Mirror, World, want
+from resource_world import BEGIN, DEFINITIONS, FURNACE, NEW, OLD, Mirror, World, want
 
 from lab.managers.choice import Choice, Lack, choose
-from lab.managers.ledger import rank
 from lab.records import Request
 
 
@@ -36,6 +36,25 @@ def test_the_urgent_come_first_then_the_old(world: World, mirror: Mirror) -> Non
     for expected in (urgent, first, second):
         assert served(mirror) == [expected]
         world.release(expected)
+
+
+def test_who_asked_before_the_clock_was_set_back_is_not_passed_over(world: World, mirror: Mirror) -> None:
+    holder, early = (world.ask(world.task(), want("arm")) for _ in range(2))
+    served(mirror)
+    late = world.ask(world.task(), want("arm"))
+    world.touch("requests", late, created_at=BEGIN - timedelta(hours=1))
+    served(mirror)
+    world.release(holder)
+    assert served(mirror) == [early]
+
+
+def test_of_those_that_are_found_at_the_start_the_times_tell_the_order(world: World) -> None:
+    late, early = (world.ask(world.task(), want("arm")) for _ in range(2))
+    world.touch("requests", early, created_at=BEGIN - timedelta(hours=1))
+    mirror = Mirror(world)
+    assert mirror.serve() == [early]
+    world.release(early)
+    assert served(mirror) == [late]
 
 
 def test_nothing_is_decided_when_nothing_changed(world: World, mirror: Mirror) -> None:
@@ -168,6 +187,11 @@ _NEEDED_NO_MORE: list[Event] = [
 ]
 
 
+def order(request: Request) -> tuple[int, str]:
+    """The ids of the world's requests tell which was asked first."""
+    return -request["priority"], request["_id"]
+
+
 def everything(world: World) -> tuple[list[str], dict[str, Lack]]:
     """Decide all pending requests, from the first, after each grant; what was granted, and what is kept in the end."""
     granted: list[str] = []
@@ -184,7 +208,7 @@ def everything(world: World) -> tuple[list[str], dict[str, Lack]]:
 def _first_choice(mirror: Mirror, kept: dict[str, Lack]) -> tuple[str, Choice] | None:
     pending = [each for each in mirror.ledger.requests.values() if each["status"] == "PENDING"]
     keepers: list[Request] = []
-    for request in sorted(pending, key=rank):
+    for request in sorted(pending, key=order):
         decision = _decide(mirror, request, keepers, kept)
         if isinstance(decision, Choice):
             return request["_id"], decision
@@ -200,7 +224,7 @@ def _involved(lack: Lack) -> frozenset[str]:
 
 def _decide(mirror: Mirror, request: Request, keepers: list[Request], kept: dict[str, Lack]) -> Choice | Lack:
     def kept_from(other: Request) -> Iterator[frozenset[str]]:
-        return (_involved(kept[each["_id"]]) for each in keepers if rank(each) < rank(other))
+        return (_involved(kept[each["_id"]]) for each in keepers if order(each) < order(other))
 
     reserved = {
         name: keeper["task"]
