@@ -7,7 +7,7 @@ device manager are played. The death of the managers is a new manager that knows
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ from lab.catalog import Catalog, Definitions
 from lab.managers.bus import Bus
 from lab.managers.choice import Choice, choose
 from lab.managers.ledger import OPEN
-from lab.managers.resources import ResourceManager
+from lab.managers.resources import DeadlockPolicy, ResourceManager
 from lab.records import Document, Records, Request, Want, new_id, now
 
 WANTS: list[list[Want]] = [
@@ -70,8 +70,21 @@ class Drivers:
         self.granted[device] = (fence, task)
 
 
+class WatchedManager(ResourceManager):
+    """Tells of each grant before it is made."""
+
+    def watch(self, before: Callable[[Request, Choice], None]) -> None:
+        self._before = before
+
+    def _grant(self, request: Request, choice: Choice) -> None:
+        self._before(request, choice)
+        super()._grant(request, choice)
+
+
 class ResourceMachine(RuleBasedStateMachine):
     """The test says in a subclass what to ``connect`` with."""
+
+    policy: DeadlockPolicy = "tell"
 
     @staticmethod
     def connect() -> MongoClient[Document]:
@@ -223,6 +236,15 @@ class ResourceMachine(RuleBasedStateMachine):
         if pending := sorted(self.requests("PENDING"), key=self.rank):
             assert not isinstance(self.decide(pending[0]), Choice), f"{pending[0]['_id']} could be granted"
 
+    def nobody_is_passed_over(self, request: Request, choice: Choice) -> None:
+        """Before a grant: nothing of it is kept for one that comes first, unless the task has something already."""
+        if self.manager._ledger.is_plain(request["task"]):
+            taken = {*choice.devices.values(), *choice.places()}
+            for name, kept in self.manager._turns.kept().items():
+                first = self.manager._ledger.requests[name]
+                if self.rank(first) < self.rank(request):
+                    assert taken.isdisjoint(kept), f"{request['_id']} takes what is kept for {name}"
+
     def come_to_an_end(self) -> None:
         """Everything is in order again, and whoever waits for nothing ends: all are served, or in a deadlock."""
         self.drivers.refuse = self.drivers.hang = False
@@ -258,9 +280,10 @@ class ResourceMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         """New managers, which know nothing."""
         self.bus = Bus(self.records.database)
-        self.manager = ResourceManager(
-            self.records, Catalog(self.records), self.bus, self.drivers, self.want, clock=lambda: self.time
+        self.manager = WatchedManager(
+            self.records, Catalog(self.records), self.bus, self.drivers, self.want, self.policy, lambda: self.time
         )
+        self.manager.watch(self.nobody_is_passed_over)
         self.settle()
 
     def want(self, wanted: Mapping[str, str]) -> None:

@@ -38,6 +38,11 @@ def test_in_a_short_life(machine: type[ResourceMachine]) -> None:
     run(machine, 8, 20)
 
 
+def test_where_the_youngest_of_a_deadlock_fails(machine: type[ResourceMachine]) -> None:
+    machine.policy = "fail_youngest"
+    run(machine, 4, 20)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_in_a_long_life(machine: type[ResourceMachine]) -> None:
