@@ -79,16 +79,16 @@ class Readings:
         for name, request in found.items():
             if request is None or request["status"] not in OPEN:
                 self._forget(name)
-        self._learn_requests(request for request in found.values() if request is not None)
-        return set(found)
+        return {*found, *self._learn_requests(request for request in found.values() if request is not None)}
 
-    def _learn_requests(self, requests: Iterable[Request]) -> None:
-        """Their tasks first: without them nothing can be decided."""
+    def _learn_requests(self, requests: Iterable[Request]) -> set[str]:
+        """Their tasks first: without them nothing can be decided. Returns other requests of tasks that changed."""
         opened = [request for request in requests if request["status"] in OPEN]
         opened.sort(key=lambda request: (request["created_at"], request["_id"]))
-        self._tasks(frozenset(each["task"] for each in opened if each["_id"] not in self._ledger.requests))
+        others = self._tasks(frozenset(each["task"] for each in opened if each["_id"] not in self._ledger.requests))
         for request in opened:
             self.learn_request(request)
+        return others
 
     def _forget(self, name: str) -> None:
         known = self._ledger.requests.get(name)

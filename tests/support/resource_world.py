@@ -178,8 +178,9 @@ class Mirror:
     def __getattr__(self, name: str) -> Collection:
         return self.world.collection(name)
 
-    def follow(self) -> None:
-        self.readings.read(self.world.news())
+    def follow(self) -> set[str]:
+        """Read the news; returns the requests to look after."""
+        return self.readings.read(self.world.news())
 
     def serve(self) -> list[str]:
         """Grant what can be granted, as the resource manager does; returns the requests in their order."""
