@@ -18,23 +18,23 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Mutant:
-    """``says`` is what the checker calls what is wrong then."""
+    """``says`` is what the checker may call what is wrong then."""
 
     name: str
     edits: tuple[Edit, ...]
-    says: str
+    says: tuple[str, ...]
 
 
 MUTANTS = [
     Mutant(
         "no second look at what is current",
         (Edit("lab/managers/tasks.py", *NO_SECOND_LOOK),),
-        "order: ",
+        ("order: ",),
     ),
     Mutant(
         "no check of the fence when a call is executed",
         (Edit("lab/drivers/_slot.py", "if call.fence != self._granted:", "if self._granted == ():"),),
-        "blocks: ",
+        ("blocks: ",),
     ),
     Mutant(
         "a grant before the new driver is there",
@@ -50,7 +50,7 @@ MUTANTS = [
                 "binding is None:",
             ),
         ),
-        "wrong_drivers: ",
+        ("wrong_drivers: ",),
     ),
     Mutant(
         "a lease by the clock on the wall",
@@ -64,7 +64,7 @@ MUTANTS = [
                 "            if instance in self._dead:\n",
             ),
         ),
-        "unproved_losses: ",
+        ("unproved_losses: ", "lost_tasks: "),  # who is taken for dead is not watched, should he die later
     ),
     Mutant(
         "a barrier that counts what is RUNNING only",
@@ -76,7 +76,7 @@ MUTANTS = [
             ),
             Edit("lab/managers/_barrier_blockers.py", "return holding | {", "return frozenset() | {"),
         ),
-        "overlaps: ",
+        ("overlaps: ",),
     ),
 ]
 
@@ -107,7 +107,7 @@ def test_a_broken_laboratory_is_found_out_within_fifty_kills(product: Path, muta
     with edited(product, *mutant.edits):
         run = _attack(product)
     assert run.returncode == VIOLATED, run.stdout + run.stderr
-    assert mutant.says in run.stderr, run.stderr
+    assert any(word in run.stderr for word in mutant.says), run.stderr
 
 
 def _attack(product: Path) -> subprocess.CompletedProcess[str]:
