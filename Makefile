@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 KILLS  ?= 300
 SEED   ?=
+# One more than the processors of a small machine: many tests wait for processes of their own.
+JOBS   ?= 3
 STAMP  := $(VENV)/.installed
 
 .PHONY: all install demo test test-unit test-long chaos snapshot lint format bench lock clean
@@ -22,13 +24,13 @@ demo: $(STAMP)  ## the main job, unattended: a lab whose code changes while it r
 	$(BIN)/python -m lab.demo
 
 test: $(STAMP)  ## every test; servers are started by the tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-unit: $(STAMP)  ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit -m "not system and not long"
 
 test-long: $(STAMP)  ## every test, and the property tests with thousands of examples
-	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --numprocesses 2 --dist loadfile --timeout 3600
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -m "" --numprocesses $(JOBS) --dist loadfile --timeout 3600
 
 chaos: $(STAMP)  ## kill each process of labs at work at each step of both cutovers, KILLS times or more; writes docs/chaos.json
 	$(BIN)/python tests/support/chaos.py --kills $(KILLS) --every-step $(if $(SEED),--seed $(SEED)) --results docs/chaos.json
