@@ -18,7 +18,7 @@ from hotswap import wire
 from hotswap.errors import HotswapError, ProcessError
 from hotswap.process.context import Birth
 from hotswap.process.identity import Identity
-from hotswap.process.runs import Run
+from hotswap.process.runs import Run, Runs
 
 Document = dict[str, Any]
 
@@ -84,21 +84,23 @@ def connect(run: Run, secret: str, timeout: float = START_SECONDS) -> wire.Clien
 
 
 def start_zygote(run_dir: Path, secret: str, preload: Sequence[str], unclaimed_seconds: float) -> Run:
-    """Start a fresh interpreter that imports ``preload`` and then serves."""
-    listener = wire.listen()
+    """Start a fresh interpreter that imports ``preload`` and then serves.
+
+    It ends unless it is told what to do, and is told only when it has a record by which others can end it.
+    """
     settings = {
         "secret": secret,
         "instance": secrets.token_hex(16),
         "preload": list(preload),
-        "run_dir": str(run_dir),
         "unclaimed_seconds": unclaimed_seconds,
     }
-    process = _launch("hotswap.process.zygote", listener.fileno(), run_dir)
-    identity = Identity.of(process.pid)
-    run = Run("zygote", "zygote", None, identity, wire.address_of(listener), str(settings["instance"]))
-    listener.close()
+    with wire.listen() as listener:
+        process = _launch("hotswap.process.zygote", listener.fileno(), run_dir)
+        identity, address = Identity.of(process.pid), wire.address_of(listener)
+    run = Run("zygote", "zygote", None, identity, address, str(settings["instance"]))
     assert process.stdin
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
+        Runs(run_dir).save(run)
         pipe.write(json.dumps(settings).encode())
     return run
 

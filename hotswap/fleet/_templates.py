@@ -288,7 +288,11 @@ class Templates:
                 self._runs.keep_told(_ZYGOTE, self._preloaded())  # before it imports: a change meanwhile is seen
             run = start_zygote(self._run_dir, self._secret, self._preload, UNCLAIMED_SECONDS)
             self._watch(run)
-            self._zygote = Parent(run, self.connect)
+            try:
+                self._zygote = Parent(run, self.connect)
+            except (OSError, HotswapError):
+                run.identity.kill()
+                raise
         return self._zygote
 
     def _preloaded(self) -> Document:

@@ -8,14 +8,12 @@ import json
 import logging
 import socket
 import sys
-from pathlib import Path
 from typing import Any
 
 from hotswap import wire
 from hotswap.process._noticing import Noticing
 from hotswap.process.context import Birth
 from hotswap.process.identity import Identity
-from hotswap.process.runs import Run, Runs
 from hotswap.process.template import Become, Children, fork_to_live, run_template, spawn
 
 Document = dict[str, Any]
@@ -24,12 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Read ``{secret, instance, preload, run_dir, unclaimed_seconds}`` from standard input; serve on the descriptor."""
+    """Read ``{secret, instance, preload, unclaimed_seconds}`` from standard input; serve on the descriptor."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     settings = json.load(sys.stdin)
     identity, instance = Identity.mine(), settings["instance"]
-    run = Run("zygote", "zygote", None, identity, wire.address_of(listener), instance)
-    Runs(Path(settings["run_dir"])).save(run)
     noticed = Noticing()
     with noticed.watching():
         for module in settings["preload"]:
