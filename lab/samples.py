@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pymongo.errors import DuplicateKeyError
 
 from lab.records import HandStep, Records, Sample, now
 from lab.refusals import ConflictError, NotFoundError
 
+_SHOWN: Final = 5
+
 
 def find_sample(records: Records, name: str) -> Sample:
     """The sample with that name or id. Raises NotFoundError, and ConflictError when several have the name."""
-    found = list(records.samples.find({"$or": [{"_id": name}, {"name": name}]}, sort=[("_id", 1)]))
+    found = list(records.samples.find({"$or": [{"_id": name}, {"name": name}]}, sort=[("_id", -1)]))
     if not found:
         raise NotFoundError(f"There is no sample {name!r}; `lab samples` lists them.")
     if len(found) > 1:
-        ids = ", ".join(sample["_id"] for sample in found)
-        raise ConflictError(f"{len(found)} samples are called {name!r}; name one by its id: {ids}.")
+        raise ConflictError(f"{len(found)} samples are called {name!r}; name one by its id: {_apart(records, found)}.")
     return found[0]
+
+
+def _apart(records: Records, samples: list[Sample]) -> str:
+    """What tells samples of one name from each other, for people; of the first few only."""
+    shown = samples[:_SHOWN]
+    of_these = {"_id": {"$in": [sample["experiment"] for sample in shown]}}
+    names = {each["_id"]: each["name"] for each in records.experiments.find(of_these, {"name": 1})}
+    told = ", ".join(
+        f"{sample['_id']} (experiment {names.get(sample['experiment'], sample['experiment'])}, "
+        f"{sample['position'] or 'in no position'})"
+        for sample in shown
+    )
+    return told if len(samples) == len(shown) else f"{told} and {len(samples) - len(shown)} older ones"
 
 
 def samples_left(records: Records, task: str) -> list[Sample]:

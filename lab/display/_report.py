@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -11,10 +15,17 @@ from lab.display._tables import Column, Document, show
 def show_settings(console: Console, settings: list[Document]) -> None:
     columns: list[Column] = [
         ("setting", lambda each: each["key"]),
-        ("value", lambda each: "" if each["value"] is None else str(each["value"])),
-        ("from", lambda each: each["origin"]),
+        ("value", lambda each: _as_written(each["value"])),
+        ("from", lambda each: Path(each["origin"]).name),
     ]
+    for file in sorted({each["origin"] for each in settings if Path(each["origin"]).is_absolute()}):
+        console.print(escape(file), soft_wrap=True)
     show(console, "", settings, columns)
+
+
+def _as_written(value: Any) -> str:
+    """As it would stand in lab.toml, but for the quotes of a text."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def show_report(console: Console, report: Document) -> None:

@@ -117,7 +117,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise HotswapError(
             f"The HTTP API cannot listen on {host}:{port} ({error.strerror}); stop what uses it, or set another "
-            "port in lab.toml, 0 for any."
+            "port in lab.toml or with LAB_PORT, 0 for any."
         ) from error
 
 

@@ -239,7 +239,14 @@ def test_what_does_not_exist_or_is_ambiguous_is_told_in_a_sentence(bench: Bench)
         bench.provenance.blame("s9")
     with pytest.raises(NotFoundError, match=r"^No task ran a code version 'zz'; `lab versions` lists them\.$"):
         bench.provenance.samples("zz")
+
+
+def test_samples_of_one_name_are_told_apart_by_experiment_and_position(bench: Bench) -> None:
     twins = [bench.sample("twin"), bench.sample("twin")]
-    with pytest.raises(ConflictError, match=f"^2 samples are called 'twin'; name one by its id: {', '.join(twins)}.$"):
+    told = ", ".join(rf"{twin} \(experiment e, in no position\)" for twin in reversed(twins))
+    with pytest.raises(ConflictError, match=rf"^2 samples are called 'twin'; name one by its id: {told}\.$"):
         bench.provenance.blame("twin")
     assert bench.provenance.blame(twins[0])["tasks"] == []
+    others = [bench.sample("twin") for _ in range(5)]
+    with pytest.raises(ConflictError, match=rf"^7 samples .* id: {others[-1]} .* and 2 older ones\.$"):
+        bench.provenance.blame("twin")

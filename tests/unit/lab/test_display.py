@@ -367,3 +367,21 @@ def test_the_status_tells_of_tasks_that_wait_for_each_other() -> None:
     status = {**QUIET, "deadlocks": [{"tasks": ["t1", "t2"], "requests": requests}]}
     lines = shown(display.show_status, status, 200)
     assert lines[1].startswith("deadlock: task t1: This is a deadlock: it waits for arm, held by task t2.")
+
+
+def test_settings_are_shown_as_they_are_written_and_the_file_they_come_from_once() -> None:
+    file = f"/home/scientist/{'very/' * 20}long/lab.toml"
+    settings = [
+        {"key": "general.auto_refresh", "value": True, "origin": file},
+        {"key": "general.name", "value": "ours", "origin": file},
+        {"key": "policy.signers", "value": ["a", "b"], "origin": "default"},
+        {"key": "code.remote", "value": None, "origin": "default"},
+    ]
+    assert [line.split() for line in shown(display.show_settings, settings)] == [
+        [file],
+        ["setting", "value", "from"],
+        ["general.auto_refresh", "true", "lab.toml"],
+        ["general.name", "ours", "lab.toml"],
+        ["policy.signers", '["a",', '"b"]', "default"],
+        ["code.remote", "default"],
+    ]
