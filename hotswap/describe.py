@@ -24,7 +24,7 @@ from typing import IO, Any
 import bson
 
 from hotswap.errors import DescribeError
-from hotswap.process import crashes
+from hotswap.process import crashes, hygiene
 from hotswap.process.rlimits import LimitPassed, Limits, passed
 
 Document = dict[str, Any]
@@ -179,12 +179,17 @@ def _asked(hook: str, package: str, question: Document) -> Any:
 
 def _ask(asked: Callable[[], Any], package: str, tree: Path, limits: Limits, crash: IO[bytes]) -> bytes | None:
     """What the fork answers: nothing if it dies, None if it is late. Where it dies, it writes to ``crash``."""
+    parent = os.getpid()
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(reading)
-        with limits.imposed():
-            _answer_and_exit(asked, package, tree, writing, crash.fileno())
+        try:
+            hygiene.end_with(parent)  # it has a connection of its parent, whose end others must notice
+            os.close(reading)
+            with limits.imposed(), os.fdopen(writing, "wb") as pipe:
+                pipe.write(_reply(asked, package, tree, crash.fileno()))
+        finally:
+            os._exit(0)  # whatever happens, a fork must never come back into the code of its parent
     os.close(writing)
     try:
         return _read_until(reading, time.monotonic() + limits.seconds + _MARGIN_SECONDS)
@@ -194,17 +199,13 @@ def _ask(asked: Callable[[], Any], package: str, tree: Path, limits: Limits, cra
         os.waitpid(pid, 0)
 
 
-def _answer_and_exit(asked: Callable[[], Any], package: str, tree: Path, writing: int, crash: int) -> None:
+def _reply(asked: Callable[[], Any], package: str, tree: Path, crash: int) -> bytes:
     try:
         with crashes.told(crash):
-            reply = {"description": asked()}
-        data = bson.encode(reply)
-    except BaseException as error:  # noqa: BLE001 - a fork must never come back into the code of its parent
+            return bson.encode({"description": asked()})
+    except BaseException as error:  # noqa: BLE001 - whatever the lab's code raises is its author's to know
         told = explain(error, tree, f"{package} does not describe itself")
-        data = bson.encode({"error": str(told), "path": told.path, "line": told.line})
-    with os.fdopen(writing, "wb") as pipe:
-        pipe.write(data)
-    os._exit(0)
+        return bson.encode({"error": str(told), "path": told.path, "line": told.line})
 
 
 def _read_until(descriptor: int, deadline: float) -> bytes | None:

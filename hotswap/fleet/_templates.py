@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,7 +15,7 @@ from hotswap import drift, wire
 from hotswap.environment import RUNTIME, EnvironmentChange, fingerprint, outside_runtime, python_tag
 from hotswap.errors import DescribeError, DriftError, HotswapError, RemoteError
 from hotswap.fleet._differing import first_difference
-from hotswap.fleet._endings import in_words
+from hotswap.fleet._endings import in_words, out_of_memory_kills
 from hotswap.fleet._locks import Locks
 from hotswap.fleet._memory import TEMPLATE
 from hotswap.fleet._parents import START_SECONDS, Parent, connect, plain, run_of, start_zygote
@@ -35,9 +36,22 @@ _DEATH_SECONDS: Final = 1.0
 _LAST_WORDS: Final = {"lines": 200, "most": 1 << 16}
 """How much of a log may tell where the import was when it ended the process."""
 
+_TRIES: Final = 3
+_BY_OTHERS: Final = (None, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT)
+"""How a process ends that others end; None where nobody can tell any more."""
+
 _ZYGOTE: Final = "zygote"
 
 log = logging.getLogger(__name__)
+
+
+class _DiedError(Exception):
+    """A template ended: ``killed`` by others, which says nothing of its code, or else as ``told``."""
+
+    def __init__(self, told: DescribeError, *, killed: bool) -> None:
+        super().__init__(str(told))
+        self.told = told
+        self.killed = killed
 
 
 class Templates:
@@ -72,6 +86,7 @@ class Templates:
         self._lock = Locks()
         self._starting: list[Run] = []
         self._interrupted = False
+        self._memory_kills = out_of_memory_kills()
 
     def adopt(self, run: Run, timeout: float) -> None:
         """Take over a zygote or template that an earlier fleet of this host started."""
@@ -90,14 +105,11 @@ class Templates:
         """What the snapshot's template says of it. Raises DescribeError."""
         with self._lock(snapshot):
             self._check_environment(snapshot)
-            parent = self._template(snapshot)
             try:
-                told: Document = parent.call("describe", hook=hook)
+                told = self._answer(snapshot, "describe", hook=hook)
             except RemoteError as error:
                 self.release(snapshot)
                 raise described(error) from error
-            except (TimeoutError, OSError) as error:
-                raise self._died(snapshot, parent.run, error) from error
             self._check_reproduced(snapshot, told)
             return {**told, "drift": [[one.name, one.before, one.after] for one in self._met(snapshot)]}
 
@@ -105,14 +117,10 @@ class Templates:
         """What a hook answers in a throw-away fork of the snapshot's template. Raises DescribeError."""
         with self._lock(snapshot):
             self._check_environment(snapshot)
-            parent = self._template(snapshot)
             try:
-                answer: Document = parent.call("ask", hook=hook, question=question)
+                return self._answer(snapshot, "ask", hook=hook, question=question)
             except RemoteError as error:
                 raise described(error) from error
-            except (TimeoutError, OSError) as error:
-                raise self._died(snapshot, parent.run, error) from error
-            return answer
 
     def fork(self, birth: Birth) -> Run:
         """Have the template of the birth's snapshot start a process. Raises HotswapError or OSError."""
@@ -120,21 +128,42 @@ class Templates:
         with self._lock(birth.snapshot):
             self._check_environment(birth.snapshot)
             try:
-                answer = self._forked(birth)
+                answer = self._call(birth.snapshot, "fork", birth=plain(birth))
             except RemoteError as error:
                 raise described(error) if error.kind == DescribeError.__name__ else error from error
         return run_of("process", birth, answer, log_start)
 
-    def _forked(self, birth: Birth) -> Document:
-        """Ask once more, of a new template, when the one there was died while it was asked."""
+    def _answer(self, snapshot: str, op: str, **arguments: Any) -> Document:
+        """As ``_call``, of a template that must not take longer than its code may."""
         try:
-            answer: Document = self._template(birth.snapshot).call("fork", birth=plain(birth))
+            return self._call(snapshot, op, **arguments)
+        except TimeoutError as error:
+            if snapshot not in self._templates:
+                raise
+            raise self._late(snapshot, self._templates[snapshot].run) from error
+
+    def _call(self, snapshot: str, op: str, **arguments: Any) -> Document:
+        """Ask the template of a snapshot; another one, a few times, when somebody kills the one there is.
+
+        Raises DescribeError when its code ends it, or when it is killed too often, and what the call itself raises.
+        """
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._called(snapshot, op, arguments)
+            except _DiedError as death:
+                if not (death.killed and left) or self._interrupted:
+                    raise death.told from death
+                log.warning("The template of version %s was killed; another one is started.", snapshot[:12])
+        raise AssertionError("the last try returns or raises")
+
+    def _called(self, snapshot: str, op: str, arguments: Document) -> Document:
+        parent = self._template(snapshot)
+        try:
+            answer: Document = parent.call(op, **arguments)
         except TimeoutError:
             raise
         except OSError as error:
-            log.warning("The template of version %s died (%s); another one is started.", birth.snapshot[:12], error)
-            self._drop(birth.snapshot)
-            answer = self._template(birth.snapshot).call("fork", birth=plain(birth))
+            raise self._died(snapshot, parent.run) from error
         return answer
 
     def birth(self, name: str, snapshot: str, entry: str, arguments: Document) -> Birth:
@@ -240,8 +269,10 @@ class Templates:
                 run.identity.kill()
                 self._drop(snapshot)
                 raise
-            except (TimeoutError, OSError) as error:
-                raise self._died(snapshot, run, error) from error
+            except TimeoutError as error:
+                raise self._late(snapshot, run) from error
+            except OSError as error:
+                raise self._died(snapshot, run) from error
             finally:
                 self._starting.remove(run)
         if changes:
@@ -313,26 +344,31 @@ class Templates:
                 "make what it registers depend on its own files only."
             )
 
-    def _died(self, snapshot: str, run: Run, error: OSError) -> DescribeError:
+    def _late(self, snapshot: str, run: Run) -> DescribeError:
         self._drop(snapshot)
-        if isinstance(error, TimeoutError):
-            run.identity.kill()
-            return DescribeError(
-                f"Version {snapshot[:12]} took longer than {self._limits.seconds:g} s to import and could not be "
-                "interrupted; look for native code that works or waits at import."
-            )
+        run.identity.kill()
+        return DescribeError(
+            f"Version {snapshot[:12]} took longer than {self._limits.seconds:g} s to import and could not be "
+            "interrupted; look for native code that works or waits at import."
+        )
+
+    def _died(self, snapshot: str, run: Run) -> _DiedError:
+        self._drop(snapshot)
         run.identity.wait(_DEATH_SECONDS)
         with self._lock(_ZYGOTE):
             code = self._zygote.exit_code(run.identity.pid) if self._zygote is not None else None
-        how = "" if code is None else f" ({in_words(code)})"
+        kills, self._memory_kills = self._memory_kills, out_of_memory_kills()
+        memory_was_short = self._memory_kills > kills
+        how = "" if code is None else f" ({in_words(code, memory_was_short=memory_was_short)})"
         words = "\n".join(self._runs.last_words(run, **_LAST_WORDS))
         path, line = crashes.place(words, self._store.root / "trees" / snapshot) or (None, None)
         where = f" in {path}, line {line}" if path else ""
-        return DescribeError(
+        told = DescribeError(
             f"Version {snapshot[:12]} ended its process while it was imported{how}{where}; see {run.name}.log.",
             path,
             line,
         )
+        return _DiedError(told, killed=code in _BY_OTHERS and not memory_was_short)
 
 
 def template_name(snapshot: str) -> str:
