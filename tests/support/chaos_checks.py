@@ -203,12 +203,25 @@ def _two_drivers(evidence: Evidence) -> Iterator[str]:
 
 
 def _disturbed(evidence: Evidence) -> Iterator[str]:
-    """A device whose driver never changes is connected again only after the death of its process, and a barrier."""
-    barriers = barriers_of(evidence.records.database).count_documents({"outcome": {"$ne": None}})
+    """A device whose driver never changes is connected again only after the death of its process, and for a barrier.
+
+    What was cut off while it left for a barrier, or came back, begins anew: it is connected once more.
+    """
+    barriers = list(barriers_of(evidence.records.database).find({"outcome": {"$ne": None}}))
     deaths = sum(each.kind == "driver" and each.name.startswith("driver-steady") for each in evidence.killed)
+    cut_off = sum(_cuts_off(killed, barrier) for killed in evidence.killed for barrier in barriers)
     connects = sum(line["event"] == "connect" for line in evidence.devices["steady"])
-    if connects > 1 + deaths + barriers:
-        yield f"steady was connected {connects} times after {deaths} deaths of its driver and {barriers} barriers"
+    if connects > 1 + deaths + len(barriers) + cut_off:
+        yield (
+            f"steady was connected {connects} times after {deaths} deaths of its driver and {len(barriers)} barriers, "
+            f"cut off {cut_off} times"
+        )
+
+
+def _cuts_off(killed: Killed, barrier: Document) -> bool:
+    """Whether who moves the devices, or writes down where they are, was killed while a barrier went on."""
+    at = [step["at"].timestamp() for step in barrier["steps"]]
+    return killed.kind in ("database", "managers") and min(at) <= killed.at <= max(at) + _CLOCK_SECONDS
 
 
 def _overlaps(evidence: Evidence) -> Iterator[str]:
