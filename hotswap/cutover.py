@@ -182,6 +182,8 @@ class Pipeline:
         ``superseded`` is asked between the steps: when a newer refresh waits, this one ends. Raises UnreachableError
         when a process that is needed does not answer; the refresh can be run again then.
         """
+        if (live := self.settle(refresh)) is not None:
+            return live
         began = time.monotonic()
         refresh.steps.clear()
         self._reach(refresh, Step.DETECTED, began)
@@ -196,16 +198,31 @@ class Pipeline:
         self._save(refresh)
         return refresh.to_document()
 
-    def abandon(self, refresh: Refresh, reason: str) -> None:
-        """Close a refresh that ran into something that says nothing about the code."""
+    def settle(self, refresh: Refresh) -> Document | None:
+        """Close a refresh that made its code current without being told so; None if it did not. Safe to repeat."""
+        generation = self._promoted_by(refresh.to_document())
+        if generation is None:
+            return None
+        refresh.facts["generation"] = generation.number
+        self._participant.promoted(generation)
+        refresh.outcome = Outcome.LIVE
+        self._save(refresh)
+        return refresh.to_document()
+
+    def abandon(self, refresh: Refresh, reason: str) -> Document:
+        """Close a refresh that ran into something that says nothing about the code, perhaps when that was current."""
+        if (live := self.settle(refresh)) is not None:
+            return live
         refresh.outcome = Outcome.INTERRUPTED
         refresh.facts["error"] = reason
         self._save(refresh)
+        return refresh.to_document()
 
-    def roll_back(self, refresh: Refresh, number: int) -> Document:
+    def roll_back(self, refresh: Refresh, number: int, expected: int | None = None) -> Document:
         """Make the snapshot of an earlier generation current again, as a new generation; nothing is frozen.
 
-        Raises HotswapError when that is refused, which the refresh then says, too; UnreachableError as ``run`` does.
+        With ``expected``, only in place of that generation. Raises HotswapError when that is refused, which the refresh
+        then says, too; UnreachableError as ``run`` does.
         """
         began = time.monotonic()
         self._reach(refresh, Step.DETECTED, began)
@@ -214,7 +231,7 @@ class Pipeline:
             self._participant.warm_up_known(snapshot)
             self._reach(refresh, Step.READY, began)
             with self._cutover.around(refresh, snapshot, lambda: False):
-                self._roll_back(refresh, number, began)
+                self._roll_back(refresh, number, expected, began)
         except UnreachableError:
             raise  # says nothing about the code
         except HotswapError as error:
@@ -247,11 +264,13 @@ class Pipeline:
         self._announce(refresh, generation, began)
         return Outcome.LIVE
 
-    def _roll_back(self, refresh: Refresh, number: int, began: float) -> None:
+    def _roll_back(self, refresh: Refresh, number: int, expected: int | None, began: float) -> None:
         for attempt in range(_ATTEMPTS):
             current = self._generations.current()
             if current is None:
                 raise HotswapError("There is no generation yet to roll back from; commit working code first.")
+            if expected not in (None, current.number):
+                raise HotswapError(f"Generation {expected} is not current any more, so it is not rolled back.")
             self._intend(refresh, self._generations.get(number).snapshot, current)
             try:
                 generation = self._generations.roll_back(

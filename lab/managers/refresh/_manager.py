@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, Protocol
 
 from pymongo import DESCENDING
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
-from hotswap.cutover import Cutover, Outcome, Pipeline, Refresh
+from hotswap.cutover import AtOnce, Cutover, Outcome, Pipeline, Refresh
 from hotswap.errors import HotswapError, UnreachableError
-from hotswap.generations import Generations
+from hotswap.generations import Generation, Generations
 from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger
 from lab.managers.refresh._code import VERSION, LabCode
 from lab.managers.refresh._participant import LabParticipant
@@ -41,20 +41,23 @@ class Barrier(Cutover, Protocol):
 
 
 class _OutOfTurn:
-    """A cutover during whose wait others have their turn."""
+    """A cutover during whose wait others have their turn; ``prepared`` are the snapshots that wait meanwhile."""
 
     def __init__(self, cutover: Cutover, turn: threading.Lock) -> None:
         self._cutover = cutover
         self._turn = turn
+        self.prepared: list[str] = []
 
     @contextmanager
     def around(self, refresh: Refresh, snapshot: str, superseded: Callable[[], bool]) -> Iterator[None]:
         with ExitStack() as stack:
+            self.prepared.append(snapshot)
             self._turn.release()
             try:
                 stack.enter_context(self._cutover.around(refresh, snapshot, superseded))
             finally:
                 self._turn.acquire()
+                self.prepared.remove(snapshot)
             yield
 
 
@@ -101,8 +104,8 @@ class RefreshManager:
         self._generations = Generations(records.database)
         self._barrier = barrier
         self._running = threading.Lock()
-        cutover = None if barrier is None else _OutOfTurn(barrier, self._running)
-        self._pipeline = Pipeline(records.refreshes, self._generations, participant, cutover)
+        self._cutover = _OutOfTurn(barrier or AtOnce(), self._running)
+        self._pipeline = Pipeline(records.refreshes, self._generations, participant, self._cutover)
         self._triggers: list[Trigger] = []
         self._changed = threading.Condition()
         self._waiting: _Ticket | None = None
@@ -124,7 +127,7 @@ class RefreshManager:
         if current is None:
             self._launch(None)
         elif self._participant.meets_another_environment():
-            self._launch_again(f"{VERSION}{current.snapshot}")
+            self._launch_again(current)
         elif self._config.general.auto_refresh and self._is_news():
             self._enqueue(self._refresh("launch", "launch"))
 
@@ -165,7 +168,8 @@ class RefreshManager:
             try:
                 return {**found, **self._participant.preview(snapshot)}
             finally:
-                self._participant.dismiss(snapshot.id)
+                if snapshot.id not in self._cutover.prepared:
+                    self._participant.dismiss(snapshot.id)
 
     def roll_back(
         self,
@@ -209,12 +213,12 @@ class RefreshManager:
             if current is not None and (now is None or now.number != current):
                 raise HotswapError(f"Generation {current} is not current any more, so it is not rolled back.")
             try:
-                return self._pipeline.roll_back(refresh, generation)
+                return self._pipeline.roll_back(refresh, generation, current)
             except Exception as error:  # whatever it was, whoever looks at the refresh must see that it has ended
-                if refresh.outcome is None:
-                    self._close(refresh, error)
-                else:
+                if refresh.outcome is not None:
                     self._participant.dismiss(snapshot)
+                elif _is_live(closed := self._close(refresh, _told(error))):
+                    return closed
                 raise
 
     def _refresh(self, actor: str, trigger: str, rev: str | None = None, *, barrier: bool | None = None) -> Refresh:
@@ -225,20 +229,25 @@ class RefreshManager:
 
     def _is_news(self) -> bool:
         """Whether the present code was not live before: what was rolled back must not come back with a restart."""
-        looked = {"trigger": {"$ne": _ROLLBACK}}
-        last = self._records.refreshes.find_one(looked, sort=[("requested_at", DESCENDING)])
-        if last is None or last["outcome"] not in (Outcome.LIVE, Outcome.UNCHANGED):
-            return True
-        try:
-            return bool(self._participant.freeze(None).id != last["snapshot"])
-        except HotswapError:
-            return True  # the refresh will tell why
+        live = {"trigger": {"$ne": _ROLLBACK}, "outcome": {"$in": [Outcome.LIVE, Outcome.UNCHANGED]}}
+        last = self._records.refreshes.find_one(live, sort=[("requested_at", DESCENDING)])
+        return last is None or not self._is_present(last["snapshot"])
 
-    def _launch_again(self, current: str) -> None:
-        """With what is installed now: the newest code, where that goes live by itself, or what was current."""
-        if self._config.general.auto_refresh and self._launch(None):
-            return
-        self._launch(current)
+    def _is_present(self, snapshot: str) -> bool:
+        """Whether a snapshot has the files of the present code; False also where those cannot be frozen."""
+        try:
+            return self._participant.has_files_of(self._participant.freeze(None), snapshot)
+        except HotswapError:
+            return False  # the refresh will tell why
+
+    def _launch_again(self, current: Generation) -> None:
+        """With what is installed now: the newest code, where that goes live by itself, or what was current.
+
+        The newest code may be what somebody went back from.
+        """
+        takes_newest = self._config.general.auto_refresh and (self._is_news() or self._is_present(current.snapshot))
+        if not (takes_newest and self._launch(None)):
+            self._launch(f"{VERSION}{current.snapshot}")
 
     def _launch(self, rev: str | None) -> bool:
         """Whether the code went live."""
@@ -286,10 +295,20 @@ class RefreshManager:
         ticket = _Ticket(refresh)
         with self._changed:
             passed_over, self._waiting = self._waiting, ticket
+            if passed_over is not None:
+                self._inherit(passed_over.refresh)
             self._changed.notify_all()
         if passed_over is not None:
             self._pass_over(passed_over)
         return ticket
+
+    def _inherit(self, superseded: Refresh) -> None:
+        """What takes the place of a barrier by itself goes live by one, too: it brings the same change.
+
+        To be called with the condition held.
+        """
+        if superseded.facts["cutover"] == _BARRIER and self._waiting and self._waiting.refresh.trigger in _AUTOMATIC:
+            self._waiting.refresh.facts["cutover"] = _BARRIER
 
     def _pass_over(self, ticket: _Ticket) -> None:
         try:
@@ -312,6 +331,9 @@ class RefreshManager:
     def _take(self, ticket: _Ticket) -> None:
         try:
             document = self._pipeline.run(ticket.refresh, lambda: self._waiting is not None)
+            if document["outcome"] == Outcome.SUPERSEDED:
+                with self._changed:
+                    self._inherit(ticket.refresh)
             if document["outcome"] in _NOT_LIVE and "snapshot" in document:
                 self._participant.dismiss(document["snapshot"])
         except (PyMongoError, UnreachableError) as error:
@@ -337,20 +359,40 @@ class RefreshManager:
         return True
 
     def _abandon(self, ticket: _Ticket, error: Exception) -> None:
-        ticket.fail(HotswapError(self._close(ticket.refresh, error)))
+        closed = self._close(ticket.refresh, _told(error))
+        if _is_live(closed):
+            ticket.finish(closed)
+        else:
+            ticket.fail(HotswapError(_told(error)))
 
-    def _close(self, refresh: Refresh, error: Exception) -> str:
-        """End a refresh that ran into something that says nothing about the code; returns how that is told."""
-        reason = f"The refresh failed: {error}; see the log of the managers."
-        try:
-            self._pipeline.abandon(refresh, reason)
-            self._records.log("refresh.failed", refresh.id, error=reason)
-        except PyMongoError as gone:
-            log.warning("That a refresh failed could not be written down: %s", gone)
-        return reason
+    def _close(self, refresh: Refresh, reason: str) -> Document:
+        """End a refresh that ran into something that says nothing about the code, as soon as the database answers."""
+        while True:
+            try:
+                closed = self._pipeline.abandon(refresh, reason)
+                if not _is_live(closed):
+                    self._records.log("refresh.failed", refresh.id, error=reason)
+            except PyMongoError as gone:
+                log.warning("That a refresh failed could not be written down: %s", gone)
+                if self._ends_within(_RETRY_SECONDS) or not isinstance(gone, ConnectionFailure):
+                    return refresh.to_document()
+            else:
+                return closed
+
+    def _ends_within(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._ended, timeout=seconds)
 
     def _tell(self, document: Document) -> None:
         if document["outcome"] == Outcome.REJECTED:
             log.warning("New code was rejected: %s", document["error"])
             where = {"path": document.get("path"), "line": document.get("line")}
             self._records.log("refresh.rejected", document["_id"], error=document["error"], **where)
+
+
+def _told(error: Exception) -> str:
+    return f"The refresh failed: {error}; see the log of the managers."
+
+
+def _is_live(document: Document) -> bool:
+    return bool(document["outcome"] == Outcome.LIVE)

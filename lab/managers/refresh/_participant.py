@@ -61,6 +61,10 @@ class LabParticipant:
     def freeze(self, rev: str | None) -> Snapshot:
         return self._code.freeze(rev)
 
+    def has_files_of(self, snapshot: Snapshot, other: str) -> bool:
+        """Whether a snapshot has the same files as another one, whatever was installed. Raises UnknownSnapshotError."""
+        return snapshot.id == other or snapshot.files == self._store.open(other).files
+
     def allow(self, snapshot: Snapshot) -> None:
         self._policy.check(snapshot)
         self._environment.check()

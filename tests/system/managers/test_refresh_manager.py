@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,68 +11,16 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect
+from refreshes import Participant, refresh_manager, restarted
 
 from hotswap.cutover import Outcome
-from hotswap.environment import Environment
 from hotswap.errors import DescribeError, HotswapError, SourceError, UnreachableError
 from hotswap.generations import Generations
-from hotswap.snapshot import FileEntry, Origin, Snapshot
-from hotswap.store import Store
-from lab.managers.refresh import LabCode, PolicyError, RefreshManager
+from hotswap.snapshot import Snapshot
+from lab.managers.refresh import PolicyError, RefreshManager
 from lab.records import Records
-from lab.settings.config import load
 
 pytestmark = pytest.mark.system
-
-
-class Participant:
-    """Every revision is a snapshot; describing one named ``slow`` waits for the gate."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.describing = threading.Event()
-        self.described: list[str] = []
-        self.failure: HotswapError | None = None
-        self.no_way_back: Exception | None = None
-        self.other_environment = False
-
-    def freeze(self, rev: str | None) -> Snapshot:
-        content = (rev or "head").encode().hex().ljust(64, "0")[:64]
-        entry = FileEntry("app/__init__.py", 0o644, 1, content)
-        return Snapshot.of("app", (entry,), Environment("cp311", ()), Origin(commit=rev, dirty=False))
-
-    def allow(self, snapshot: Snapshot) -> None:
-        pass
-
-    def describe(self, snapshot: Snapshot) -> None:
-        self.described.append(str(snapshot.origin.commit))
-        if self.failure is not None:
-            raise self.failure
-        if snapshot.origin.commit == "slow":
-            self.describing.set()
-            assert self.gate.wait(10)
-
-    def plan(self, snapshot: Snapshot) -> dict[str, Any]:
-        return {"drain_set": []}
-
-    def preview(self, snapshot: Snapshot) -> dict[str, Any]:
-        return {**self.plan(snapshot), "refused": []}
-
-    def warm_up(self, snapshot: Snapshot) -> None:
-        pass
-
-    def warm_up_known(self, snapshot: str) -> None:
-        if self.no_way_back is not None:
-            raise self.no_way_back
-
-    def meets_another_environment(self) -> bool:
-        return self.other_environment
-
-    def dismiss(self, snapshot: str) -> None:
-        pass
-
-    def promoted(self, generation: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -88,19 +35,10 @@ def records(database: Database[dict[str, Any]]) -> Records:
 
 @pytest.fixture
 def manager(tmp_path: Path, records: Records, participant: Participant) -> Iterator[RefreshManager]:
-    manager = _manager(tmp_path, records, participant)
+    manager = refresh_manager(tmp_path, records, participant)
     yield manager
     participant.gate.set()
     manager.stop()
-
-
-def _manager(folder: Path, records: Records, participant: Participant, settings: str = "") -> RefreshManager:
-    (folder / "my_lab").mkdir(exist_ok=True)
-    (folder / "my_lab" / "__init__.py").touch()
-    (folder / "lab.toml").write_text(settings)
-    config = load(folder, {"LAB_STATE_DIR": str(folder / "state")})
-    code = LabCode(config, Store(folder / "store"))
-    return RefreshManager(config, records, code, participant)  # type: ignore[arg-type]
 
 
 def test_the_first_generation_is_live_when_the_manager_has_started(manager: RefreshManager, records: Records) -> None:
@@ -175,7 +113,7 @@ def test_a_burst_of_commits_ends_with_the_last_one_live(
 
     git("init", "-q", "-b", "main")
     git("commit", "-q", "--allow-empty", "-m", "first")
-    manager = _manager(tmp_path, records, participant, '[general]\nauto_refresh = true\nbranch = "main"\n')
+    manager = refresh_manager(tmp_path, records, participant, '[general]\nauto_refresh = true\nbranch = "main"\n')
     manager.start()
     with records.database["current_generation"].watch(max_await_time_ms=500) as changes:
         for number in range(20):
@@ -192,7 +130,7 @@ def test_a_burst_of_commits_ends_with_the_last_one_live(
 def test_a_save_beside_the_lab_package_is_taken_too(tmp_path: Path, records: Records, participant: Participant) -> None:
     (tmp_path / "units.py").touch()
     settings = '[general]\nauto_refresh = true\ntrigger = "save"\n[code]\nextra = ["units.py"]\n'
-    manager = _manager(tmp_path, records, participant, settings)
+    manager = refresh_manager(tmp_path, records, participant, settings)
     manager.start()
     with records.refreshes.watch(max_await_time_ms=500) as changes:
         (tmp_path / "units.py").write_text("KELVIN = 273.15\n")
@@ -230,7 +168,7 @@ def test_what_a_crash_left_running_is_ended_at_the_next_start(
     records.refreshes.insert_one({"_id": "1", "outcome": None, "snapshot": "a" * 64})
     dismissed: list[str] = []
     monkeypatch.setattr(participant, "dismiss", dismissed.append)
-    manager = _manager(tmp_path, records, participant)
+    manager = refresh_manager(tmp_path, records, participant)
     manager.start()
     manager.stop()
     assert dismissed == ["a" * 64]
@@ -336,7 +274,7 @@ def test_a_restart_does_not_bring_back_what_was_rolled_back(
     manager.request("next", "ada", "test")
     manager.request(None, "ada", "test")
     rolled_back = manager.roll_back(2, "ada")["generation"]
-    assert _restart(tmp_path, manager, records, participant) == rolled_back
+    assert restarted(tmp_path, manager, records, participant) == rolled_back
 
 
 def test_a_restart_takes_code_live_that_was_not_seen_before(
@@ -344,7 +282,7 @@ def test_a_restart_takes_code_live_that_was_not_seen_before(
 ) -> None:
     manager.start()
     before = manager.request("next", "ada", "test")["generation"]
-    assert _restart(tmp_path, manager, records, participant) == before + 1
+    assert restarted(tmp_path, manager, records, participant) == before + 1
 
 
 @pytest.mark.parametrize(("auto_refresh", "rev"), [(False, f"version:{'f' * 64}"), (True, None)])
@@ -355,7 +293,9 @@ def test_a_launch_in_another_environment_makes_a_generation_with_it(
         "f" * 64, expected=None, commit=None, dirty=False, environment="", actor="a", reason="r"
     )
     participant.other_environment = True
-    manager = _manager(tmp_path, records, participant, f"[general]\nauto_refresh = {str(auto_refresh).lower()}\n")
+    manager = refresh_manager(
+        tmp_path, records, participant, f"[general]\nauto_refresh = {str(auto_refresh).lower()}\n"
+    )
     manager.start()
     manager.stop()
     current = Generations(records.database).current()
@@ -375,20 +315,9 @@ def test_where_new_code_is_refused_in_another_environment_the_current_one_is_tak
     )
     participant.other_environment = True
     monkeypatch.setattr(participant, "allow", allow)
-    manager = _manager(tmp_path, records, participant, "[general]\nauto_refresh = true\n")
+    manager = refresh_manager(tmp_path, records, participant, "[general]\nauto_refresh = true\n")
     manager.start()
     manager.stop()
     current = Generations(records.database).current()
     assert current is not None
     assert (current.number, current.commit) == (2, f"version:{'f' * 64}")
-
-
-def _restart(folder: Path, manager: RefreshManager, records: Records, participant: Participant) -> int:
-    """The current generation after a restart with auto_refresh."""
-    manager.stop()
-    second = _manager(folder, records, participant, "[general]\nauto_refresh = true\n")
-    second.start()
-    second.stop()
-    current = Generations(records.database).current()
-    assert current is not None
-    return current.number
