@@ -213,6 +213,8 @@ class Pipeline:
         """Close a refresh that ran into something that says nothing about the code, perhaps when that was current."""
         if (live := self.settle(refresh)) is not None:
             return live
+        if (snapshot := refresh.facts.get("snapshot")) is not None:
+            self._generations.states.need(snapshot)  # it is nothing's next any more; what nobody needs retires
         refresh.outcome = Outcome.INTERRUPTED
         refresh.facts["error"] = reason
         self._save(refresh)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.errors import AutoReconnect
 
 from hotswap.cutover import Outcome, Pipeline, Refresh
 from hotswap.environment import Environment
@@ -175,6 +176,34 @@ def test_a_refresh_that_a_crash_cut_off_before_the_promotion_is_undone(
     assert "refresh again" in kept["error"]
     assert generations.current() == before
     assert pipeline.run(refresh())["outcome"] == Outcome.LIVE
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_refresh_that_is_given_up_leaves_no_snapshot_on_its_way(
+    pipeline: Pipeline, application: Application, generations: Generations, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    pipeline.run(refresh())
+    application.next = snapshot("b")
+    pipeline.run(refresh())
+    given_up = refresh()
+    move = generations._move
+
+    def broken(*arguments: Any) -> bool:
+        if lost == "after":
+            move(*arguments)
+        raise AutoReconnect("restarting")
+
+    monkeypatch.setattr(generations, "_move", broken)
+    with pytest.raises(AutoReconnect):
+        pipeline.roll_back(given_up, 1)
+    told = pipeline.abandon(given_up, "the database did not answer")
+    states = generations.states
+    if lost == "before":
+        assert (told["outcome"], told["error"]) == (Outcome.INTERRUPTED, "the database did not answer")
+        assert states.state(snapshot("a").id) == SnapshotState.DRAINING
+    else:
+        assert (told["outcome"], told["generation"], application.live) == (Outcome.LIVE, 3, [1, 2, 3])
+        assert states.state(snapshot("a").id) == SnapshotState.CURRENT
 
 
 def test_a_crash_before_the_pointer_moves_changes_nothing(
