@@ -249,7 +249,7 @@ class Pipeline:
         refresh.facts.update(_facts_of(snapshot))
         self._reach(refresh, Step.FROZEN, began)
         if self._is_current(snapshot):
-            return Outcome.UNCHANGED
+            return self._confirm(refresh, snapshot, began)
         self._generations.states.stage(snapshot.id, package=snapshot.package)
         self._participant.allow(snapshot)
         self._reach(refresh, Step.ALLOWED, began)
@@ -264,6 +264,15 @@ class Pipeline:
         with self._cutover.around(refresh, snapshot.id, superseded):
             generation = self._promote(refresh, snapshot)
         self._announce(refresh, generation, began)
+        return Outcome.LIVE
+
+    def _confirm(self, refresh: Refresh, snapshot: Snapshot, began: float) -> Outcome:
+        """Code that is current already is a new generation when it was committed since, so that a commit names it."""
+        current = self._generations.current()
+        if current is None or not current.dirty or snapshot.origin.dirty:
+            return Outcome.UNCHANGED
+        self._participant.allow(snapshot)
+        self._announce(refresh, self._promote(refresh, snapshot), began)
         return Outcome.LIVE
 
     def _roll_back(self, refresh: Refresh, number: int, expected: int | None, began: float) -> None:

@@ -18,12 +18,12 @@ from hotswap.snapshot import FileEntry, Origin, Snapshot
 pytestmark = pytest.mark.system
 
 
-def snapshot(content: str) -> Snapshot:
+def snapshot(content: str, *, dirty: bool = False) -> Snapshot:
     return Snapshot.of(
         package="app",
         files=(FileEntry("app/__init__.py", 0o644, 1, content * 64),),
         environment=Environment("cp311", ()),
-        origin=Origin(commit=content * 40, dirty=False),
+        origin=Origin(commit=content * 40, dirty=dirty),
     )
 
 
@@ -105,6 +105,20 @@ def test_the_same_code_again_changes_nothing(pipeline: Pipeline, application: Ap
     application.seen.clear()
     assert pipeline.run(refresh())["outcome"] == Outcome.UNCHANGED
     assert (application.seen, application.live) == (["freeze"], [1])
+
+
+def test_code_that_is_committed_after_it_went_live_is_a_generation_that_names_its_commit(
+    pipeline: Pipeline, application: Application, generations: Generations
+) -> None:
+    application.next = snapshot("a", dirty=True)
+    outcomes = [pipeline.run(refresh())["outcome"] for _ in range(2)]
+    application.seen.clear()
+    application.next = snapshot("a")
+    outcomes += [pipeline.run(refresh())["outcome"] for _ in range(2)]
+    assert outcomes == [Outcome.LIVE, Outcome.UNCHANGED, Outcome.LIVE, Outcome.UNCHANGED]
+    assert application.seen == ["freeze", "allow", "freeze"]
+    assert [(each.number, each.dirty) for each in generations.history()] == [(2, False), (1, True)]
+    assert generations.states.state(application.next.id) == SnapshotState.CURRENT
 
 
 @pytest.mark.parametrize("step", ["freeze", "allow", "describe", "plan", "warm_up"])
