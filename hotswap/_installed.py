@@ -7,13 +7,16 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import importlib_metadata as metadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from hotswap import _local
+
+RUNTIME: Final = "hotswap-lab"
+"""The distribution that this module is part of."""
 
 _TELLING = (".dist-info", ".egg-info", ".egg-link", ".pth")
 
@@ -73,7 +76,9 @@ class Installed:
         folders = self._folders.get(name)
         if folders is None:
             return Known(name, version, revision)
-        return Known(name, version, folders.digest() if frozen.isdisjoint(folders.modules()) else None)
+        if not frozen.isdisjoint(folders.modules()):
+            return Known(name, version, None)
+        return Known(name, version, _digest_of_runtime(folders) if name == RUNTIME else folders.digest())
 
     def _version(self, name: str) -> tuple[str, str | None]:
         """Version and revision."""
@@ -112,6 +117,12 @@ def installed() -> Installed:
 def is_target(path: str) -> bool:
     """Whether installers put distributions into a folder; where somebody develops one there is ``.egg-info`` only."""
     return any(name.endswith(".dist-info") for name in _names(path))
+
+
+@lru_cache(maxsize=1)
+def _digest_of_runtime(runtime: _local.Folders) -> str:
+    """As this process met it, which runs that whatever is edited meanwhile: hundreds of files, often asked for."""
+    return runtime.digest()
 
 
 @lru_cache(maxsize=4)

@@ -10,15 +10,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from hotswap._installed import installed
+from hotswap._installed import RUNTIME, installed
 from hotswap.digest import Json, hash_json
 
 _NOT_INSTALLED = sys.stdlib_module_names | {"__main__"}
-
-RUNTIME: Final = "hotswap-lab"
-"""The distribution that this module is part of."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from hotswap import drift, wire
-from hotswap.environment import RUNTIME, EnvironmentChange, fingerprint, outside_runtime, python_tag
+from hotswap._installed import RUNTIME
+from hotswap.environment import EnvironmentChange, fingerprint, outside_runtime, python_tag
 from hotswap.errors import DescribeError, DriftError, HotswapError, RemoteError
 from hotswap.fleet._differing import first_difference
 from hotswap.fleet._endings import in_words, out_of_memory_kills

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from distributions import Site, editable, make_package
 
+from hotswap._installed import RUNTIME
 from hotswap.environment import (
-    RUNTIME,
     Distribution,
     Environment,
     EnvironmentChange,
@@ -256,3 +256,14 @@ def test_edits_of_the_runtime_itself_are_no_other_environment_but_another_releas
     assert outside_runtime([edited, other]) == (other,)
     assert outside_runtime([released]) == (released,)
     assert RUNTIME in {one.name for one in fingerprint(["hotswap"]).distributions}
+
+
+@pytest.mark.parametrize(("name", "counts"), [(RUNTIME, False), ("mine", True)])
+def test_edits_of_the_runtime_do_not_count_while_a_process_runs_it(
+    site: Site, tmp_path: Path, name: str, counts: bool
+) -> None:
+    package = make_package(tmp_path / "project" / "module", {"__init__.py": ""})
+    site.install_editable(name, tmp_path / "project")
+    before = fingerprint(["module"])
+    (package / "added.py").touch()
+    assert (fingerprint(["module"]) != before) == counts
