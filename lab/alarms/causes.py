@@ -41,6 +41,9 @@ CAUSES: Final[dict[str, Callable[[str, Document], str]]] = {
         f"Device {name} did not connect with the driver of generation {facts.get('generation')}{_because(facts)}"
     ),
     "generation.rolled_back": lambda number, facts: f"Generation {number} was rolled back{_because(facts)}",
+    "generation.kept": lambda number, facts: (
+        f"Generation {number}, with which devices did not connect, could not be rolled back{_because(facts)}"
+    ),
     "worker.failed": lambda snapshot, facts: f"No worker starts for code version {snapshot[:12]}{_because(facts)}",
 }
 """Kind of event -> the sentence for its subject and facts."""

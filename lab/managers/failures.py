@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from hotswap.cutover import Outcome
-from hotswap.errors import HotswapError
+from hotswap.cutover import NotCutOverError, Outcome
+from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generation, Generations
 from lab.catalog import Catalog
 from lab.managers.bus import Bus, Manager
@@ -42,9 +42,9 @@ class FailureManager(Manager):
         noted = [self._note(current, device) for device in failed]
         if not all(noted):
             return _RETRY_SECONDS
-        if self._roll_back is not None and current.rolled_back_to is None and current.number > 1:
-            self._go_back(current, failed, self._roll_back)
-        return None
+        if self._roll_back is None or not self._may_go_back(current):
+            return None
+        return self._go_back(current, failed, self._roll_back)
 
     def _failed(self, current: Generation) -> list[Device]:
         """Those that were tried with their current driver, and are back with the one before, or in error."""
@@ -56,7 +56,7 @@ class FailureManager(Manager):
     def _note(self, current: Generation, device: Device) -> bool:
         """Whether it stands with the refresh now; one that is just ending is waited for."""
         name = device["_id"]
-        refresh = {"generation": current.number, "outcome": str(Outcome.LIVE)}
+        refresh = _live(current)
         in_error = device["state"] == DeviceState.ERROR
         entry = {"device": name, "reason": device["error"], "in_error": in_error, "at": now()}
         fresh = {**refresh, "failures.device": {"$ne": name}}
@@ -64,14 +64,39 @@ class FailureManager(Manager):
             self._records.log("refresh.device_failed", name, **entry | refresh)
         return self._records.refreshes.find_one({**refresh, "failures.device": name}, {"_id": 1}) is not None
 
-    def _go_back(self, current: Generation, failed: list[Device], roll_back: RollBack) -> None:
+    def _may_go_back(self, current: Generation) -> bool:
+        """Not from a roll back, nor when going back was refused: it is tried once, and a person decides then."""
+        refused = {**_live(current), "kept_because": {"$exists": True}}
+        is_first = current.rolled_back_to is None and current.number > 1
+        return is_first and self._records.refreshes.find_one(refused, {"_id": 1}) is None
+
+    def _go_back(self, current: Generation, failed: list[Device], roll_back: RollBack) -> float | None:
+        """In how many seconds to try again, if what kept it from going back says nothing about the code."""
         told = "; ".join(f"{device['_id']}: {device['error']}" for device in failed)
         reason = f"Generation {current.number} was rolled back, because devices did not connect with it ({told})."
         try:
             made = roll_back(current.number - 1, current.number)
+        except UnreachableError as error:
+            log.warning("Generation %d is not rolled back yet: %s", current.number, error)
+            return _RETRY_SECONDS
         except HotswapError as error:
-            log.warning("Generation %d was not rolled back: %s", current.number, error)
-            return
+            self._keep(current, error)
+            return None
         log.warning("%s", reason)
         self._records.refreshes.update_one({"_id": made["_id"]}, {"$set": {"reason": reason}})
         self._records.log("generation.rolled_back", str(current.number), reason=reason)
+        return None
+
+    def _keep(self, current: Generation, error: HotswapError) -> None:
+        """Note why it stays, unless other code is current by now or these managers end: others try again then."""
+        log.warning("Generation %d was not rolled back: %s", current.number, error)
+        interrupted = isinstance(error, NotCutOverError) and error.outcome is Outcome.INTERRUPTED
+        if interrupted or self._generations.current() != current:
+            return
+        self._records.refreshes.update_one(_live(current), {"$set": {"kept_because": str(error)}})
+        self._records.log("generation.kept", str(current.number), reason=str(error))
+
+
+def _live(current: Generation) -> Document:
+    """The refresh that made a generation current."""
+    return {"generation": current.number, "outcome": str(Outcome.LIVE)}

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from hotswap.errors import HotswapError
+from hotswap.cutover import NotCutOverError, Outcome
+from hotswap.errors import HotswapError, UnreachableError
+from lab.alarms.causes import alarm_of
 from lab.managers.failures import FailureManager
 from lab.records import DeviceState
 
@@ -97,6 +99,35 @@ def test_the_generation_is_rolled_back_once_with_the_reason(failing: Failing) ->
     failing.fail("old", failed_generation=3)
     manager.reconcile()
     assert failing.asked == [(1, 2)]
+
+
+def test_a_generation_that_cannot_be_rolled_back_stays_and_that_is_told_once(failing: Failing) -> None:
+    failing.fail()
+    failing.refusal = NotCutOverError("The barrier was undone, because ada cancelled it.")
+    for _ in range(2):
+        assert failing.manager(rolls_back=True).reconcile() is None
+    assert (failing.asked, failing.refresh()["kept_because"]) == ([(1, 2)], str(failing.refusal))
+    (event,) = failing.lab.records.events.find({"kind": "generation.kept"})
+    assert str(failing.refusal) in alarm_of(event).text
+
+
+@pytest.mark.parametrize(
+    ("refusal", "again"),
+    [
+        (UnreachableError("The fleet does not answer."), 1.0),
+        (NotCutOverError("The managers ended before this refresh did.", Outcome.INTERRUPTED), None),
+    ],
+)
+def test_what_says_nothing_about_the_code_does_not_keep_it_from_being_rolled_back_later(
+    failing: Failing, refusal: HotswapError, again: float | None
+) -> None:
+    failing.fail()
+    failing.refusal = refusal
+    assert failing.manager(rolls_back=True).reconcile() == again
+    failing.refusal = None
+    failing.manager(rolls_back=True).reconcile()
+    assert failing.asked == [(1, 2), (1, 2)]
+    assert failing.lab.ground.generations.current().rolled_back_to == 1
 
 
 def test_a_driver_that_fails_an_old_task_rolls_nothing_back(failing: Failing) -> None:
