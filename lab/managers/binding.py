@@ -38,3 +38,12 @@ class ExperimentPins:
         self._records.tasks.update_many({**QUEUED, "experiment": experiment}, {"$set": {"pin": bound}})
         self._states.need(bound["snapshot"])
         return bound
+
+    def free(self, experiment: str, pin: Pin) -> bool:
+        """Take a binding back that nobody was told of; False when a task of the experiment was begun with that code."""
+        begun = {"experiment": experiment, "parent": None, "attempt": {"$gt": 0}}
+        if self._records.tasks.find_one(begun, {"_id": 1}) is not None:
+            return False
+        self._records.experiments.update_one({"_id": experiment, "pin": pin}, {"$set": {"pin": None}})
+        self._records.tasks.update_many({**QUEUED, "experiment": experiment, "pin": pin}, {"$set": {"pin": None}})
+        return True

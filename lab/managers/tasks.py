@@ -115,7 +115,8 @@ class TaskManager(Manager):
 
     def _place(self, task: Task, current: Pin | None, capacity: _Capacity) -> _Placed | None:
         """Pin a task where its worker has room; what becomes of it is not told to anybody yet."""
-        pin = self._pin_of(task) or current
+        bound = self._pin_of(task)
+        pin = bound or current
         if pin is None or self._is_unfit(task, pin) or (queue := capacity.queue(pin["snapshot"])) is None:
             return None
         self._bind(task, pin)
@@ -124,7 +125,7 @@ class TaskManager(Manager):
             return None
         self._ready.sent(task, pin)
         capacity.take(pin["snapshot"])
-        return _Placed(task, pin, queue)
+        return _Placed(task, pin, queue, chosen=bound is None)
 
     def _send_off(self, placed: list[_Placed]) -> None:
         """Tell the workers, unless a barrier has begun or other code is current since: that was looked for before."""
@@ -132,14 +133,23 @@ class TaskManager(Manager):
             return
         gate, current = self._gate(), self._current()
         holding = frozenset() if gate.launching else holders(self._records)
+        bound = {each.task["experiment"] for each in placed if each.chosen} if self._experiments else set()
         for each in placed:
             barred = not gate.may_launch(each.task["_id"], holding)
-            moved = each.task["pin"] is None and (current is None or current["generation"] != each.pin["generation"])
+            fresh = each.chosen or each.task["experiment"] in bound
+            moved = fresh and (current is None or current["generation"] != each.pin["generation"])
             if (barred or moved) and self._take_back(each.task):
-                self._ready.put_back(each.task)
-                self.wake()
+                self._put_back(each, fresh=fresh)
             else:
                 self._tell(each.task, each.pin, each.task["attempt"] + 1, each.queue)
+
+    def _put_back(self, placed: _Placed, *, fresh: bool) -> None:
+        """As if it had not been looked at; ``fresh``: nor had any task of its experiment before."""
+        task = placed.task
+        if fresh and self._experiments is not None and self._experiments.free(task["experiment"], placed.pin):
+            task["pin"] = None
+        self._ready.put_back(task)
+        self.wake()
 
     def _is_unfit(self, task: Task, pin: Pin) -> bool:
         """Whether that code cannot run it, which is then told; looked at once as long as neither changes."""
@@ -260,11 +270,12 @@ class TaskManager(Manager):
 
 @dataclass(frozen=True)
 class _Placed:
-    """A task that is pinned, and the queue of the workers that it is for."""
+    """A task that is pinned, and the queue of the workers that it is for; ``chosen``: it was not bound before."""
 
     task: Task
     pin: Pin
     queue: str
+    chosen: bool
 
 
 class _Capacity:

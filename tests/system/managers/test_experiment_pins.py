@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +12,7 @@ from hotswap.generations import SnapshotState
 from hotswap.store import Store
 from lab.managers.binding import ExperimentPins
 from lab.managers.collection import CollectionManager
-from lab.records import TaskStatus
+from lab.records import TaskStatus, now
 from lab.settings.config import Snapshots
 
 if TYPE_CHECKING:
@@ -69,6 +69,35 @@ def test_what_a_crash_left_unbound_follows_the_experiment_at_its_dispatch(lab: L
     lab.end(bound[0])
     assert lab.becomes(bound[1], TaskStatus.INITIATED)["pin"]["snapshot"] == OLD  # type: ignore[index]
     assert pins(lab, bound) == [OLD, OLD, OLD]
+
+
+def test_code_that_becomes_current_while_an_experiment_is_bound_is_what_it_is_bound_to(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The promotion comes between the look at what is current and the dispatch; so for two tasks at once."""
+    manager = lab.new_backend._tasks
+    manager._experiments = ExperimentPins(lab.records)
+    lab.promote(OLD)
+    lab.add_worker(OLD)
+    lab.add_worker(NEW)
+    tasks = lab.submit([], [], [0])
+    for task in tasks[:2]:
+        lab.records.tasks.update_one({"_id": task}, {"$set": {"status": TaskStatus.READY, "ready_at": now()}})
+    bind = manager._bind
+    promotions = iter([NEW])
+
+    def bind_late(*arguments: Any) -> None:
+        if (snapshot := next(promotions, None)) is not None:
+            lab.promote(snapshot)
+        bind(*arguments)
+
+    monkeypatch.setattr(manager, "_bind", bind_late)
+    manager.reconcile()
+    assert pins(lab, tasks) == [None, None, None]
+    manager.look_at(tasks)
+    manager.reconcile()
+    assert pins(lab, tasks) == [NEW, NEW, NEW]
+    assert [lab.task(task)["status"] for task in tasks[:2]] == [TaskStatus.INITIATED] * 2
 
 
 def test_an_experiment_with_a_task_kept_on_old_code_runs_all_of_it_there(lab: Lab) -> None:
