@@ -39,14 +39,19 @@ class Inventory:
         waiting = False
         for position in self._records.positions.find({"_id": {"$nin": sorted(defined)}}, {"_id": 1}):
             name = position["_id"]
-            waiting |= name in used or self._is_occupied(name) or not self._delete_position(name)
+            waiting |= name in used or self._is_occupied(name) or not self._delete_empty(name)
         return waiting
 
     def _is_occupied(self, position: str) -> bool:
         return self._records.samples.find_one({"position": position}, {"_id": 1}) is not None
 
-    def _delete_position(self, name: str) -> bool:
-        return self._records.positions.delete_one({"_id": name, "holder": None}).deleted_count == 1
+    def _delete_empty(self, name: str) -> bool:
+        """Who puts a sample there by hand looks for the place once it is put: one of the two sees the other."""
+        position = self._records.positions.find_one_and_delete({"_id": name, "holder": None})
+        if position is not None and self._is_occupied(name):
+            self._records.positions.insert_one(position)
+            return False
+        return position is not None
 
     def _insert_device(self, name: str, definitions: Definitions) -> None:
         device = Device(

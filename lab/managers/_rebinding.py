@@ -136,10 +136,17 @@ class Rebinding:
         started = HandOver(step=HandOverStep.EXPORTING, state=None, together=[device["_id"]])
         fields = {"state": DeviceState.REBINDING, "rebind_to": None, "hand_over": started}
         if self._steps.change(device, device["state"], fields, paused=False):
-            self._export(device)
+            self._export_for_return(device)
             self._steps.disconnect(device, self._steps.bound(device))
             self._note(device, HandOverStep.APART)
         return True
+
+    def _export_for_return(self, device: Device) -> None:
+        """A device that new code does not have leaves without a state where its driver cannot give it."""
+        try:
+            self._export(device)
+        except FAILURES as error:
+            log.warning("%s leaves without its state, which its driver did not give: %s", device["_id"], error)
 
     def _running(self, moves: list[_Move]) -> bool:
         return any(self._steps.is_running(move.device) for move in moves)

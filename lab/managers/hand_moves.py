@@ -34,9 +34,9 @@ class HandMoves:
         if not move_by_hand(self._records, sample, step):
             raise ConflictError(f"Sample {sample['name']} was moved meanwhile; look where it is now.")
         try:
-            # Who grants a place looks for samples once it is held: one of the two sees what the other has done.
+            # Who grants or removes a place looks for samples afterwards: one of the two sees what the other has done.
             self._check(sample, position)
-        except ConflictError:
+        except (ConflictError, NotFoundError):
             undo_move(self._records, sample, step)
             raise
         self._records.log("sample.moved", sample["_id"], actor=actor, before=sample["position"], position=position)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.managers import hand_moves
+from lab.managers._inventory import Inventory
 from lab.managers.choice import Choice
 from lab.managers.grants import Granter
-from lab.records import RequestStatus, Sample, TaskStatus, Want, new_id
+from lab.records import Position, RequestStatus, Sample, TaskStatus, Want, new_id
 from lab.refusals import ConflictError, NotFoundError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
+OLD = "0" * 64
 SLOTS = ["furnace_1/slot/1", "furnace_1/slot/2"]
 
 
@@ -122,6 +124,48 @@ def test_a_move_into_a_place_that_is_just_granted_is_undone(furnished: Lab, monk
     found = furnished.records.samples.find_one({"_id": sample})
     assert found is not None
     assert (found["position"], found["history"]) == (None, [])
+
+
+def removed(lab: Lab) -> Inventory:
+    """What dismisses the place ``gone``, which no code has any more."""
+    lab.promote(OLD)
+    lab.records.positions.insert_one(Position(_id="gone", device=None, prefix="gone", holder=None, request=None))
+    return Inventory(lab.records, lab.ground.catalog)
+
+
+def test_a_place_that_a_sample_was_just_put_into_is_not_removed(
+    furnished: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = removed(furnished)
+    sample = add(furnished, "quartz")
+    looks = iter([lambda: move(furnished, sample, "gone")])
+    is_occupied = inventory._is_occupied
+
+    def put_there_after_the_first_look(position: str) -> bool:
+        found = is_occupied(position)
+        if position == "gone":
+            next(looks, lambda: None)()
+        return found
+
+    monkeypatch.setattr(inventory, "_is_occupied", put_there_after_the_first_look)
+    assert inventory.dismiss(furnished.ground.catalog.get(OLD))
+    assert furnished.records.positions.find_one({"_id": "gone"}) is not None
+    assert where(furnished, sample) == "gone"
+
+
+def test_a_move_into_a_place_that_is_just_removed_is_undone(furnished: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    inventory = removed(furnished)
+    sample = add(furnished, "quartz")
+    moved = hand_moves.move_by_hand
+
+    def remove_meanwhile(*args: Any) -> bool:
+        inventory.dismiss(furnished.ground.catalog.get(OLD))
+        return moved(*args)
+
+    monkeypatch.setattr(hand_moves, "move_by_hand", remove_meanwhile)
+    with pytest.raises(NotFoundError, match="There is no place 'gone'"):
+        move(furnished, sample, "gone")
+    assert where(furnished, sample) is None
 
 
 def test_a_place_that_a_sample_was_just_put_into_is_not_granted(
