@@ -9,7 +9,8 @@ import pytest
 from managed_devices import NEW, OLD, Managed
 
 from hotswap.errors import RemoteError
-from lab.records import HandOver, Records
+from lab.managers.barrier_gate import BarrierStep, barriers_of
+from lab.records import HandOver, HandOverStep, Records
 from lab.refusals import ConflictError
 
 pytestmark = pytest.mark.system
@@ -268,3 +269,16 @@ def released(managed: Managed) -> bool:
     except ConflictError:
         return False
     return True
+
+
+def test_a_device_that_new_code_lacks_leaves_for_a_barrier_though_its_state_cannot_be_kept(hot: Managed) -> None:
+    hot.describe(NEW, {"other": "o1"})
+    mark(hot, OLD, "secretive")
+    barrier = {"_id": "b", "snapshot": NEW, "follows": 1, "step": str(BarrierStep.QUIET), "steps": [], "admitted": []}
+    barriers_of(hot.records.database).insert_one({**barrier, "blockers": [], "left": [], "outcome": None})
+    hot.manager.wake()
+    hot.eventually(lambda: hot.manager.unsettled() == [])
+    assert hot.device("furnace")["hand_over"]["step"] == HandOverStep.APART
+    barriers_of(hot.records.database).update_one({"_id": "b"}, {"$set": {"outcome": "undone"}})
+    hot.manager.wake()
+    assert hot.bound("furnace", OLD)["disconnects"] == 1
