@@ -68,7 +68,7 @@ class Generations(Activations):
         if not self._move(previous, generation):
             self.states._release(generation.snapshot, before)
             raise moved(expected, self.current())
-        self.states._succeed(previous.snapshot if previous else None, generation)
+        self.states._succeed(previous, generation)
 
     def get(self, number: int) -> Generation:
         """The generation with this number. Raises UnknownGenerationError."""
@@ -172,10 +172,13 @@ class SnapshotStates:
         if before is not None:
             self._move(snapshot_id, {SnapshotState.STAGED}, before, {})
 
-    def _succeed(self, previous: str | None, generation: Generation) -> None:
+    def _succeed(self, previous: Generation | None, generation: Generation) -> None:
+        """Also says which generation the one before was: what made that current may have ended before it said so."""
         self._set(generation.snapshot, SnapshotState.CURRENT, {"generation": generation.number})
-        if previous is not None and previous != generation.snapshot and not self._is_current(previous):
-            self._set(previous, SnapshotState.DRAINING, {"superseded_by": generation.number})
+        if previous is None or previous.snapshot == generation.snapshot or self._is_current(previous.snapshot):
+            return
+        facts = {"generation": previous.number, "superseded_by": generation.number}
+        self._set(previous.snapshot, SnapshotState.DRAINING, facts)
 
     def _set(self, snapshot_id: str, state: SnapshotState, facts: Mapping[str, Any]) -> None:
         self._records.update_one({"_id": snapshot_id}, _change(state, facts), upsert=True)

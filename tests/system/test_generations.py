@@ -126,6 +126,19 @@ def test_a_crash_after_the_pointer_moved_leaves_the_new_generation_and_true_stat
     assert after.states.move(B, {SnapshotState.DRAINING}, SnapshotState.CLOSING)
 
 
+def test_the_number_of_a_generation_is_known_though_what_made_it_current_ended_before_it_said_so(
+    generations: Generations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(generations, A, None)
+    with monkeypatch.context() as patch, pytest.raises(CrashError):
+        crash_at(patch, generations.states, "_succeed")
+        promote(generations, B, 1)
+    promote(generations, C, 2)
+    record = generations.states.get(B)
+    assert record is not None
+    assert (record.state, record.facts["generation"]) == (SnapshotState.DRAINING, 2)
+
+
 def test_rolling_back_makes_a_new_generation_of_the_old_snapshot(generations: Generations) -> None:
     promote_all(generations, A, B)
     back = generations.roll_back(1, expected=2, actor="mira", reason="furnace drifts")
