@@ -22,6 +22,7 @@ class Participant:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.describing = threading.Event()
+        self.head = "head"
         self.described: list[str] = []
         self.failure: HotswapError | None = None
         self.no_way_back: Exception | None = None
@@ -29,7 +30,7 @@ class Participant:
         self.same_files: dict[str, str] = {}
 
     def freeze(self, rev: str | None) -> Snapshot:
-        content = (rev or "head").encode().hex().ljust(64, "0")[:64]
+        content = (rev or self.head).encode().hex().ljust(64, "0")[:64]
         entry = FileEntry("app/__init__.py", 0o644, 1, content)
         return Snapshot.of("app", (entry,), Environment("cp311", ()), Origin(commit=rev, dirty=False))
 

@@ -14,6 +14,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from hotswap.cutover import AtOnce, Cutover, Outcome, Pipeline, Refresh
 from hotswap.errors import HotswapError, UnreachableError
 from hotswap.generations import Generation, Generations
+from hotswap.snapshot import Snapshot
 from hotswap.triggers import CommitTrigger, RemoteTrigger, SaveTrigger
 from lab.managers.refresh._code import VERSION, LabCode
 from lab.managers.refresh._participant import LabParticipant
@@ -22,6 +23,7 @@ from lab.settings.config import LabConfig
 
 _TRIGGER_ACTOR: Final = "trigger"
 _ROLLBACK: Final = "rollback"
+_COMPARED: Final = 20
 _AUTOMATIC: Final = ("commit", "save")
 _RETRY_SECONDS: Final = 1.0
 _NOT_LIVE: Final = (Outcome.REJECTED, Outcome.SUPERSEDED, Outcome.UNDONE, Outcome.INTERRUPTED)
@@ -109,6 +111,7 @@ class RefreshManager:
         self._triggers: list[Trigger] = []
         self._changed = threading.Condition()
         self._waiting: _Ticket | None = None
+        self._going_back = 0
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="refresh manager", daemon=True)
 
@@ -208,7 +211,7 @@ class RefreshManager:
 
     def _roll_back(self, refresh: Refresh, generation: int, current: int | None) -> Document:
         snapshot = self._generations.get(generation).snapshot
-        with self._running:
+        with self._ahead() if current is None else self._running:
             now = self._generations.current()
             if current is not None and (now is None or now.number != current):
                 raise HotswapError(f"Generation {current} is not current any more, so it is not rolled back.")
@@ -221,6 +224,26 @@ class RefreshManager:
                     return closed
                 raise
 
+    @contextmanager
+    def _ahead(self) -> Iterator[None]:
+        """The next turn: a roll back is newer than the refreshes there are, which give way to it."""
+        with self._changed:
+            passed_over, self._waiting = self._waiting, None
+            self._going_back += 1
+        if passed_over is not None:
+            self._pass_over(passed_over)
+        self._running.acquire()
+        with self._changed:
+            self._going_back -= 1
+            self._changed.notify_all()
+        try:
+            yield
+        finally:
+            self._running.release()
+
+    def _is_superseded(self) -> bool:
+        return self._waiting is not None or self._going_back > 0
+
     def _refresh(self, actor: str, trigger: str, rev: str | None = None, *, barrier: bool | None = None) -> Refresh:
         """A refresh that says under which settings it runs: they are read at launch, and no snapshot has them."""
         wanted = self._config.general.cutover == _BARRIER if barrier is None else barrier
@@ -228,17 +251,31 @@ class RefreshManager:
         return Refresh(actor=actor, trigger=trigger, rev=rev, facts=facts)
 
     def _is_news(self) -> bool:
-        """Whether the present code was not live before: what was rolled back must not come back with a restart."""
-        live = {"trigger": {"$ne": _ROLLBACK}, "outcome": {"$in": [Outcome.LIVE, Outcome.UNCHANGED]}}
-        last = self._records.refreshes.find_one(live, sort=[("requested_at", DESCENDING)])
-        return last is None or not self._is_present(last["snapshot"])
+        """Whether the present code was never live as this commit: what somebody left must not return with a restart."""
+        try:
+            present = self._participant.freeze(None)
+        except HotswapError:
+            return True  # the refresh will tell why
+        was_live = {"trigger": {"$ne": _ROLLBACK}, "outcome": {"$in": [Outcome.LIVE, Outcome.UNCHANGED]}}
+        same = {**was_live, "commit": present.origin.commit}
+        if self._records.refreshes.find_one({**same, "snapshot": present.id}) is not None:
+            return False
+        others = self._records.refreshes.find(same, {"snapshot": 1}, sort=[("requested_at", DESCENDING)])
+        return not any(self._has_files_of(present, other["snapshot"]) for other in others.limit(_COMPARED))
+
+    def _has_files_of(self, present: Snapshot, snapshot: str) -> bool:
+        """False also for a snapshot that was collected."""
+        try:
+            return self._participant.has_files_of(present, snapshot)
+        except HotswapError:
+            return False
 
     def _is_present(self, snapshot: str) -> bool:
         """Whether a snapshot has the files of the present code; False also where those cannot be frozen."""
         try:
-            return self._participant.has_files_of(self._participant.freeze(None), snapshot)
+            return self._has_files_of(self._participant.freeze(None), snapshot)
         except HotswapError:
-            return False  # the refresh will tell why
+            return False
 
     def _launch_again(self, current: Generation) -> None:
         """With what is installed now: the newest code, where that goes live by itself, or what was current.
@@ -324,13 +361,13 @@ class RefreshManager:
 
     def _next(self) -> _Ticket | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._waiting is not None)
+            self._changed.wait_for(lambda: self._ended or (self._waiting is not None and not self._going_back))
             ticket, self._waiting = self._waiting, None
             return ticket
 
     def _take(self, ticket: _Ticket) -> None:
         try:
-            document = self._pipeline.run(ticket.refresh, lambda: self._waiting is not None)
+            document = self._pipeline.run(ticket.refresh, self._is_superseded)
             if document["outcome"] == Outcome.SUPERSEDED:
                 with self._changed:
                     self._inherit(ticket.refresh)
@@ -351,8 +388,8 @@ class RefreshManager:
         if ticket.refresh.trigger not in _AUTOMATIC:
             return False
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._waiting is not None, timeout=_RETRY_SECONDS)
-            if self._ended or self._waiting is not None:
+            self._changed.wait_for(lambda: self._ended or self._is_superseded(), timeout=_RETRY_SECONDS)
+            if self._ended or self._is_superseded():
                 return False
             self._waiting = ticket
         log.warning("A refresh is tried again: %s", error)

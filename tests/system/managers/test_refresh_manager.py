@@ -282,6 +282,7 @@ def test_a_restart_takes_code_live_that_was_not_seen_before(
 ) -> None:
     manager.start()
     before = manager.request("next", "ada", "test")["generation"]
+    participant.head = "unseen"
     assert restarted(tmp_path, manager, records, participant) == before + 1
 
 

@@ -192,6 +192,37 @@ def test_a_commit_that_takes_the_place_of_a_barrier_goes_live_by_one_and_what_a_
     assert (kept["cutover"], kept["outcome"]) == ("barrier", Outcome.SUPERSEDED)
 
 
+def test_a_roll_back_is_newer_than_the_refreshes_that_it_finds(
+    manager: RefreshManager, records: Records, participant: Participant, barrier: Waiting
+) -> None:
+    barrier.quiet.set()
+    manager.request("next", "ada", "test")
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(manager.request, "slow", "ada", "test")
+        assert participant.describing.wait(10)
+        manager._on_commit("older")
+        back = pool.submit(manager.roll_back, 1, "ada")
+        while not manager._going_back:
+            pass
+        manager._on_commit("newer")
+        participant.gate.set()
+        assert running.result(10)["outcome"] == Outcome.SUPERSEDED
+        assert back.result(10)["generation"] == 3
+        with records.database["current_generation"].watch(max_await_time_ms=500) as changes:
+            while current(records).commit != "newer":
+                changes.try_next()
+    assert "older" not in participant.described
+    assert records.refreshes.find_one({"rev": "older", "outcome": Outcome.SUPERSEDED}) is not None
+
+
+def test_what_somebody_left_for_other_code_does_not_come_back_with_a_restart(
+    tmp_path: Path, manager: RefreshManager, records: Records, participant: Participant, barrier: Waiting
+) -> None:
+    barrier.quiet.set()
+    hotfix = manager.request("hotfix", "ada", "test")["generation"]
+    assert restarted(tmp_path, manager, records, participant) == hotfix
+
+
 @pytest.mark.parametrize("what", ["a typing error", "another environment"])
 def test_what_was_rolled_back_does_not_come_back_with_a_restart_after(
     tmp_path: Path, manager: RefreshManager, records: Records, participant: Participant, barrier: Waiting, what: str
