@@ -30,7 +30,7 @@ def copy_product(folder: Path) -> Path:
 
 
 NO_SECOND_LOOK = (
-    'moved = each.task["pin"] is None and (current is None or current["generation"] != each.pin["generation"])',
+    'moved = fresh and (current is None or current["generation"] != each.pin["generation"])',
     "moved = False",
 )
 """In ``lab/managers/tasks.py``: a task is dispatched without the second look at what is current."""

@@ -64,7 +64,7 @@ def replaced(lab: Laboratory, name: str, before: Any) -> bool:
     """Whether another process runs under the name."""
     try:
         now = lab.identity(name)
-    except FileNotFoundError:
+    except (FileNotFoundError, KeyError):  # it is just being started
         return False
     return bool(now != before and now.alive())
 
